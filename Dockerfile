@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# A CPU image:   docker build -t unrolled .
+# A CUDA image:  docker build -t unrolled:cuda --build-arg DEVICE=cuda .
+ARG PYTHON_VERSION=3.12
+
+FROM python:${PYTHON_VERSION}-slim AS build
+ARG DEVICE=cpu
+# PyTorch's own index of CPU wheels; the default registry holds the CUDA build, several GB larger.
+ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/unrolled
+ENV PATH=/opt/unrolled/bin:$PATH
+WORKDIR /source
+COPY constraints.txt ./
+RUN case "$DEVICE" in \
+        cpu) pip install -c constraints.txt --index-url "$TORCH_CPU_INDEX" torch torchvision ;; \
+        cuda) pip install -c constraints.txt torch torchvision ;; \
+        *) echo "DEVICE must be cpu or cuda, not $DEVICE" >&2; exit 1 ;; \
+    esac
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+COPY model model
+COPY weights weights
+RUN pip install -c constraints.txt .
+
+FROM python:${PYTHON_VERSION}-slim
+RUN useradd --system --uid 10001 --no-create-home unrolled
+COPY --from=build /opt/unrolled /opt/unrolled
+ENV PATH=/opt/unrolled/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    UNROLLED_HOST=0.0.0.0 \
+    UNROLLED_PORT=8000
+USER unrolled
+WORKDIR /home
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD \
+    ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"UNROLLED_PORT\"]}/health/ready', timeout=2)"]
+CMD ["unrolled", "serve"]

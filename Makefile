@@ -1,0 +1,44 @@
+# Each target sets up what it needs in .venv, once; nothing outside this folder is changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?= examples/chelsea.jpg
+
+.PHONY: help serve caption test check format bench clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+serve: $(VENV)/installed  ## serve on http://localhost:8000
+	$(BIN)/unrolled serve
+
+caption: $(VENV)/installed  ## caption one photograph: make caption IMAGE=photo.jpg
+	$(BIN)/unrolled caption --num-captions 3 "$(IMAGE)"
+
+test: $(VENV)/installed-development  ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-development  ## check format, style, types and imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-development  ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/installed-development  ## measure speed and memory on this machine
+	$(BIN)/python -m benchmarks
+
+clean:  ## forget the virtual environment
+	rm -rf $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/installed-development: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[development]'
+	touch $@
