@@ -1,0 +1,123 @@
+"""What a bundle's `config.json` holds, as frozen dataclasses.
+
+Knows names and ranges; knows nothing of files, tensors or how any of it is used.
+"""
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+FORMAT = 1
+
+_STRICT = ConfigDict(extra="forbid")
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class PreprocessingConfig:
+    """How a picture becomes the tensor that the encoder expects.
+
+    `squash` shows the whole picture at `size` x `size` whatever its shape; `crop` keeps the shape
+    and cuts the centre square. `mean` and `std` are for pixels scaled to 0..1, in RGB order.
+    """
+
+    size: Annotated[int, Field(ge=8, le=2048)] = 224
+    resize: Literal["squash", "crop"] = "squash"
+    mean: Triple = (127 / 255, 127 / 255, 127 / 255)
+    std: Triple = (128 / 255, 128 / 255, 128 / 255)
+
+    @model_validator(mode="after")
+    def _std_is_positive(self) -> "PreprocessingConfig":
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive in every channel, got {self.std}")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EncoderConfig:
+    """Which CNN: `timm/NAME` or `torchvision/NAME`."""
+
+    name: Annotated[str, Field(pattern=r"^(timm|torchvision)/[A-Za-z0-9_.]+$")] = (
+        "timm/tf_efficientnet_lite0"
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DecoderConfig:
+    """Sizes of the caption decoder.
+
+    `kind` is `attention` (looks over the grid at every step) or `global` (Show and Tell: sees one
+    pooled feature, once, before the first word). `attention_heads` counts the heads of `dot`
+    attention; `additive` has one.
+    """
+
+    kind: Literal["attention", "global"] = "attention"
+    embedding_size: Positive = 512
+    hidden_size: Positive = 512
+    attention: Literal["additive", "dot"] = "additive"
+    attention_size: Positive = 512
+    attention_heads: Positive = 1
+    dropout: Fraction = 0.5
+    tie_output: bool = True
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "DecoderConfig":
+        if self.attention == "additive" and self.attention_heads != 1:
+            raise ValueError("additive attention has one head: set attention_heads to 1")
+        if self.attention_size % self.attention_heads:
+            raise ValueError(
+                f"attention_heads ({self.attention_heads}) must divide "
+                f"attention_size ({self.attention_size})"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DecodingConfig:
+    """How captions are searched for, unless a request says otherwise.
+
+    `length_penalty` is the exponent alpha of `logprob / length ** alpha`, by which hypotheses are
+    ranked: 0 ranks by `logprob`, 1 by `mean_logprob`. `block_ngram` n forbids any n words in a
+    row to come twice (0: nothing is forbidden).
+    """
+
+    beam_size: Annotated[int, Field(ge=1, le=10)] = 3
+    num_captions: Annotated[int, Field(ge=1, le=10)] = 1
+    max_length: Annotated[int, Field(ge=1, le=50)] = 20
+    length_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
+    block_ngram: Annotated[int, Field(ge=0, le=10)] = 0
+
+    @model_validator(mode="after")
+    def _captions_fit_the_beam(self) -> "DecodingConfig":
+        if self.num_captions > self.beam_size:
+            raise ValueError(
+                f"num_captions ({self.num_captions}) must be at most "
+                f"beam_size ({self.beam_size}): a beam holds no more"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CaptionerConfig:
+    """A captioner's whole `config.json`.
+
+    `provenance` says where the weights come from (data, licence, recipe); `scores` maps a test
+    set and a beam size to metrics; `sha256` maps each other file of the bundle to its digest.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+    version: Annotated[str, Field(min_length=1, max_length=64)]
+    preprocessing: PreprocessingConfig
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    decoding: DecodingConfig
+    kind: Literal["captioner"] = "captioner"
+    format: Literal[1] = FORMAT
+    provenance: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,163 @@
+"""A CNN that turns pictures into a grid of features.
+
+Any convolutional network of timm or torchvision, by name, its classifier cut off. Knows what is
+frozen and how batch normalisation must behave then; knows nothing of captions.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Self
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from model.config import EncoderConfig
+
+__all__ = ["Encoder"]
+
+# What torchvision's networks do after their last grid.
+_AFTER_THE_GRID = {"avgpool", "fc", "classifier", "head", "heads", "dropout", "flatten"}
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+class Encoder(nn.Module):
+    """A CNN without its classifier: (batch, 3, height, width) -> a grid of features.
+
+    A new encoder is frozen. `tune` chooses what is trained.
+
+    Args:
+        config: which network.
+        pretrained: fetch the library's own ImageNet weights (through its own mechanism, which
+            may use the network); otherwise the weights are random.
+
+    Raises:
+        ValueError: the library has no such network, or it gives no grid (a transformer, say).
+    """
+
+    def __init__(self, config: EncoderConfig, *, pretrained: bool = False) -> None:
+        super().__init__()
+        library, name = config.name.split("/", 1)
+        self.trunk = (_timm if library == "timm" else _torchvision)(name, pretrained)
+        self.channels = _count_channels(self.trunk, config.name)
+        self._update_batch_norm = False
+        self.tune(None)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode preprocessed pictures.
+
+        Returns:
+            (batch, rows, columns, channels)
+        """
+        grid: Tensor = self.trunk(pixels)  # (batch, channels, rows, columns)
+        return grid.permute(0, 2, 3, 1).contiguous()
+
+    def stages(self) -> list[nn.Module]:
+        """List the network's parts from the pixels to the grid, as `tune` counts them."""
+        return list(_stages(self.trunk))
+
+    def tune(self, first_stage: int | None, *, update_batch_norm: bool = False) -> Self:
+        """Choose what is trained: all stages from `first_stage` on; None freezes everything.
+
+        A frozen stage always runs as in evaluation: no dropout, and batch normalisation by the
+        statistics of ImageNet. In a trained stage these statistics are kept too (their scale and
+        shift do learn), since a small batch would estimate them worse, unless
+        `update_batch_norm`.
+
+        Args:
+            first_stage: counted from the pixels; negative counts from the grid (-1: last alone).
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        stages = self.stages()
+        if first_stage is not None and not -len(stages) <= first_stage < len(stages):
+            raise ValueError(f"first_stage must be in {-len(stages)}..{len(stages) - 1}")
+        self.requires_grad_(False)
+        self._trained = [] if first_stage is None else stages[first_stage:]
+        self._update_batch_norm = update_batch_norm
+        for stage in self._trained:
+            stage.requires_grad_(True)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode where `tune` allows it; frozen parts stay in evaluation."""
+        super().train(False)
+        self.training = mode
+        for stage in self._trained if mode else ():
+            stage.train()
+            if not self._update_batch_norm:
+                for module in stage.modules():
+                    if isinstance(module, _BatchNorm):
+                        module.eval()
+        return self
+
+    @property
+    def frozen(self) -> bool:
+        """Whether no parameter is trained, so that features may be computed once and kept."""
+        return not self._trained
+
+
+class _TimmTrunk(nn.Module):
+    """A timm network up to its last grid."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        grid: Tensor = self.network.forward_features(pixels)
+        return grid
+
+
+def _timm(name: str, pretrained: bool) -> nn.Module:
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no network {name!r}: timm.list_models() names them all")
+    return _TimmTrunk(timm.create_model(name, pretrained=pretrained, num_classes=0))
+
+
+def _torchvision(name: str, pretrained: bool) -> nn.Module:
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        raise ValueError(
+            f"torchvision has no network {name!r}: torchvision.models.list_models() names them all"
+        )
+    options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    network = torchvision.models.get_model(
+        name, weights="DEFAULT" if pretrained else None, **options
+    )
+    features = getattr(network, "features", None)
+    if isinstance(features, nn.Module):
+        return features
+    return nn.Sequential(
+        OrderedDict(
+            (child_name, child)
+            for child_name, child in network.named_children()
+            if child_name not in _AFTER_THE_GRID and "aux" not in child_name.lower()
+        )
+    )
+
+
+def _count_channels(trunk: nn.Module, name: str) -> int:
+    """Run one blank picture through, to learn how many features a cell of the grid has."""
+    trunk.eval()
+    try:
+        with torch.inference_mode():
+            grid = trunk(torch.zeros(1, 3, 96, 96))
+    except (AssertionError, AttributeError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{name} gives no grid of features: choose a CNN ({error})") from error
+    if grid.ndim != 4:
+        raise ValueError(f"{name} gives no grid of features, but {tuple(grid.shape)}: choose a CNN")
+    return int(grid.shape[1])
+
+
+def _stages(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield children in order, opening the lists that hold a network's repeated blocks."""
+    for child in module.children():
+        if isinstance(child, nn.Sequential | nn.ModuleList | _TimmTrunk) or (
+            isinstance(module, _TimmTrunk)
+        ):
+            yield from _stages(child)
+        elif next(child.parameters(), None) is not None:
+            yield child

@@ -1,0 +1,51 @@
+"""Pictures to the tensor that the encoder expects: the only image preprocessing there is.
+
+Training and serving share it, so that they cannot drift apart. Knows nothing of files, of
+untrusted bytes (`app.images`) or of augmentation (`model.data.augmentation`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from model.config import PreprocessingConfig
+
+__all__ = ["Preprocessing"]
+
+
+class Preprocessing:
+    """Resize, scale to 0..1, centre and scale per channel."""
+
+    def __init__(self, config: PreprocessingConfig) -> None:
+        self.config = config
+        self._mean = torch.tensor(config.mean).view(3, 1, 1)
+        self._std = torch.tensor(config.std).view(3, 1, 1)
+
+    def __call__(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Turn RGB pictures of any shape into one float32 batch.
+
+        Returns:
+            (batch, 3, size, size)
+        """
+        size = self.config.size
+        if not pictures:
+            return torch.empty(0, 3, size, size)
+        return torch.stack([self._one(picture) for picture in pictures])
+
+    def _one(self, picture: Image.Image) -> Tensor:
+        size = self.config.size
+        if self.config.resize == "crop":
+            picture = _centre_square(picture)
+        if picture.size != (size, size):
+            picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+        pixels = torch.from_numpy(np.array(picture.convert("RGB")))  # (size, size, 3)
+        return (pixels.permute(2, 0, 1).float() / 255 - self._mean) / self._std
+
+
+def _centre_square(picture: Image.Image) -> Image.Image:
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))

