@@ -1,0 +1,232 @@
+"""The caption decoder: one step of an LSTM that writes about a picture.
+
+Two decoders behind one interface: `AttentionDecoder` looks over the grid at every word,
+`GlobalDecoder` sees the picture once, before the first. Both know tokens only as ids and the
+picture only as features; how the best sentence is found is `model.beam_search`'s business.
+
+`begin` computes all that depends on the picture alone, once; `step` then takes a picture's rows
+together: the beams of a search, or the captions of a batch in training.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model.attention import make_attention
+from model.cells import LSTMCell
+from model.config import DecoderConfig
+
+__all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "Picture", "State", "make_decoder"]
+
+State = tuple[Tensor, ...]  # each (batch, beam, hidden)
+
+
+class Picture(NamedTuple):
+    """What a decoder keeps of a batch of pictures, computed once.
+
+    `values` and `keys` are the grid as attention reads it (None without attention); `gates` is
+    the picture's part of the first LSTM's projected input; `start` is the state before the first
+    token, each tensor (batch, hidden).
+    """
+
+    gates: Tensor | None  # (batch, width)
+    keys: Tensor | None  # (batch, cells, attention)
+    values: Tensor | None  # (batch, cells, hidden)
+    start: State
+
+
+class Decoder(nn.Module, ABC):
+    """What the two decoders share: words in, words out.
+
+    Args:
+        config: sizes.
+        vocabulary_size: number of tokens.
+        channels: features in a cell of the encoder's grid.
+    """
+
+    def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = channels
+        self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
+        nn.init.normal_(self.embedding.weight, std=config.embedding_size**-0.5)
+        self.dropout = nn.Dropout(config.dropout)
+        if config.tie_output:
+            # The word vectors write too (Press and Wolf 2017); `to_word` brings h to their size.
+            self.to_word = nn.Linear(config.hidden_size, config.embedding_size)
+            self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        else:
+            self.to_word = nn.Linear(config.hidden_size, vocabulary_size)
+
+    @abstractmethod
+    def begin(self, grid: Tensor) -> Picture:
+        """Compute what depends on the pictures alone.
+
+        Args:
+            grid: (batch, rows, columns, channels), as the encoder gives it.
+        """
+
+    @abstractmethod
+    def project_words(self, tokens: Tensor) -> Tensor:
+        """Embed tokens and project them for the first LSTM: (...) -> (..., width)."""
+
+    @abstractmethod
+    def advance(
+        self, words: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Take one step.
+
+        Args:
+            words: from `project_words` (batch, beam, width).
+            state: each (batch, beam, hidden).
+            picture: of the batch.
+
+        Returns:
+            The output h (batch, beam, hidden), the next state, and the attention's weights
+            (batch, beam, cells) where there is attention.
+        """
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Score every word: (..., hidden) -> (..., vocabulary)."""
+        word: Tensor = self.to_word(self.dropout(output))
+        if not self.config.tie_output:
+            return word
+        return nn.functional.linear(word, self.embedding.weight, self.output_bias)
+
+    def step(
+        self, tokens: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Read one token a row and give the log-probabilities of the next.
+
+        Args:
+            tokens: (batch, beam)
+            state: each (batch, beam, hidden)
+            picture: of the batch.
+
+        Returns:
+            log-probabilities, natural, float32 (batch, beam, vocabulary); the next state; the
+            attention's weights or None.
+        """
+        output, state, weights = self.advance(self.project_words(tokens), state, picture)
+        return self.logits(output).float().log_softmax(-1), state, weights
+
+    def forward(
+        self, grid: Tensor, tokens: Tensor, reads: Tensor, *, sampling: float = 0.0
+    ) -> Tensor:
+        """Score captions word by word, each word given the true words before it.
+
+        Args:
+            grid: of the pictures (pictures, rows, columns, channels).
+            tokens: captions of each picture, from the start token on
+                (pictures, captions, steps).
+            reads: where `tokens` holds a token and not padding; same shape, boolean.
+            sampling: the chance that a word read is one that the decoder itself has just drawn
+                (scheduled sampling, Bengio et al. 2015).
+
+        Returns:
+            logits (number of true `reads`, vocabulary), in the order of `tokens[reads]`.
+        """
+        picture = self.begin(grid)
+        captions = tokens.shape[1]
+        state = tuple(part[:, None].expand(-1, captions, -1) for part in picture.start)
+        words = self.project_words(tokens)  # (pictures, captions, steps, width)
+        outputs: list[Tensor] = []
+        for word in words.unbind(2):
+            if sampling > 0 and outputs:
+                word = self._sample(outputs[-1], word, sampling)  # noqa: PLW2901
+            output, state, _ = self.advance(word, state, picture)
+            outputs.append(output)
+        # Only words that exist are scored: the vocabulary is the largest product of all.
+        return self.logits(torch.stack(outputs, dim=2)[reads])
+
+    def _sample(self, output: Tensor, truth: Tensor, chance: float) -> Tensor:
+        """Put words drawn from the last step's distribution in place of some true ones.
+
+        Args:
+            output: h of the last step (pictures, captions, hidden).
+            truth: the true words, projected (pictures, captions, width).
+            chance: of each word to be replaced.
+        """
+        with torch.no_grad():
+            probabilities = self.logits(output).float().softmax(-1)
+            drawn = torch.multinomial(probabilities.flatten(0, 1), 1).view(output.shape[:2])
+            taken = torch.rand(drawn.shape, device=drawn.device) < chance
+        return torch.where(taken[..., None], self.project_words(drawn), truth)
+
+
+class AttentionDecoder(Decoder):
+    """Two LSTMs: one decides where to look, the other what to say (Anderson et al. 2018, 3.2).
+
+    The first reads the last word, the mean of the grid and the second's h; its h is the query of
+    soft attention; the second reads what attention saw and the first's h. The initial states come
+    from the mean of the grid (Xu et al. 2015, section 3.1.2).
+    """
+
+    def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
+        super().__init__(config, vocabulary_size, channels)
+        hidden = config.hidden_size
+        self.to_values = nn.Linear(channels, hidden)
+        self.attention = make_attention(config, hidden, hidden)
+        self.initial = nn.Linear(hidden, 4 * hidden)
+        self.attention_cell = LSTMCell(hidden)
+        self.from_word = self.attention_cell.input_projection(config.embedding_size)
+        self.from_picture = nn.Linear(hidden, self.attention_cell.width, bias=False)
+        self.from_language = nn.Linear(hidden, self.attention_cell.width, bias=False)
+        self.language_cell = LSTMCell(hidden)
+        self.to_language = self.language_cell.input_projection(2 * hidden)
+
+    def begin(self, grid: Tensor) -> Picture:
+        cells = grid.flatten(1, 2)  # (batch, cells, channels)
+        values = self.dropout(torch.relu(self.to_values(cells)))
+        mean = values.mean(1)  # (batch, hidden)
+        start = torch.tanh(self.initial(mean).float()).chunk(4, dim=-1)
+        return Picture(self.from_picture(mean), self.attention.keys(values), values, start)
+
+    def project_words(self, tokens: Tensor) -> Tensor:
+        projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
+        return projected
+
+    def advance(
+        self, words: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        h_attention, c_attention, h_language, c_language = state
+        assert picture.gates is not None  # noqa: S101 - set by `begin`
+        seen = words + picture.gates[:, None] + self.from_language(h_language)
+        h_attention, c_attention = self.attention_cell(seen, (h_attention, c_attention))
+        context, weights = self.attention(h_attention, picture.keys, picture.values)
+        seen = self.to_language(torch.cat([context, h_attention.to(context.dtype)], dim=-1))
+        h_language, c_language = self.language_cell(seen, (h_language, c_language))
+        return h_language, (h_attention, c_attention, h_language, c_language), weights
+
+
+class GlobalDecoder(Decoder):
+    """Show and Tell (Vinyals et al. 2015): the pooled picture is the first word the LSTM reads."""
+
+    def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
+        super().__init__(config, vocabulary_size, channels)
+        self.cell = LSTMCell(config.hidden_size)
+        self.from_word = self.cell.input_projection(config.embedding_size)
+        self.to_embedding = nn.Linear(channels, config.embedding_size)
+
+    def begin(self, grid: Tensor) -> Picture:
+        seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
+        nothing = torch.zeros(len(grid), self.config.hidden_size, device=grid.device)
+        return Picture(None, None, None, start=self.cell(seen, (nothing, nothing)))
+
+    def project_words(self, tokens: Tensor) -> Tensor:
+        projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
+        return projected
+
+    def advance(
+        self, words: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        hidden, cell = self.cell(words, (state[0], state[1]))
+        return hidden, (hidden, cell), None
+
+
+def make_decoder(config: DecoderConfig, vocabulary_size: int, channels: int) -> Decoder:
+    """Make the decoder that a configuration names."""
+    kind = AttentionDecoder if config.kind == "attention" else GlobalDecoder
+    return kind(config, vocabulary_size, channels)
