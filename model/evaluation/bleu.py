@@ -1,0 +1,68 @@
+"""BLEU-1 to BLEU-4 over a corpus, as coco-caption computes them.
+
+Papineni et al. 2002, "BLEU: a Method for Automatic Evaluation of Machine Translation". Knows
+tokens only; text is cut by `model.evaluation.tokenizer`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from model.evaluation.ngrams import Hypotheses, Ngram, References, check_pairs, count_ngrams
+
+__all__ = ["MAX_ORDER", "bleu"]
+
+MAX_ORDER = 4
+
+# coco-caption adds these so that nothing divides by zero; without them a score would be off by
+# about 1e-10, and a corpus with no 4-gram in common would score 0 instead of almost 0.
+_TINY, _SMALL = 1e-15, 1e-9
+
+
+def bleu(hypotheses: Hypotheses, references: References) -> tuple[float, ...]:
+    """BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of a corpus, each 0 to 1.
+
+    With p_n the clipped n-gram precision over the whole corpus (section 2.1.1), c the length of
+    all hypotheses and r that of the references nearest in length (section 2.2.2; the shorter one
+    where two are as near):
+
+        BLEU-N = min(1, exp(1 - r / c)) * (p_1 * ... * p_N) ** (1 / N)
+
+    Args:
+        hypotheses: one tokenised caption for each picture.
+        references: one or more tokenised captions for each picture.
+
+    Raises:
+        ValueError: the two do not pair up.
+    """
+    check_pairs(hypotheses, references)
+    matched, proposed = [0] * MAX_ORDER, [0] * MAX_ORDER
+    for hypothesis, captions in zip(hypotheses, references, strict=True):
+        for index in range(MAX_ORDER):
+            counts = count_ngrams(hypothesis, index + 1)
+            allowed = _most_in_one(captions, index + 1)
+            matched[index] += sum(min(count, allowed[gram]) for gram, count in counts.items())
+            proposed[index] += counts.total()
+
+    length = sum(map(len, hypotheses))
+    nearest = sum(map(_nearest_length, hypotheses, references))
+    ratio = (length + _TINY) / (nearest + _SMALL)
+    brevity_penalty = math.exp(min(0.0, 1 - 1 / ratio))
+    precisions = [
+        (match + _TINY) / (total + _SMALL) for match, total in zip(matched, proposed, strict=True)
+    ]
+    return tuple(
+        brevity_penalty * math.prod(precisions[:order]) ** (1 / order)
+        for order in range(1, MAX_ORDER + 1)
+    )
+
+
+def _most_in_one(captions: Sequence[Sequence[str]], length: int) -> Counter[Ngram]:
+    most: Counter[Ngram] = Counter()
+    for caption in captions:
+        most |= count_ngrams(caption, length)
+    return most
+
+
+def _nearest_length(hypothesis: Sequence[str], captions: Sequence[Sequence[str]]) -> int:
+    return min((abs(len(caption) - len(hypothesis)), len(caption)) for caption in captions)[1]

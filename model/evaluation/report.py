@@ -1,0 +1,154 @@
+"""What an evaluation found, as JSON and as a Markdown table.
+
+Knows scores and names; knows nothing of how captions were made.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model.evaluation.diversity import Diversity
+from model.evaluation.files import write_text
+from model.evaluation.metrics import Scores
+
+__all__ = ["PictureCaptions", "Report", "Result"]
+
+_SCORES = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
+    "cider": "CIDEr",
+}
+_SHARES = {"copied": "copied", "repeating": "repeating", "ending_badly": "ending badly"}
+_COUNTS = {"distinct": "distinct captions", "vocabulary": "distinct words"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What captions of one `beam_size` are worth and look like."""
+
+    beam_size: int
+    scores: Scores
+    diversity: Diversity
+
+
+@dataclass(frozen=True)
+class PictureCaptions:
+    """A picture's captions by beam size, and its `references`, all raw sentences."""
+
+    filename: str
+    captions: Mapping[int, str]
+    references: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, whose keys are text: the beam size is one there."""
+        captions = {str(beam_size): text for beam_size, text in self.captions.items()}
+        return {
+            "filename": self.filename,
+            "captions": captions,
+            "references": list(self.references),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """How one model does on one split of one data set, by beam size.
+
+    Attributes:
+        model, version: what was evaluated.
+        dataset, split, pictures: on what, and how many pictures that is.
+        tokenizer: the one that cut all captions into words.
+        meteor: the program that METEOR comes from; None if there was none.
+        seconds: captioning and scoring together.
+        results: one for each beam size.
+        captions: of each picture; written beside the report, not in it.
+    """
+
+    model: str
+    version: str
+    dataset: str
+    split: str
+    pictures: int
+    tokenizer: str
+    meteor: str | None
+    seconds: float
+    results: tuple[Result, ...]
+    captions: tuple[PictureCaptions, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the captions, ready for JSON."""
+        found = asdict(self)
+        del found["captions"]
+        return found | {"results": [asdict(result) for result in self.results]}
+
+    def as_markdown(self) -> str:
+        """A heading, a table with a row for each beam size, and how the scores were made.
+
+        Scores and shares are printed times a hundred, as papers do.
+        """
+        names = ["beam", *_SCORES.values(), "words", *_COUNTS.values(), *_SHARES.values()]
+        lines = [
+            f"# {self.model} {self.version} on {self.dataset} {self.split}",
+            "",
+            _row(names),
+            _row(["---:"] * len(names)),
+            *(_row(_cells(result)) for result in self.results),
+            "",
+            f"{self.pictures} pictures in {self.seconds:.1f} s. Scores and shares are times 100; "
+            "CIDEr is CIDEr-D, as coco-caption computes it. "
+            f"Tokenizer: {self.tokenizer}. METEOR: {self.meteor or 'not computed'}.",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: str | Path) -> tuple[Path, ...]:
+        """Writes `path.json`, `path.md` and, where there are captions, `path-captions.json`.
+
+        Each file appears whole or not at all.
+
+        Args:
+            path: where, without an ending; folders are made.
+
+        Returns:
+            The files written.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        path = Path(path)
+        contents = {
+            path.with_name(f"{path.name}.json"): _json(self.as_dict()),
+            path.with_name(f"{path.name}.md"): self.as_markdown(),
+        }
+        if self.captions:
+            captions = [picture.as_dict() for picture in self.captions]
+            contents[path.with_name(f"{path.name}-captions.json")] = _json(captions)
+        for file, text in contents.items():
+            write_text(file, text)
+        return tuple(contents)
+
+
+def _cells(result: Result) -> list[str]:
+    return [
+        str(result.beam_size),
+        *(_hundredfold(getattr(result.scores, name)) for name in _SCORES),
+        f"{result.diversity.mean_length:.1f}",
+        *(str(getattr(result.diversity, name)) for name in _COUNTS),
+        *(_hundredfold(getattr(result.diversity, name)) for name in _SHARES),
+    ]
+
+
+def _hundredfold(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,138 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from PIL import Image
+
+from model.evaluation.captioner import evaluate
+from model.evaluation.metrics import score
+from model.evaluation.tokenizer import PYTHON
+
+REFERENCES = [
+    ("A red ball .", "A ball ."),
+    ("The lime grass .",),
+    ("A blue sky over the sea .", "Blue sky .", "The sky ."),
+]
+COLOURS = ["red", "lime", "blue"]
+PHRASES = {
+    (255, 0, 0): "a red ball",
+    (0, 255, 0): "the lime grass",
+    (0, 0, 255): "a blue sky",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    filename: str
+    captions: tuple[str, ...]
+
+
+class Colours:
+    """Three pictures, each of one colour."""
+
+    name = "colours"
+
+    def split(self, name: str) -> Sequence[Entry]:
+        entries = list(map(Entry, COLOURS, REFERENCES))
+        return {"test": entries, "empty": []}[name]
+
+    def picture(self, entry: Entry) -> Image.Image:
+        return Image.new("RGB", (4, 4), entry.filename)
+
+
+@dataclass(frozen=True)
+class Config:
+    name: str = "eye"
+    version: str = "0.1"
+
+
+@dataclass(frozen=True)
+class Caption:
+    text: str
+
+
+@dataclass
+class Eye:
+    """Names the colour of a picture; a wider beam says more, and worse captions come after it."""
+
+    config: Config = field(default_factory=Config)
+    calls: list[tuple[int, int]] = field(default_factory=list)
+
+    def caption(self, pictures: Sequence[Image.Image], *, beam_size: int) -> list[list[Caption]]:
+        self.calls.append((len(pictures), beam_size))
+        best = [PHRASES[picture.getpixel((0, 0))] for picture in pictures]
+        texts = best if beam_size > 1 else [text.split()[1] for text in best]
+        return [[Caption(text), Caption("a second guess")][:beam_size] for text in texts]
+
+
+def run(**options):
+    eye = Eye()
+    report = evaluate(eye, Colours(), split="test", java=False, progress=False, **options)
+    return eye, report
+
+
+def test_each_beam_size_is_scored_on_its_own_best_captions():
+    _, report = run(beam_sizes=(1, 3))
+    texts = {1: COLOURS, 3: list(PHRASES.values())}
+    assert [result.beam_size for result in report.results] == [1, 3]
+    for result in report.results:
+        assert result.scores == score(texts[result.beam_size], REFERENCES, java=False)
+    assert report.results[1].diversity.mean_length == 3
+
+
+def test_the_report_says_what_was_evaluated_on_what():
+    _, report = run()
+    assert (report.model, report.version) == ("eye", "0.1")
+    assert (report.dataset, report.split, report.pictures) == ("colours", "test", 3)
+    assert (report.tokenizer, report.meteor) == (PYTHON, None)
+    assert [result.beam_size for result in report.results] == [1, 3, 5]
+    assert report.seconds > 0
+
+
+def test_captions_come_back_with_their_pictures_and_references():
+    _, report = run(beam_sizes=(1, 3))
+    assert [picture.as_dict() for picture in report.captions] == [
+        {"filename": name, "captions": {"1": name, "3": text}, "references": list(references)}
+        for name, text, references in zip(COLOURS, PHRASES.values(), REFERENCES, strict=True)
+    ]
+
+
+def test_every_picture_is_captioned_once_for_each_beam_size():
+    eye, _ = run(beam_sizes=(1, 3), batch_size=2)
+    assert eye.calls == [(2, 1), (2, 3), (1, 1), (1, 3)]
+
+
+def test_the_size_of_a_batch_changes_no_result():
+    reports = [run(batch_size=size)[1] for size in (1, 2, 32)]
+    assert reports[0].captions == reports[1].captions == reports[2].captions
+    assert reports[0].results == reports[1].results == reports[2].results
+
+
+def test_copies_of_training_captions_are_found():
+    _, report = run(beam_sizes=(3,), training_captions=["A red ball ."])
+    assert report.results[0].diversity.copied == pytest.approx(1 / 3)
+
+
+def test_progress_goes_to_standard_error_and_only_when_wanted(capsys):
+    run()
+    assert capsys.readouterr() == ("", "")
+    evaluate(Eye(), Colours(), split="test", java=False, progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "3/3" in printed.err
+
+
+@pytest.mark.parametrize("beam_sizes", [(), (0, 1), (3, 3)])
+def test_beam_sizes_must_be_distinct_and_positive(beam_sizes):
+    with pytest.raises(ValueError, match="distinct and at least 1"):
+        run(beam_sizes=beam_sizes)
+
+
+def test_the_batch_size_must_be_positive():
+    with pytest.raises(ValueError, match="batch size"):
+        run(batch_size=0)
+
+
+def test_an_empty_split_is_refused():
+    with pytest.raises(ValueError, match="colours has no pictures in its split 'empty'"):
+        evaluate(Eye(), Colours(), split="empty", java=False, progress=False)
