@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 _STRICT = ConfigDict(extra="forbid")
 
