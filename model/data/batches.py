@@ -1,0 +1,133 @@
+"""Which pictures and captions each training step sees, as a function of the seed alone.
+
+A plan can be asked for any epoch without those before it, so a resumed run goes on with exactly
+the batches that an unbroken one would have had, whatever the number of processes.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from model.data.augmentation import mirror_caption
+from model.vocabulary import Vocabulary
+
+__all__ = ["CaptionBatch", "Item", "Plan", "collate"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of a batch: which set, which entry, which view of it, which captions."""
+
+    dataset: int
+    index: int
+    view: int
+    captions: tuple[int, ...]
+
+
+class Plan:
+    """The batches of every epoch.
+
+    Args:
+        captions: for each set, the number of captions of each of its pictures.
+        weights: for each set, how many times an epoch shows each of its pictures on average.
+        batch_size: pictures in a batch.
+        captions_each: captions of a picture at a time, at most.
+        views: views to choose from (see `model.data.augmentation`).
+        seed: makes all the choices.
+    """
+
+    def __init__(
+        self,
+        captions: Sequence[Sequence[int]],
+        weights: Sequence[float],
+        *,
+        batch_size: int,
+        captions_each: int,
+        views: int,
+        seed: int,
+    ) -> None:
+        self._captions = captions
+        self._counts = [round(w * len(c)) for w, c in zip(weights, captions, strict=True)]
+        self._batch_size = batch_size
+        self._captions_each = captions_each
+        self._views = views
+        self._seed = seed
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+        return ceil(sum(self._counts) / self._batch_size)
+
+    def epoch(self, epoch: int) -> list[list[Item]]:
+        """List the batches of an epoch."""
+        chance = random.Random(f"{self._seed}/{epoch}")  # noqa: S311 - no secret depends on it
+        items: list[Item] = []
+        for dataset, (counts, wanted) in enumerate(zip(self._captions, self._counts, strict=True)):
+            indices: list[int] = []
+            while len(indices) < wanted:
+                left = wanted - len(indices)
+                indices += chance.sample(range(len(counts)), min(left, len(counts)))
+            for index in indices:
+                chosen = chance.sample(
+                    range(counts[index]), min(counts[index], self._captions_each)
+                )
+                items.append(Item(dataset, index, chance.randrange(self._views), tuple(chosen)))
+        chance.shuffle(items)
+        size = self._batch_size
+        return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+@dataclass(frozen=True)
+class CaptionBatch:
+    """The captions of a batch of pictures, as ids, each (pictures, captions, steps).
+
+    `inputs` holds what is read, from the start token on, and `targets` what follows each of
+    these tokens, up to the end token. `reads` is true where there is a token and not padding;
+    pictures with fewer captions than others have empty ones.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    reads: Tensor
+
+    def to(self, device: torch.device) -> "CaptionBatch":
+        """Move to a device."""
+        return CaptionBatch(self.inputs.to(device), self.targets.to(device), self.reads.to(device))
+
+
+def collate(
+    captions: Sequence[Sequence[str]],
+    mirrored: Sequence[bool],
+    vocabulary: Vocabulary,
+    max_words: int,
+) -> CaptionBatch:
+    """Make one batch of the captions of each picture.
+
+    Args:
+        captions: for each picture of the batch, its sentences.
+        mirrored: whether the view of the picture is its mirror image.
+        vocabulary: turns words into ids.
+        max_words: longer captions are cut, and then do not end.
+    """
+    rows = [
+        [
+            [
+                vocabulary.start_id,
+                *vocabulary.encode(mirror_caption(sentence) if swap else sentence),
+                vocabulary.end_id,
+            ][: max_words + 2]
+            for sentence in sentences
+        ]
+        for sentences, swap in zip(captions, mirrored, strict=True)
+    ]
+    most = max(len(row) for row in rows)
+    longest = max(len(ids) for row in rows for ids in row)
+    padded = torch.full((len(rows), most, longest), vocabulary.pad_id)
+    for i, row in enumerate(rows):
+        for j, ids in enumerate(row):
+            padded[i, j, : len(ids)] = torch.tensor(ids)
+    targets = padded[:, :, 1:].contiguous()
+    return CaptionBatch(padded[:, :, :-1].contiguous(), targets, targets != vocabulary.pad_id)

@@ -1,0 +1,75 @@
+"""Pictures with human captions, in the JSON format of Karpathy's splits.
+
+    {"dataset": ..., "images": [{"filename", "split", "sentences": [{"raw", ...}]}]}
+
+Knows which caption belongs to which picture and split; knows nothing of tensors.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from model.data.pictures import PictureStore
+
+__all__ = ["CaptionDataset", "Entry"]
+
+# COCO's Karpathy split calls the part of val that goes with train `restval`.
+_ALSO_TRAIN = "restval"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of a data set and what people said of it."""
+
+    filename: str
+    captions: tuple[str, ...]
+
+
+class CaptionDataset:
+    """A captioned set of pictures.
+
+    Args:
+        captions: the JSON file.
+        pictures: folders, tar files or patterns of either, see `PictureStore`.
+
+    Raises:
+        ValueError: the JSON is not in the format, or a picture is in none of the sources.
+        FileNotFoundError: a file is not there.
+    """
+
+    def __init__(self, captions: str | Path, pictures: Sequence[str | Path]) -> None:
+        path = Path(captions)
+        self._store = PictureStore(pictures)
+        self._splits: dict[str, list[Entry]] = {}
+        try:
+            data = json.loads(path.read_bytes())
+            self.name = str(data["dataset"])
+            for image in data["images"]:
+                split = "train" if image["split"] == _ALSO_TRAIN else str(image["split"])
+                sentences = tuple(str(sentence["raw"]).strip() for sentence in image["sentences"])
+                self._splits.setdefault(split, []).append(Entry(str(image["filename"]), sentences))
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not in the Karpathy format "
+                f'({{"dataset", "images": [{{"filename", "split", "sentences"}}]}}): {error!r}'
+            ) from error
+        for entry in (entry for entries in self._splits.values() for entry in entries):
+            if entry.filename not in self._store:
+                raise ValueError(f"{path} names {entry.filename}, which no picture source holds")
+
+    def split(self, name: str) -> Sequence[Entry]:
+        """List the entries of one split: `train`, `val` or `test`.
+
+        Raises:
+            ValueError: the set has no such split.
+        """
+        if name not in self._splits:
+            raise ValueError(f"{self.name} has no split {name!r}, but {sorted(self._splits)}")
+        return self._splits[name]
+
+    def picture(self, entry: Entry) -> Image.Image:
+        """Read the picture of an entry, RGB."""
+        return self._store.read(entry.filename)

@@ -1,0 +1,74 @@
+"""A store of pictures by file name, in folders or tar shards.
+
+Knows where each picture lies; knows nothing of captions. Tar members are read in place: nothing
+is unpacked to disk, and no path inside a tar is ever followed.
+"""
+
+import glob
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+__all__ = ["PictureStore"]
+
+_FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+@dataclass(frozen=True)
+class _Place:
+    path: Path
+    offset: int = 0
+    length: int | None = None  # None: the whole file
+
+
+class PictureStore:
+    """Finds pictures by the last part of their name.
+
+    Args:
+        sources: folders (searched recursively), `.tar` files, or glob patterns of either.
+
+    Raises:
+        FileNotFoundError: a source matches nothing.
+    """
+
+    def __init__(self, sources: Sequence[str | Path]) -> None:
+        self._places: dict[str, _Place] = {}
+        for source in sources:
+            matches = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - absolute patterns
+            if not matches:
+                raise FileNotFoundError(f"no folder or tar file at {source}")
+            for match in map(Path, matches):
+                self._add_folder(match) if match.is_dir() else self._add_tar(match)
+
+    def _add_folder(self, folder: Path) -> None:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self._places[path.name] = _Place(path)
+
+    def _add_tar(self, path: Path) -> None:
+        with tarfile.open(path, mode="r:") as tar:
+            for member in tar:
+                if member.isfile():
+                    place = _Place(path, member.offset_data, member.size)
+                    self._places[Path(member.name).name] = place
+
+    def __contains__(self, filename: str) -> bool:
+        return filename in self._places
+
+    def read(self, filename: str) -> Image.Image:
+        """Read one picture as RGB.
+
+        Raises:
+            KeyError: no source has it.
+            OSError: it is not a whole picture.
+        """
+        place = self._places[filename]
+        with place.path.open("rb") as file:
+            file.seek(place.offset)
+            content = file.read(-1 if place.length is None else place.length)
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+            return picture.convert("RGB")
