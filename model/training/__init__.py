@@ -1,0 +1,1 @@
+"""Training entry points; what only runs a model never imports this."""

@@ -1,0 +1,346 @@
+"""Train a captioner from a recipe: `unrolled train captioner --config recipe.toml`.
+
+One code path for a CPU, a GPU with mixed precision, and several processes started by torchrun or
+`accelerate launch`. What a step sees and draws is a function of the seed and the step, so a run
+that was killed goes on from its checkpoint to the very weights it would have had.
+"""
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+
+from model.bundle import check_tensors, save_bundle
+from model.captioner import Captioner, CaptionNetwork
+from model.config import CaptionerConfig
+from model.data.batches import CaptionBatch
+from model.training.checkpoint import load_checkpoint, save_checkpoint
+from model.training.config import CaptionerRecipe, read_recipe
+from model.training.data import Batches, TrainingData
+from model.training.run import Run
+from model.training.schedule import learning_rate_factor, sampling_chance
+from model.training.validation import Validation
+
+__all__ = ["Trainer", "main"]
+
+
+def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Path:
+    """Train as a recipe says.
+
+    Args:
+        config: the recipe, TOML.
+        output: the run's folder; None is `runs/` and the recipe's name.
+        resume: go on from the checkpoint in that folder where there is one.
+
+    Returns:
+        The folder of the bundle that was written.
+
+    Raises:
+        ValueError: the recipe or the data is not as it should be.
+        FileNotFoundError: a file that the recipe names is not there.
+    """
+    recipe = read_recipe(config)
+    trainer = Trainer(recipe, output or Path("runs") / recipe.name)
+    if resume and trainer.run.checkpoint.exists():
+        trainer.resume()
+    trainer.fit()
+    return trainer.save()
+
+
+class CaptionLoss(nn.Module):
+    """The network and its loss in one forward pass, as distributed training wants it."""
+
+    def __init__(self, network: CaptionNetwork, label_smoothing: float) -> None:
+        super().__init__()
+        self.network = network
+        self.label_smoothing = label_smoothing
+
+    def forward(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> Tensor:
+        """Sum the cross-entropy over the tokens of a batch, natural logarithm.
+
+        `pictures` are grids where the encoder is frozen, else pixels.
+        """
+        network = self.network
+        grid = pictures if network.encoder.frozen else network.encoder(pictures)
+        logits = network.decoder(grid, captions.inputs, captions.reads, sampling=sampling)
+        return nn.functional.cross_entropy(
+            logits.float(),
+            captions.targets[captions.reads],
+            label_smoothing=self.label_smoothing if self.training else 0.0,
+            reduction="sum",
+        )
+
+
+class Trainer:
+    """A run: everything that its steps change, and the loop over them."""
+
+    def __init__(self, recipe: CaptionerRecipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.settings = recipe.optimisation
+        self.accelerator = Accelerator(
+            mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[
+                recipe.precision
+            ],
+            cpu=recipe.device == "cpu",
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
+        self.run = Run(folder, recipe, main=self.accelerator.is_main_process)
+        self.data = TrainingData(recipe)
+        torch.manual_seed(recipe.seed)
+        self.network = CaptionNetwork(
+            self._bundle_config(), len(self.data.vocabulary), pretrained=recipe.pretrained
+        )
+        if recipe.encoder_weights:
+            self._load_encoder(Path(recipe.encoder_weights))
+        self.network.encoder.tune(
+            self.settings.tune_from, update_batch_norm=self.settings.update_batch_norm
+        )
+        self.average = AveragedModel(
+            self.network,
+            multi_avg_fn=partial(_update_average, decay=self.settings.average),
+            use_buffers=True,
+        )
+        self.average.to(self.accelerator.device)
+        loss = CaptionLoss(self.network, self.settings.label_smoothing)
+        self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
+        self.loss, self.optimizer = self.accelerator.prepare(loss, self.optimizer)
+        if self.network.encoder.frozen:
+            self._cache_features()
+        self.validation = Validation(self.data)
+        self.step = 0
+        self.best = {"cider": -1.0, "epoch": -1}
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.settings.epochs * len(self.data.plan)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint."""
+        progress = load_checkpoint(self.run.checkpoint, self._modules(), self.optimizer)
+        self.step, self.best = progress["step"], progress["best"]
+        if self.accelerator.scaler and progress["scaler"]:
+            self.accelerator.scaler.load_state_dict(progress["scaler"])
+        self.run.restore(progress["curve"])
+        self.console.print(f"going on from step {self.step} of {self.total_steps}")
+
+    def checkpoint(self) -> None:
+        """Write everything that `resume` needs."""
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        progress = {
+            "step": self.step,
+            "best": self.best,
+            "curve": self.run.curve,
+            "scaler": scaler.state_dict() if scaler else None,
+        }
+        save_checkpoint(self.run.checkpoint, self._modules(), self.optimizer, progress)
+
+    def fit(self) -> None:
+        """Train until the last epoch, or until validation has stopped rising."""
+        first, position = divmod(self.step, len(self.data.plan))
+        for epoch in range(first, self.settings.epochs):
+            if epoch - self.best["epoch"] > self.settings.patience:
+                self.console.print(f"validation has not risen since epoch {self.best['epoch'] + 1}")
+                break
+            self._epoch(epoch, position)
+            position = 0
+            self._validate(epoch)
+            self.checkpoint()
+            self.accelerator.wait_for_everyone()
+        self.run.close()
+
+    def save(self) -> Path:
+        """Write the best weights that were validated as a bundle."""
+        folder = self.run.folder / "bundle"
+        if self.accelerator.is_main_process:
+            provenance = {
+                "data": [data.name for data in self.data.sets],
+                "recipe": self.recipe.name,
+                "best_epoch": self.best["epoch"] + 1,
+            }
+            save_bundle(
+                folder,
+                replace(self._bundle_config(), provenance=provenance),
+                load_file(self.run.best),
+                self.data.vocabulary,
+                f"# {self.recipe.name}\n\nTrained by `unrolled train captioner`.\n",
+            )
+            self.console.print(f"wrote {folder}")
+        self.accelerator.wait_for_everyone()
+        return folder
+
+    def _epoch(self, epoch: int, position: int) -> None:
+        plan = self.data.plan.epoch(epoch)
+        rank, of = self.accelerator.process_index, self.accelerator.num_processes
+        batches = Batches(self.data, epoch, plan[position:], rank, of)
+        loader = DataLoader(batches, batch_size=None, num_workers=self.recipe.workers)
+        chance = sampling_chance(epoch, epochs=self.settings.epochs, last=self.settings.sampling)
+        self.loss.train()
+        losses, started, saved = [], time.monotonic(), time.monotonic()
+        with self._progress() as bar:
+            task = bar.add_task(f"epoch {epoch + 1}", total=len(plan), completed=position, note="")
+            for done, (pictures, captions) in enumerate(loader, start=1):
+                losses.append(self._step(pictures, captions, chance))
+                speed = done * self.settings.batch_size / (time.monotonic() - started)
+                note = f"loss {losses[-1]:.3f}  {speed:.0f} pictures/s"
+                bar.update(task, advance=1, note=note)
+                if time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes:
+                    self.checkpoint()
+                    saved = time.monotonic()
+        seconds = time.monotonic() - started
+        self.run.log(
+            self.step,
+            loss=sum(losses) / max(1, len(losses)),
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            seconds=seconds,
+        )
+
+    def _step(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> float:
+        """Take one step; the loss is a token's mean over all processes."""
+        accelerator, settings = self.accelerator, self.settings
+        torch.manual_seed(hash((self.recipe.seed, self.step, accelerator.process_index)))
+        factor = learning_rate_factor(
+            self.step, total=self.total_steps, warmup=settings.warmup, final=settings.final_rate
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        pictures, captions = pictures.to(accelerator.device), captions.to(accelerator.device)
+        count = captions.reads.sum()
+        tokens = accelerator.reduce(count, "sum")
+        with accelerator.autocast():
+            total = self.loss(pictures, captions, sampling)
+        # Processes' gradients are averaged, so each gives its sum times their number.
+        loss = total * accelerator.num_processes / tokens
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(self.loss.parameters(), settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update_parameters(self.network)
+        self.step += 1
+        return float(accelerator.reduce(total.detach(), "sum") / tokens)
+
+    def _validate(self, epoch: int) -> None:
+        """Validate the averaged weights, and keep them where they are the best so far."""
+        if self.accelerator.is_main_process:
+            captioner = Captioner(
+                self._averaged(),
+                self._bundle_config(),
+                self.data.vocabulary,
+                device=self.accelerator.device,
+            )
+            with self.console.status("validating"):
+                values = self.validation(captioner)
+            self.run.log(self.step, epoch=epoch + 1, **values)
+            point = " ".join(f"{name} {value:.3f}" for name, value in values.items())
+            loss = next(p["loss"] for p in reversed(self.run.curve) if "loss" in p)
+            self.console.print(f"epoch {epoch + 1}: loss {loss:.3f} {point}")
+            if values["cider"] > self.best["cider"]:
+                self.best = {"cider": values["cider"], "epoch": epoch}
+                temporary = self.run.best.with_suffix(".tmp")
+                state = self._averaged().state_dict()
+                save_file(
+                    {name: t.cpu().clone().contiguous() for name, t in state.items()}, temporary
+                )
+                temporary.replace(self.run.best)
+        self.best = self._from_main(self.best)
+
+    def _from_main(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Give every process what the main one has."""
+        if self.accelerator.num_processes == 1:
+            return value
+        held = [value]
+        torch.distributed.broadcast_object_list(held)
+        return held[0]
+
+    def _averaged(self) -> CaptionNetwork:
+        network = self.average.module
+        assert isinstance(network, CaptionNetwork)  # noqa: S101 - what it was made of
+        return network
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"network": self.network, "average": self.average}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Group parameters: the encoder has its own peak; only matrices decay."""
+        settings, groups = self.settings, []
+        for module, peak in (
+            (self.network.decoder, settings.learning_rate),
+            (self.network.encoder, settings.encoder_learning_rate),
+        ):
+            trained = [p for p in module.parameters() if p.requires_grad]
+            for matrices, decay in ((True, settings.weight_decay), (False, 0.0)):
+                chosen = [p for p in trained if (p.ndim >= 2) == matrices]
+                if chosen:
+                    groups.append(
+                        {"params": chosen, "lr": peak, "peak": peak, "weight_decay": decay}
+                    )
+        return groups
+
+    def _bundle_config(self) -> CaptionerConfig:
+        recipe = self.recipe
+        return CaptionerConfig(
+            name=recipe.name,
+            version=recipe.version,
+            preprocessing=recipe.preprocessing,
+            encoder=recipe.encoder,
+            decoder=recipe.decoder,
+            decoding=recipe.decoding,
+        )
+
+    def _load_encoder(self, path: Path) -> None:
+        """Fill the trunk from a file in the CNN's own names; a classifier there is left out."""
+        trunk = self.network.encoder.trunk
+        target = getattr(trunk, "network", trunk)
+        expected = target.state_dict()
+        state = {name: t for name, t in load_file(path).items() if name in expected}
+        check_tensors({n: tuple(t.shape) for n, t in state.items()}, expected, str(path))
+        target.load_state_dict(state)
+
+    def _cache_features(self) -> None:
+        dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
+        with self._progress() as bar, self.accelerator.main_process_first():
+            task = bar.add_task("features", note="")
+            self.data.cache(
+                self.network.encoder,
+                self.accelerator.device,
+                dtype,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+        )
+
+
+@torch.no_grad()
+def _update_average(
+    averages: list[Tensor], weights: list[Tensor], updates: Tensor | int, *, decay: float
+) -> None:
+    """Move averages towards weights; the first steps count less, since they are soon outdated."""
+    decay = min(decay, (1 + int(updates)) / (10 + int(updates)))
+    for average, weight in zip(averages, weights, strict=True):
+        if average.is_floating_point():
+            average.lerp_(weight, 1 - decay)
+        else:
+            average.copy_(weight)

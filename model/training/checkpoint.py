@@ -1,0 +1,66 @@
+"""All that a run needs to go on as if it had never stopped, in one file.
+
+Tensors and a JSON header in a safetensors file, written under a temporary name and renamed.
+Random choices need no place here: each step's are a function of the seed and the step.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+) -> None:
+    """Write a checkpoint; `progress` is anything that JSON can hold."""
+    tensors = {
+        f"{module_name}/{name}": tensor
+        for module_name, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+    # Clones: tied weights share memory, which the format does not allow.
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file(tensors, temporary, metadata={"progress": json.dumps(progress)})
+    temporary.replace(path)
+
+
+def load_checkpoint(
+    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer
+) -> Any:
+    """Restore modules and optimizer in place, and give back `progress`.
+
+    Raises:
+        ValueError: the checkpoint is of another network or another optimizer.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        progress = json.loads(file.metadata()["progress"])
+    for module_name, module in modules.items():
+        prefix = f"{module_name}/"
+        state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(f"{path} is of another network: {error}") from error
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith("optimizer/"):
+            _, index, name = key.split("/")
+            states.setdefault(int(index), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": states, "param_groups": groups})
+    return progress

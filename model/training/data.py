@@ -1,0 +1,130 @@
+"""A recipe's data sets as batches of tensors: features from the cache, or pixels.
+
+Knows files, vocabulary and batches; knows nothing of losses or optimisers.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from model.data.augmentation import augment, is_mirrored
+from model.data.batches import CaptionBatch, Item, Plan, collate
+from model.data.features import FeatureCache, Progress
+from model.data.karpathy import CaptionDataset, Entry
+from model.encoder import Encoder
+from model.preprocessing import Preprocessing
+from model.training.config import CaptionerRecipe, data_path
+from model.vocabulary import Vocabulary
+
+__all__ = ["Batches", "TrainingData"]
+
+
+class TrainingData:
+    """The sets of a recipe, opened.
+
+    With a frozen encoder `cache` must be called before any batch is asked for.
+    """
+
+    def __init__(self, recipe: CaptionerRecipe) -> None:
+        self.recipe = recipe
+        self.sets = [
+            CaptionDataset(data_path(data.captions), [data_path(p) for p in data.pictures])
+            for data in recipe.data
+        ]
+        self.train = [data.split("train") for data in self.sets]
+        self.validation = [data.split("val") for data in self.sets]
+        self.vocabulary = Vocabulary.build(
+            (text for entries in self.train for entry in entries for text in entry.captions),
+            min_count=recipe.min_count,
+        )
+        self.plan = Plan(
+            [[len(entry.captions) for entry in entries] for entries in self.train],
+            [data.weight for data in recipe.data],
+            batch_size=recipe.optimisation.batch_size,
+            captions_each=recipe.optimisation.captions_each,
+            views=recipe.views,
+            seed=recipe.seed,
+        )
+        self.preprocessing = Preprocessing(recipe.preprocessing)
+        self._train_features: list[FeatureCache] = []
+        self._validation_features: list[FeatureCache] = []
+
+    def cache(
+        self, encoder: Encoder, device: torch.device, dtype: torch.dtype, progress: Progress
+    ) -> None:
+        """Compute the features of all pictures with a frozen encoder, or find them on disk."""
+
+        def features(dataset: CaptionDataset, entries: Sequence[Entry], views: int) -> FeatureCache:
+            return FeatureCache(
+                Path(self.recipe.feature_cache),
+                dataset,
+                entries,
+                encoder=encoder,
+                preprocessing=self.preprocessing,
+                views=views,
+                device=device,
+                dtype=dtype,
+                progress=progress,
+            )
+
+        for dataset, train, validation in zip(self.sets, self.train, self.validation, strict=True):
+            self._train_features.append(features(dataset, train, self.recipe.views))
+            self._validation_features.append(features(dataset, validation, 1))
+
+    def load(self, batch: Sequence[Item], epoch: int) -> tuple[Tensor, CaptionBatch]:
+        """Read one batch: the grids (or, with no cache, the pixels) and their captions."""
+        entries = [self.train[item.dataset][item.index] for item in batch]
+        # A cached view is the same at every epoch; without a cache each epoch has its own.
+        seeds = [
+            entry.filename if self._train_features else f"{entry.filename}/{epoch}"
+            for entry in entries
+        ]
+        views = [item.view for item in batch]
+        captions = collate(
+            [
+                [e.captions[i] for i in item.captions]
+                for e, item in zip(entries, batch, strict=True)
+            ],
+            [is_mirrored(view, seed) for view, seed in zip(views, seeds, strict=True)],
+            self.vocabulary,
+            self.recipe.max_words,
+        )
+        if self._train_features:
+            rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
+            return torch.cat(rows), captions
+        pictures = [
+            augment(self.sets[item.dataset].picture(entry), item.view, seed)
+            for item, entry, seed in zip(batch, entries, seeds, strict=True)
+        ]
+        return self.preprocessing(pictures), captions
+
+    def validation_batch(self, dataset: int, start: int, stop: int) -> Tensor:
+        """Read the grids (or pixels) of validation pictures `start` to `stop` of a set."""
+        if self._validation_features:
+            return self._validation_features[dataset](range(start, stop), [0] * (stop - start))
+        entries = self.validation[dataset][start:stop]
+        return self.preprocessing([self.sets[dataset].picture(entry) for entry in entries])
+
+
+class Batches(Dataset[tuple[Tensor, CaptionBatch]]):
+    """One process's share of an epoch's remaining batches, for a DataLoader."""
+
+    def __init__(
+        self, data: TrainingData, epoch: int, batches: Sequence[Sequence[Item]], rank: int, of: int
+    ) -> None:
+        self._data = data
+        self._epoch = epoch
+        self._batches = batches
+        self._rank, self._of = rank, of
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, CaptionBatch]:
+        batch = self._batches[position]
+        # A last batch may be smaller than the number of processes: then some see its first again.
+        share = batch[self._rank :: self._of] or batch[:1]
+        return self._data.load(share, self._epoch)
