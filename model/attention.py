@@ -75,7 +75,7 @@ class DotAttention(nn.Module):
 
     def _split(self, rows: Tensor) -> Tensor:
         """(batch, n, size) -> (batch, heads, n, size / heads)."""
-        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return rows.view(*rows.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def make_attention(

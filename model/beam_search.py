@@ -41,7 +41,7 @@ class Hypothesis:
 
     def score(self, length_penalty: float) -> float:
         """Give what hypotheses are ranked by: `logprob / length ** length_penalty`."""
-        return self.logprob / len(self.tokens) ** length_penalty
+        return self.logprob / math.pow(len(self.tokens), length_penalty)
 
 
 @dataclass

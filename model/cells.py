@@ -29,7 +29,7 @@ class LSTMCell(nn.Module):
         super().__init__()
         self.width = 4 * hidden_size
         self.recurrent = nn.Linear(hidden_size, self.width, bias=False)
-        for gate in self.recurrent.weight.split(hidden_size):
+        for gate in self.recurrent.weight.chunk(4):
             nn.init.orthogonal_(gate)
 
     def input_projection(self, input_size: int) -> nn.Linear:

@@ -178,6 +178,7 @@ class AttentionDecoder(Decoder):
         self.to_language = self.language_cell.input_projection(2 * hidden)
 
     def begin(self, grid: Tensor) -> Picture:
+        """Project the grid for attention, and its mean for the first LSTM and its start."""
         cells = grid.flatten(1, 2)  # (batch, cells, channels)
         values = self.dropout(torch.relu(self.to_values(cells)))
         mean = values.mean(1)  # (batch, hidden)
@@ -185,12 +186,14 @@ class AttentionDecoder(Decoder):
         return Picture(self.from_picture(mean), self.attention.keys(values), values, start)
 
     def project_words(self, tokens: Tensor) -> Tensor:
+        """Embed tokens and project them: (...) -> (..., width)."""
         projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
         return projected
 
     def advance(
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
+        """Decide where to look, look there, decide what to say."""
         h_attention, c_attention, h_language, c_language = state
         assert picture.gates is not None  # noqa: S101 - set by `begin`
         seen = words + picture.gates[:, None] + self.from_language(h_language)
@@ -211,17 +214,20 @@ class GlobalDecoder(Decoder):
         self.to_embedding = nn.Linear(channels, config.embedding_size)
 
     def begin(self, grid: Tensor) -> Picture:
+        """Let the LSTM read the pooled picture."""
         seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
         nothing = torch.zeros(len(grid), self.config.hidden_size, device=grid.device)
         return Picture(None, None, None, start=self.cell(seen, (nothing, nothing)))
 
     def project_words(self, tokens: Tensor) -> Tensor:
+        """Embed tokens and project them: (...) -> (..., width)."""
         projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
         return projected
 
     def advance(
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
+        """Read a word; the picture is in the state already."""
         hidden, cell = self.cell(words, (state[0], state[1]))
         return hidden, (hidden, cell), None
 

@@ -108,7 +108,7 @@ class _TimmTrunk(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        grid: Tensor = self.network.forward_features(pixels)
+        grid: Tensor = self.network.forward_features(pixels)  # type: ignore[operator]
         return grid
 
 

@@ -162,7 +162,13 @@ def test_an_early_end_is_kept_while_the_beam_goes_on():
 def test_without_an_end_the_best_unfinished_sequence_comes_back():
     step = fixed({0: {2: 0.3, 3: 0.7}, 2: {2: 1.0}, 3: {3: 0.5, 2: 0.5}}, 4)
     (found,) = search(
-        step, (torch.zeros(1),), start_token=0, end_token=1, beam_size=4, num_results=2, max_length=3
+        step,
+        (torch.zeros(1),),
+        start_token=0,
+        end_token=1,
+        beam_size=4,
+        num_results=2,
+        max_length=3,
     )
     assert found[0].tokens in {(3, 2, 2), (3, 3, 2), (3, 3, 3), (2, 2, 2)}
     assert found[0].logprob == pytest.approx(math.log(0.35))
@@ -172,7 +178,13 @@ def test_without_an_end_the_best_unfinished_sequence_comes_back():
 def test_finished_sequences_come_before_likelier_unfinished_ones():
     step = fixed({0: {1: 0.01, 2: 0.99}, 2: {2: 1.0}}, 3)
     (found,) = search(
-        step, (torch.zeros(1),), start_token=0, end_token=1, beam_size=2, num_results=2, max_length=3
+        step,
+        (torch.zeros(1),),
+        start_token=0,
+        end_token=1,
+        beam_size=2,
+        num_results=2,
+        max_length=3,
     )
     assert [(h.tokens, h.finished) for h in found] == [((1,), True), ((2, 2, 2), False)]
 
