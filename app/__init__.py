@@ -1,0 +1,1 @@
+"""How people reach the models: the HTTP service and the `unrolled` command."""

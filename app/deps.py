@@ -1,0 +1,49 @@
+"""What routes ask for by annotation.
+
+Knows where `create_app` put things; makes nothing itself.
+"""
+
+from typing import Annotated, Any
+
+from asgi_correlation_id import correlation_id
+from fastapi import Depends, Request
+
+from app.engine import Engine
+from app.schemas import ErrorResponse
+from app.settings import Settings
+
+__all__ = ["EngineDep", "RequestId", "SettingsDep", "error_responses"]
+
+
+async def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+async def _settings(engine: "EngineDep") -> Settings:
+    return engine.settings
+
+
+async def _request_id() -> str:
+    return correlation_id.get() or ""
+
+
+EngineDep = Annotated[Engine, Depends(_engine)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+RequestId = Annotated[str, Depends(_request_id)]
+
+_MEANINGS = {
+    400: "The body, or the picture in it, is malformed.",
+    404: "No such model.",
+    413: "Too many bytes or pixels.",
+    415: "Not a picture, or not sent as one.",
+    422: "A parameter is out of range.",
+    503: "Not ready yet, or full: see `Retry-After`.",
+}
+
+
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document a route's errors."""
+    return {
+        status: {"model": ErrorResponse, "description": _MEANINGS[status]} for status in statuses
+    }

@@ -1,0 +1,89 @@
+"""`unrolled train` and `unrolled evaluate`.
+
+Knows options; `model.training` and `model.evaluation` do the work, and are imported only then.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.bundles import captioner_folder
+from app.decoding import resolve_decoding
+from app.settings import Device, read_settings
+from app.terminal import needs_extra, told
+
+__all__ = ["evaluate", "train"]
+
+train = typer.Typer(help="Train a model.", no_args_is_help=True)
+evaluate = typer.Typer(help="Measure a model.", no_args_is_help=True)
+
+
+@train.callback()
+@evaluate.callback()
+def _group() -> None:
+    """Keep a group of one command a group."""
+
+
+@train.command("captioner")
+def train_captioner(
+    *,
+    config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe.")],
+    output: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
+) -> None:
+    """Train a captioner as a recipe says."""
+    with needs_extra("training"):
+        from model.training.captioner import main  # noqa: PLC0415
+    with told(ValueError, FileNotFoundError):
+        main(config, output, resume=resume)
+
+
+@evaluate.command("captioner")
+def evaluate_captioner(
+    weights: Annotated[Path | None, typer.Argument(help="A bundle; else the shipped one.")] = None,
+    *,
+    dataset: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="Karpathy-format JSON.")
+    ],
+    pictures: Annotated[
+        list[str], typer.Option(help="A folder, a tar file or a pattern of either; repeatable.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the report.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    beam_size: Annotated[str, typer.Option(help="One or several, with commas.")] = "1,3,5",
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
+    block_ngram: Annotated[int | None, typer.Option(min=0, max=10)] = None,
+    device: Annotated[Device, typer.Option()] = "auto",
+) -> None:
+    """Caption a data set's split, score the captions, print and write the report."""
+    try:
+        beam_sizes = [int(size) for size in beam_size.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"--beam-size is like 1,3,5, not {beam_size}") from error
+    with needs_extra("evaluation"):
+        from model.captioner import Captioner  # noqa: PLC0415
+        from model.data.karpathy import CaptionDataset  # noqa: PLC0415
+        from model.evaluation.captioner import evaluate as measure  # noqa: PLC0415
+    with told(ValueError, FileNotFoundError):
+        folder = captioner_folder(weights or read_settings().weights)
+        captioner = Captioner.load(folder, device)
+        captioner.config = replace(
+            captioner.config,
+            decoding=resolve_decoding(
+                captioner.config.decoding, length_penalty=length_penalty, block_ngram=block_ngram
+            ),
+        )
+        data = CaptionDataset(dataset, pictures)
+        report = measure(
+            captioner,
+            data,
+            split=split,
+            beam_sizes=beam_sizes,
+            batch_size=batch_size,
+            training_captions=data.captions("train"),
+        )
+    report.write(output / f"{report.dataset}-{report.split}")
+    typer.echo(report.as_markdown())

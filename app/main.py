@@ -1,0 +1,38 @@
+"""The service, put together: `uvicorn app.main:create_app --factory`."""
+
+import sys
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app.engine import Engine
+from app.errors import install_handlers
+from app.logs import configure_logs
+from app.middleware import middleware
+from app.routes import ROUTERS
+from app.settings import Settings, SettingsError, read_settings
+from app.version import VERSION
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Wire the service; without `settings` they come from the environment, or it exits."""
+    try:
+        settings = settings or read_settings()
+    except SettingsError as error:
+        sys.exit(f"unrolled: {error}")
+    configure_logs(settings.log_format, settings.log_level)
+    engine = Engine(settings)
+    app = FastAPIOffline(
+        title="Unrolled",
+        version=VERSION,
+        description="Describes photographs with a CNN and an LSTM, and says how sure it is.",
+        lifespan=lambda _: engine.running(),
+        middleware=middleware(settings),
+    )
+    app.state.engine = engine
+    install_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,189 @@
+"""What the service takes and gives, as the docs page shows it.
+
+Knows names, ranges and examples; does not know how any of it comes about.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.config import DecodingConfig
+
+__all__ = [
+    "CaptionParameters",
+    "CaptionResponse",
+    "CaptionResult",
+    "ErrorResponse",
+    "Health",
+    "ModelDetail",
+    "ModelList",
+    "ModelSummary",
+    "PictureInfo",
+    "TimingResult",
+    "TokenResult",
+]
+
+
+class CaptionParameters(BaseModel):
+    """How to search; what is left out is the model's own default, see `GET /models`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    beam_size: Annotated[
+        int | None,
+        Field(ge=1, le=10, description="Hypotheses kept at each step; 1 is greedy search."),
+    ] = None
+    num_captions: Annotated[
+        int | None,
+        Field(ge=1, le=10, description="Captions to return, best first; at most `beam_size`."),
+    ] = None
+    max_length: Annotated[
+        int | None,
+        Field(ge=1, le=50, description="Greatest number of tokens, the end token included."),
+    ] = None
+    length_penalty: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=2,
+            allow_inf_nan=False,
+            description="Captions are ranked by `logprob / length ** length_penalty`.",
+        ),
+    ] = None
+    attention: Annotated[
+        bool, Field(description="Say for each token where in the picture the model looked.")
+    ] = False
+
+
+class _Result(BaseModel):
+    """Filled from the attributes of the model's own dataclasses."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class TokenResult(_Result):
+    """A word of a caption, or the end token."""
+
+    token: str
+    logprob: float = Field(le=0, description="Natural logarithm of the token's probability.")
+    attention: list[list[float]] | None = Field(
+        None, description="Where the model looked: rows x columns over the picture, of sum 1."
+    )
+
+
+class CaptionResult(_Result):
+    """A caption and how sure the model is of it."""
+
+    text: str
+    logprob: float = Field(le=0, description="Sum of the tokens' log-probabilities.")
+    mean_logprob: float = Field(le=0, description="`logprob` over the number of tokens.")
+    finished: bool = Field(description="False where the caption was cut at `max_length`.")
+    tokens: list[TokenResult]
+
+
+class PictureInfo(_Result):
+    """The picture as it was captioned: upright."""
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    format: Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+
+
+class TimingResult(_Result):
+    """Milliseconds by stage."""
+
+    decode: float = Field(description="File to tensor.")
+    queue: float = Field(description="Waiting for a free thread.")
+    encode: float = Field(description="The CNN.")
+    search: float = Field(description="The LSTM and beam search.")
+    total: float = Field(description="From the request received to the captions found.")
+
+
+_CAPTION_EXAMPLE: dict[str, Any] = {
+    "model": "captioner",
+    "model_version": "1",
+    "request_id": "0e4d0aa1f2f34d0e9a1a3a6f6e1b8a52",
+    "captions": [
+        {
+            "text": "a cat",
+            "logprob": -2.0,
+            "mean_logprob": -0.6667,
+            "finished": True,
+            "tokens": [
+                {"token": "a", "logprob": -0.25},
+                {"token": "cat", "logprob": -1.5},
+                {"token": "<END>", "logprob": -0.25},
+            ],
+        }
+    ],
+    "image": {"width": 640, "height": 480, "format": "JPEG"},
+    "timing_ms": {"decode": 3.4, "queue": 0.2, "encode": 19.1, "search": 21.7, "total": 44.4},
+}
+
+
+class CaptionResponse(BaseModel):
+    """A picture's captions, best first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [_CAPTION_EXAMPLE]}, protected_namespaces=()
+    )
+
+    model: str
+    model_version: str
+    request_id: str
+    captions: list[CaptionResult]
+    image: PictureInfo
+    timing_ms: TimingResult
+
+
+class ModelSummary(BaseModel):
+    """A loaded model."""
+
+    name: str
+    kind: Literal["captioner"]
+    version: str
+    device: str = Field(description="Where it runs.", examples=["cpu", "cuda:0"])
+    parameters: int = Field(description="How many numbers were learned.")
+
+
+class ModelDetail(ModelSummary):
+    """A loaded model with its card."""
+
+    card: str = Field(description="The model card, Markdown.")
+    scores: dict[str, dict[str, dict[str, float]]] = Field(
+        description="By test set, then beam size, then metric."
+    )
+    provenance: dict[str, Any] = Field(description="Data, licence and recipe of the weights.")
+    decoding: DecodingConfig = Field(description="Defaults of the search.")
+
+
+class ModelList(BaseModel):
+    """Every loaded model."""
+
+    models: list[ModelSummary]
+
+
+class Health(BaseModel):
+    """A sign of life."""
+
+    status: Literal["live", "ready"]
+
+
+class _Error(BaseModel):
+    code: str = Field(description="For programs.", examples=["unsupported_image"])
+    message: str = Field(
+        description="For people: what is wrong, and what would be right.",
+        examples=[
+            "these bytes are no picture that is read here: send JPEG, PNG, WebP, GIF, BMP or TIFF"
+        ],
+    )
+    request_id: str | None = Field(
+        description="Also in `X-Request-ID`, and in the log.",
+        examples=["0e4d0aa1f2f34d0e9a1a3a6f6e1b8a52"],
+    )
+
+
+class ErrorResponse(BaseModel):
+    """The one shape of every error."""
+
+    error: _Error

@@ -1,0 +1,88 @@
+"""Every setting of the service, read from `UNROLLED_*` environment variables.
+
+Knows names, defaults and ranges, and refuses nonsense before anything starts; does not know
+what any setting is used for.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+__all__ = ["Device", "Settings", "SettingsError", "read_settings"]
+
+_PREFIX = "UNROLLED_"
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class SettingsError(ValueError):
+    """A setting makes no sense; the message names the variable and what would be right."""
+
+
+class Settings(BaseSettings):
+    """How the service runs. `UNROLLED_PORT=9000` sets `port`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+
+    weights: Path = Field(
+        Path(__file__).resolve().parents[1] / "weights",
+        description="Folder that holds the bundles, or one bundle itself.",
+    )
+    device: Device = Field("auto", description="Where the model runs; auto prefers a GPU.")
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="CPU threads of the model; unset, PyTorch chooses."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    max_upload_bytes: int = Field(
+        20_000_000, ge=1_000, le=1_000_000_000, description="Largest picture file accepted."
+    )
+    max_pixels: int = Field(
+        50_000_000,
+        ge=1_000,
+        # Pillow warns above this number, and refuses twice as much.
+        le=89_000_000,
+        description="Largest width x height accepted, judged before the picture is decoded.",
+    )
+    queue_size: int = Field(
+        64, ge=1, le=100_000, description="Requests in hand at once; more are sent away with 503."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Web origins that may call from a browser, separated by commas."
+    )
+    log_format: Literal["json", "console"] = Field("console", description="How logs look.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, _, rest = origin.partition("://")
+            if origin != "*" and (scheme not in ("http", "https") or not rest or "/" in rest):
+                raise ValueError(f"{origin!r} is no origin: write https://example.org, or *")
+        return origins
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Read the environment; what is given here wins, unless it is None.
+
+    Raises:
+        SettingsError: a value makes no sense.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        faults = [
+            f"{_PREFIX}{str(fault['loc'][0]).upper()}={fault['input']!s}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        raise SettingsError("; ".join(faults)) from error

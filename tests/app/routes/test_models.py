@@ -1,0 +1,38 @@
+import httpx
+
+from tests.app.serving import Service
+
+
+def test_the_list(client: httpx.Client, service: Service) -> None:
+    parameters = sum(p.numel() for p in service.engine.captioner.network.parameters())
+    assert client.get("/models").json() == {
+        "models": [
+            {
+                "name": "tiny",
+                "kind": "captioner",
+                "version": "0",
+                "device": "cpu",
+                "parameters": parameters,
+            }
+        ]
+    }
+
+
+def test_one_model(client: httpx.Client) -> None:
+    detail = client.get("/models/tiny").json()
+    assert detail["card"].startswith("# tiny")
+    assert (detail["scores"], detail["provenance"]) == ({}, {})
+    assert detail["decoding"] == {
+        "beam_size": 3,
+        "num_captions": 1,
+        "max_length": 20,
+        "length_penalty": 0,
+        "block_ngram": 0,
+    }
+
+
+def test_no_such_model(client: httpx.Client) -> None:
+    answer = client.get("/models/huge")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_model"
+    assert "'tiny'" in answer.json()["error"]["message"]

@@ -1,0 +1,172 @@
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli import app
+from model.captioner import Captioner
+from tests.app.pictures import encoded, photo
+from tests.app.serving import run_command
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("UNROLLED_WEIGHTS", str(bundle))
+    monkeypatch.setenv("UNROLLED_DEVICE", "cpu")
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, of which one lies deeper and one is named oddly; and other files."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+    (tmp_path / "b [bold]é.PNG").write_bytes(encoded(photo(30, 50)))
+    (tmp_path / "deep" / "c.webp").write_bytes(encoded(photo(50, 30), "WEBP"))
+    (tmp_path / "notes.txt").write_text("not a picture, and not named like one")
+    return tmp_path
+
+
+def json_lines(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_jsonl_holds_what_the_model_says(run: Run, folder: Path, bundle: Path) -> None:
+    result = run("caption", folder, "--format", "jsonl", "--num-captions", "2")
+    assert result.exit_code == 0, result.stderr
+    lines = json_lines(result)
+    names = [folder / "a.jpg", folder / "b [bold]é.PNG", folder / "deep" / "c.webp"]
+    assert [line["path"] for line in lines] == [str(name) for name in names]
+    expected = Captioner.load(bundle, "cpu").caption([photo(30, 50)], num_captions=2)[0]
+    for found, caption in zip(lines[1]["captions"], expected, strict=True):
+        assert found["text"] == caption.text
+        assert found["logprob"] == pytest.approx(caption.logprob, abs=1e-4)
+        assert [token["token"] for token in found["tokens"]] == [t.token for t in caption.tokens]
+
+
+def test_csv(run: Run, folder: Path) -> None:
+    result = run("caption", folder, "--format", "csv", "--num-captions", "2", "--batch-size", "2")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0]) == ["path", "rank", "caption", "logprob", "mean_logprob", "finished"]
+    assert [row["rank"] for row in rows] == ["1", "2"] * 3
+    assert all(float(row["logprob"]) < float(row["mean_logprob"]) < 0 for row in rows)
+    assert {row["finished"] for row in rows} <= {"true", "false"}
+
+
+def test_text_is_plain_when_piped(run: Run, folder: Path) -> None:
+    name = folder / "b [bold]é.PNG"
+    result = run("caption", name, "--num-captions", "3")
+    first, *captions = result.stdout.splitlines()
+    assert first == str(name)
+    assert len(captions) == 3
+    assert all(re.fullmatch(r" +-\d+\.\d{3}  [a-z ]+( \.\.\.)?", line) for line in captions)
+
+
+def test_globs_and_the_same_captions_whatever_the_batch(run: Run, folder: Path) -> None:
+    pattern = folder / "**" / "*.[jw]*"
+    one = json_lines(run("caption", pattern, "--format", "jsonl", "--batch-size", "1"))
+    both = json_lines(run("caption", pattern, "--format", "jsonl", "--batch-size", "16"))
+    assert [Path(line["path"]).name for line in one] == ["a.jpg", "c.webp"]
+    for alone, together in zip(one, both, strict=True):
+        assert alone["captions"][0]["text"] == together["captions"][0]["text"]
+
+
+def test_a_bad_file_is_reported_and_the_rest_goes_on(run: Run, folder: Path) -> None:
+    (folder / "a0.jpg").write_text("this is no photograph")
+    nowhere, nothing, empty = folder / "nowhere.jpg", folder / "*.gif", folder / "empty"
+    empty.mkdir()
+    result = run("caption", nowhere, folder, nothing, empty, "--format", "jsonl")
+    assert result.exit_code == 1
+    assert len(json_lines(result)) == 3
+    reports = result.stderr.splitlines()
+    assert reports[0] == f"{nowhere}: No such file or directory"
+    assert reports[1].startswith(f"{folder / 'a0.jpg'}: these bytes are no picture")
+    assert reports[2] == f"{nothing}: this pattern matches no file"
+    assert reports[3] == f"{empty}: there are no pictures in this folder"
+    assert len(reports) == 4
+
+
+def test_all_bad(run: Run, tmp_path: Path) -> None:
+    result = run("caption", tmp_path / "nowhere.jpg")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["caption"],
+        ["caption", "x.jpg", "--beam-size", "11"],
+        ["caption", "x.jpg", "--num-captions", "4"],
+        ["caption", "x.jpg", "--format", "xml"],
+        ["caption", "x.jpg", "--device", "gpu"],
+        ["serve", "--port", "70000"],
+        ["train", "captioner"],
+        ["train", "captioner", "--config", "nowhere.toml"],
+        ["evaluate", "captioner", "--dataset", "nowhere.json"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage(run: Run, arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_a_bundle_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    result = run("caption", "x.jpg", "--weights", tmp_path)
+    assert result.exit_code == 1
+    assert "is not a folder" in result.stderr
+
+
+def test_models(run: Run, bundle: Path) -> None:
+    (found,) = json.loads(run("models", "--json").stdout)
+    assert (found["name"], found["version"], found["folder"]) == ("tiny", "0", str(bundle))
+    table = run("models").stdout
+    assert all(part in table for part in ("tiny", "captioner", "MB"))
+
+
+def test_models_with_scores(run: Run, bundle: Path, tmp_path: Path) -> None:
+    config = json.loads((bundle / "config.json").read_text())
+    config["scores"] = {"flickr8k test": {"3": {"CIDEr": 0.5, "BLEU-4": 0.25}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    table = run("models", "--weights", tmp_path).stdout
+    assert "CIDEr 0.500" in table
+    assert "BLEU-4 0.250" in table
+
+
+def test_a_reader_that_stops_reading(bundle: Path, folder: Path) -> None:
+    shell = f'"{sys.executable}" -c "from app.cli import app; app()" caption "$@" | head -n 1'
+    files = [str(folder / "a.jpg")] * 30
+    arguments = ["--weights", str(bundle), "--batch-size", "1", *files]
+    result = subprocess.run(
+        ["sh", "-c", shell, "sh", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout == f"{folder / 'a.jpg'}\n"
+    assert "Traceback" not in result.stderr
+
+
+def test_help_and_version_are_quick_and_load_no_model() -> None:
+    code = "import sys; from app.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    for option in ("--help", "--version"):
+        shown = subprocess.run(
+            [sys.executable, "-c", code, option], capture_output=True, text=True, check=True
+        )
+        *told, modules = shown.stdout.splitlines()
+        assert told
+        assert not {"torch", "timm", "fastapi", "PIL"} & set(modules.split())
+    assert run_command("--version").stdout == f"unrolled {version('unrolled')}\n"

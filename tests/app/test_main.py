@@ -1,0 +1,114 @@
+import re
+from urllib.parse import urljoin
+
+import httpx
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from app import schemas
+from app.main import create_app
+from app.uploads import JsonUpload
+from tests.app.pictures import encoded, photo
+
+
+@pytest.fixture(scope="module")
+def document(service) -> dict:
+    return service.client.get("/openapi.json").json()
+
+
+def resolved(document: dict, schema: dict) -> dict:
+    """A schema that stands on its own."""
+    return schema | {"components": document["components"]}
+
+
+def test_the_home_page_leads_to_the_docs(client: httpx.Client) -> None:
+    answer = client.get("/")
+    assert answer.is_redirect
+    assert client.get(answer.headers["location"]).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_docs_need_no_internet(client: httpx.Client, page: str) -> None:
+    answer = client.get(page)
+    assert answer.status_code == 200
+    assert not re.findall(r"""(?:https?:)?//[\w.-]+\.\w+""", answer.text)
+    parts = re.findall(r"""(?:src|href)=["']([^"']+)""", answer.text)
+    assert len(parts) >= 2
+    for part in [*parts, "/openapi.json"]:
+        assert client.get(urljoin(page, part)).status_code == 200, part
+
+
+def test_the_document_is_sound(document: dict) -> None:
+    validate(document)
+
+
+def test_every_example_fits_its_schema(document: dict) -> None:
+    examples = 0
+    for name, schema in document["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            jsonschema.validate(example, resolved(document, schema))
+            getattr(schemas, name).model_validate(example, strict=True)
+            examples += 1
+    assert examples >= 1
+    content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
+    field = content["application/json"]["schema"]["properties"]["image"]
+    for example in field["examples"]:
+        JsonUpload.model_validate({"image": example})
+
+
+def test_the_example_in_json_is_a_picture_that_is_captioned(
+    client: httpx.Client, document: dict
+) -> None:
+    content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
+    (example,) = content["application/json"]["schema"]["properties"]["image"]["examples"]
+    assert client.post("/caption", json={"image": example}).status_code == 200
+
+
+def test_the_forms_and_parameters_of_a_caption_are_documented(document: dict) -> None:
+    operation = document["paths"]["/caption"]["post"]
+    content = operation["requestBody"]["content"]
+    assert set(content) == {
+        "multipart/form-data", "image/*", "application/octet-stream", "application/json",
+    }  # fmt: skip
+    parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    assert set(parameters) == {
+        "beam_size", "num_captions", "max_length", "length_penalty", "attention",
+    }  # fmt: skip
+    assert all(parameter["description"] for parameter in parameters.values())
+
+
+def test_errors_are_documented_in_their_one_shape(document: dict) -> None:
+    shapes = set()
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if status != "200":
+                    shapes.add(response["content"]["application/json"]["schema"]["$ref"])
+    assert shapes == {"#/components/schemas/ErrorResponse"}
+    assert set(document["paths"]["/caption"]["post"]["responses"]) == {
+        "200", "400", "413", "415", "422", "503",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_real_answers_fit_the_document(
+    client: httpx.Client, document: dict, attention: bool
+) -> None:
+    def schema(path: str, method: str, status: str) -> dict:
+        response = document["paths"][path][method]["responses"][status]
+        return resolved(document, response["content"]["application/json"]["schema"])
+
+    file = {"image": ("photo.png", encoded(photo()))}
+    answer = client.post("/caption", files=file, params={"attention": attention})
+    jsonschema.validate(answer.json(), schema("/caption", "post", "200"))
+    jsonschema.validate(client.get("/models").json(), schema("/models", "get", "200"))
+    jsonschema.validate(client.get("/models/tiny").json(), schema("/models/{name}", "get", "200"))
+    answer = client.get("/models/none")
+    jsonschema.validate(answer.json(), schema("/models/{name}", "get", "404"))
+
+
+def test_nonsense_in_the_environment_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_PORT", "eighty")
+    with pytest.raises(SystemExit, match="UNROLLED_PORT=eighty"):
+        create_app()
