@@ -41,7 +41,7 @@ class Encoder(nn.Module):
         super().__init__()
         library, name = config.name.split("/", 1)
         self.trunk = (_timm if library == "timm" else _torchvision)(name, pretrained)
-        self.channels = _count_channels(self.trunk, config.name)
+        self.channels, self._stages = _probe(self.trunk, config.name)
         self._update_batch_norm = False
         self.tune(None)
 
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
 
     def stages(self) -> list[nn.Module]:
         """List the network's parts from the pixels to the grid, as `tune` counts them."""
-        return list(_stages(self.trunk))
+        return list(self._stages)
 
     def tune(self, first_stage: int | None, *, update_batch_norm: bool = False) -> Self:
         """Choose what is trained: all stages from `first_stage` on; None freezes everything.
@@ -139,17 +139,26 @@ def _torchvision(name: str, pretrained: bool) -> nn.Module:
     )
 
 
-def _count_channels(trunk: nn.Module, name: str) -> int:
-    """Run one blank picture through, to learn how many features a cell of the grid has."""
+def _probe(trunk: nn.Module, name: str) -> tuple[int, list[nn.Module]]:
+    """Run one blank picture through: how many features has a cell, which stages take part?
+
+    Some networks hold parts that come after the grid (MobileNetV3's last convolution, say).
+    """
     trunk.eval()
+    stages, ran = list(_stages(trunk)), set[nn.Module]()
+    hooks = [stage.register_forward_hook(lambda stage, *_: ran.add(stage)) for stage in stages]
     try:
         with torch.inference_mode():
             grid = trunk(torch.zeros(1, 3, 96, 96))
     except (AssertionError, AttributeError, RuntimeError, TypeError) as error:
         raise ValueError(f"{name} gives no grid of features: choose a CNN ({error})") from error
-    if grid.ndim != 4:
+    finally:
+        for hook in hooks:
+            hook.remove()
+    # The picture is square, and so is its grid, unless its channels come last (Swin).
+    if grid.ndim != 4 or grid.shape[2] != grid.shape[3]:
         raise ValueError(f"{name} gives no grid of features, but {tuple(grid.shape)}: choose a CNN")
-    return int(grid.shape[1])
+    return int(grid.shape[1]), [stage for stage in stages if stage in ran]
 
 
 def _stages(module: nn.Module) -> Iterator[nn.Module]:

@@ -49,8 +49,9 @@ class CaptionDataset:
             self.name = str(data["dataset"])
             for image in data["images"]:
                 split = "train" if image["split"] == _ALSO_TRAIN else str(image["split"])
-                sentences = tuple(str(sentence["raw"]).strip() for sentence in image["sentences"])
-                self._splits.setdefault(split, []).append(Entry(str(image["filename"]), sentences))
+                sentences = tuple(_text(sentence["raw"]).strip() for sentence in image["sentences"])
+                entry = Entry(_text(image["filename"]), sentences)
+                self._splits.setdefault(split, []).append(entry)
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is not in the Karpathy format "
@@ -59,6 +60,8 @@ class CaptionDataset:
         for entry in (entry for entries in self._splits.values() for entry in entries):
             if entry.filename not in self._store:
                 raise ValueError(f"{path} names {entry.filename}, which no picture source holds")
+            if not entry.captions:
+                raise ValueError(f"{path} has no sentence about {entry.filename}")
 
     def split(self, name: str) -> Sequence[Entry]:
         """List the entries of one split: `train`, `val` or `test`.
@@ -70,6 +73,16 @@ class CaptionDataset:
             raise ValueError(f"{self.name} has no split {name!r}, but {sorted(self._splits)}")
         return self._splits[name]
 
+    def captions(self, split: str) -> list[str]:
+        """List all captions of a split; none where the set has no such split."""
+        return [text for entry in self._splits.get(split, []) for text in entry.captions]
+
     def picture(self, entry: Entry) -> Image.Image:
         """Read the picture of an entry, RGB."""
         return self._store.read(entry.filename)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value

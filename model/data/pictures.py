@@ -33,6 +33,7 @@ class PictureStore:
 
     Raises:
         FileNotFoundError: a source matches nothing.
+        ValueError: a source is neither a folder nor an uncompressed tar file.
     """
 
     def __init__(self, sources: Sequence[str | Path]) -> None:
@@ -50,11 +51,14 @@ class PictureStore:
                 self._places[path.name] = _Place(path)
 
     def _add_tar(self, path: Path) -> None:
-        with tarfile.open(path, mode="r:") as tar:
-            for member in tar:
-                if member.isfile():
-                    place = _Place(path, member.offset_data, member.size)
-                    self._places[Path(member.name).name] = place
+        try:
+            with tarfile.open(path, mode="r:") as tar:
+                for member in tar:
+                    if member.isfile():
+                        place = _Place(path, member.offset_data, member.size)
+                        self._places[Path(member.name).name] = place
+        except tarfile.TarError as error:
+            raise ValueError(f"{path} is not a whole, uncompressed tar file: {error}") from error
 
     def __contains__(self, filename: str) -> bool:
         return filename in self._places
@@ -64,11 +68,14 @@ class PictureStore:
 
         Raises:
             KeyError: no source has it.
-            OSError: it is not a whole picture.
+            OSError: it is not a whole picture; the message names it.
         """
         place = self._places[filename]
         with place.path.open("rb") as file:
             file.seek(place.offset)
             content = file.read(-1 if place.length is None else place.length)
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-            return picture.convert("RGB")
+        try:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+                return picture.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:  # as Pillow's readers raise them
+            raise OSError(f"{filename} in {place.path} is not a whole picture: {error}") from error

@@ -72,7 +72,8 @@ class CaptionLoss(nn.Module):
         `pictures` are grids where the encoder is frozen, else pixels.
         """
         network = self.network
-        grid = pictures if network.encoder.frozen else network.encoder(pictures)
+        # Kept grids are in half precision.
+        grid = pictures.float() if network.encoder.frozen else network.encoder(pictures)
         logits = network.decoder(grid, captions.inputs, captions.reads, sampling=sampling)
         return nn.functional.cross_entropy(
             logits.float(),
@@ -198,7 +199,9 @@ class Trainer:
                 speed = done * self.settings.batch_size / (time.monotonic() - started)
                 note = f"loss {losses[-1]:.3f}  {speed:.0f} pictures/s"
                 bar.update(task, advance=1, note=note)
-                if time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes:
+                # Not after the last step: who goes on from there would skip its validation.
+                due = time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes
+                if due and done < len(batches):
                     self.checkpoint()
                     saved = time.monotonic()
         seconds = time.monotonic() - started

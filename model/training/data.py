@@ -4,6 +4,7 @@ Knows files, vocabulary and batches; knows nothing of losses or optimisers.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -74,13 +75,17 @@ class TrainingData:
             self._train_features.append(features(dataset, train, self.recipe.views))
             self._validation_features.append(features(dataset, validation, 1))
 
+    @property
+    def cached(self) -> bool:
+        """Whether batches are grids from the cache, and not pixels."""
+        return bool(self._train_features)
+
     def load(self, batch: Sequence[Item], epoch: int) -> tuple[Tensor, CaptionBatch]:
         """Read one batch: the grids (or, with no cache, the pixels) and their captions."""
         entries = [self.train[item.dataset][item.index] for item in batch]
         # A cached view is the same at every epoch; without a cache each epoch has its own.
         seeds = [
-            entry.filename if self._train_features else f"{entry.filename}/{epoch}"
-            for entry in entries
+            entry.filename if self.cached else f"{entry.filename}/{epoch}" for entry in entries
         ]
         views = [item.view for item in batch]
         captions = collate(
@@ -92,7 +97,7 @@ class TrainingData:
             self.vocabulary,
             self.recipe.max_words,
         )
-        if self._train_features:
+        if self.cached:
             rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
             return torch.cat(rows), captions
         pictures = [
@@ -103,7 +108,7 @@ class TrainingData:
 
     def validation_batch(self, dataset: int, start: int, stop: int) -> Tensor:
         """Read the grids (or pixels) of validation pictures `start` to `stop` of a set."""
-        if self._validation_features:
+        if self.cached:
             return self._validation_features[dataset](range(start, stop), [0] * (stop - start))
         entries = self.validation[dataset][start:stop]
         return self.preprocessing([self.sets[dataset].picture(entry) for entry in entries])
@@ -125,6 +130,8 @@ class Batches(Dataset[tuple[Tensor, CaptionBatch]]):
 
     def __getitem__(self, position: int) -> tuple[Tensor, CaptionBatch]:
         batch = self._batches[position]
-        # A last batch may be smaller than the number of processes: then some see its first again.
-        share = batch[self._rank :: self._of] or batch[:1]
-        return self._data.load(share, self._epoch)
+        if share := batch[self._rank :: self._of]:
+            return self._data.load(share, self._epoch)
+        # A last batch may be smaller than the number of processes: this one then reads nothing.
+        pictures, captions = self._data.load(batch[:1], self._epoch)
+        return pictures, replace(captions, reads=torch.zeros_like(captions.reads))

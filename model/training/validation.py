@@ -44,7 +44,7 @@ class Validation:
         for start in range(0, total, self._batch_size):
             stop = min(total, start + self._batch_size)
             batch = self._data.validation_batch(dataset, start, stop)
-            is_grid = batch.shape[-1] == captioner.network.encoder.channels
-            grid = batch.to(captioner.device, torch.float32) if is_grid else captioner.encode(batch)
+            cached = self._data.cached
+            grid = batch.to(captioner.device, torch.float32) if cached else captioner.encode(batch)
             texts += [best[0].text for best in captioner.search(grid, num_captions=1)]
         return texts

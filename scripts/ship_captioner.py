@@ -1,0 +1,89 @@
+"""Put a trained captioner into `weights/`, with its scores and its card.
+
+    python scripts/ship_captioner.py runs/captioner/bundle recipes/captioner-card.md \
+        weights/captioner --report runs/captioner/reports/flickr8k-test.json ... \
+        --length-penalty 0.7 --block-ngram 3
+
+The default decoding is chosen on validation data, after training; the scores are those of the
+reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from model.bundle import save_bundle
+from model.captioner import Captioner
+
+METRICS = {
+    "bleu_1": "BLEU-1",
+    "bleu_4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
+    "cider": "CIDEr",
+}
+
+
+def main() -> None:
+    """Read a run's bundle and its reports, write the shipped one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("card", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--report", type=Path, nargs="+", default=[])
+    parser.add_argument("--version")
+    parser.add_argument("--length-penalty", type=float)
+    parser.add_argument("--block-ngram", type=int)
+    arguments = parser.parse_args()
+
+    captioner = Captioner.load(arguments.bundle, device="cpu")
+    reports = [json.loads(path.read_text()) for path in arguments.report]
+    given = {
+        name: value
+        for name in ("length_penalty", "block_ngram")
+        if (value := getattr(arguments, name)) is not None
+    }
+    config = replace(
+        captioner.config,
+        version=arguments.version or captioner.config.version,
+        decoding=replace(captioner.config.decoding, **given),
+        scores={f"{r['dataset']}/{r['split']}": scores_by_beam(r) for r in reports},
+    )
+    card = arguments.card.read_text().replace("{scores}", table(reports))
+    save_bundle(
+        arguments.output, config, captioner.network.state_dict(), captioner.vocabulary, card
+    )
+    size = sum(path.stat().st_size for path in arguments.output.iterdir())
+    print(f"wrote {arguments.output}, {size / 1e6:.1f} MB")
+
+
+def scores_by_beam(report: dict) -> dict[str, dict[str, float]]:
+    """Pick the metrics that a bundle's configuration holds."""
+    return {
+        str(result["beam_size"]): {
+            name: round(result["scores"][name], 4)
+            for name in METRICS
+            if result["scores"][name] is not None
+        }
+        for result in report["results"]
+    }
+
+
+def table(reports: list[dict]) -> str:
+    """Print all reports as one Markdown table, times a hundred."""
+    lines = [
+        f"| set | beam | {' | '.join(METRICS.values())} |",
+        f"|---|---:|{'---:|' * len(METRICS)}",
+    ]
+    for report in reports:
+        for result in report["results"]:
+            values = [result["scores"][name] for name in METRICS]
+            cells = " | ".join("-" if v is None else f"{100 * v:.1f}" for v in values)
+            name = f"{report['dataset']} {report['split']} ({report['pictures']} pictures)"
+            lines.append(f"| {name} | {result['beam_size']} | {cells} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
