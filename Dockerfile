@@ -30,7 +30,7 @@ ENV PATH=/opt/unrolled/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     UNROLLED_HOST=0.0.0.0 \
     UNROLLED_PORT=8000
-USER unrolled
+USER 10001
 WORKDIR /home
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD \

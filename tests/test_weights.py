@@ -1,0 +1,80 @@
+"""The shipped captioner as a user finds it: size, card, scores, captions of real photographs."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from model.captioner import Captioner
+
+ROOT = Path(__file__).parent.parent
+BUNDLE = ROOT / "weights" / "captioner"
+PHOTOGRAPHS = sorted((ROOT / "examples").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return Captioner.load(BUNDLE, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    return [Image.open(path).convert("RGB") for path in PHOTOGRAPHS]
+
+
+def test_it_is_small():
+    assert sum(path.stat().st_size for path in BUNDLE.iterdir()) <= 60e6
+
+
+def test_its_card_and_configuration_say_the_same(captioner):
+    assert {"flickr8k/test", "coco4k/val"} <= set(captioner.config.scores)
+    for scores in captioner.config.scores.values():
+        for metrics in scores.values():
+            assert f"{100 * metrics['cider']:.1f}" in captioner.card
+    assert "{scores}" not in captioner.card
+
+
+def test_it_reaches_what_the_project_promises(captioner):
+    scores = captioner.config.scores["flickr8k/test"]["3"]
+    assert scores["cider"] >= 0.52
+    assert scores["bleu_4"] >= 0.21
+
+
+def test_it_says_sensible_words_of_the_example_photographs(captioner, pictures):
+    words = {
+        path.stem: {word for caption in captions for word in caption.text.split()}
+        for path, captions in zip(
+            PHOTOGRAPHS, captioner.caption(pictures, beam_size=5, num_captions=5), strict=True
+        )
+    }
+    assert "cat" in words["chelsea"]
+    assert words["coffee"] & {"coffee", "cup", "bowl", "plate", "table"}
+    assert words["astronaut"] & {"man", "woman", "person", "girl"}
+
+
+def test_its_captions_differ_and_do_not_loop(captioner, pictures):
+    texts = [found[0].text for found in captioner.caption(pictures)]
+    assert len(set(texts)) == len(texts)
+    for text in texts:
+        words = text.split()
+        trigrams = list(zip(words, words[1:], words[2:], strict=False))
+        assert len(set(trigrams)) == len(trigrams)
+
+
+def test_sixteen_together_are_as_one_by_one(captioner, pictures):
+    crops = [
+        picture.crop((0, 0, picture.width * k // 4, picture.height * k // 4))
+        for picture in pictures
+        for k in (1, 2, 3, 4)
+    ][:16]
+    together = captioner.caption(crops, num_captions=3)
+    for crop, captions in zip(crops, together, strict=True):
+        (alone,) = captioner.caption([crop], num_captions=3)
+        assert [c.text for c in alone] == [c.text for c in captions]
+        assert [c.logprob for c in alone] == pytest.approx([c.logprob for c in captions], abs=1e-4)
+
+
+def test_what_is_in_the_picture_scores_above_what_is_not(captioner, pictures):
+    (cat,) = [p for path, p in zip(PHOTOGRAPHS, pictures, strict=True) if path.stem == "chelsea"]
+    true = captioner.score(cat, "a close up of a cat")
+    assert true.logprob > captioner.score(cat, "a group of people playing soccer").logprob
