@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from app.serve import _listen
 from tests.app.pictures import encoded, photo
 from tests.app.serving import COMMAND, run_command, wait_until
 
@@ -89,3 +90,11 @@ def test_nonsense_settings() -> None:
     served = run_command("serve", UNROLLED_QUEUE_SIZE="many")
     assert served.returncode == 2
     assert "UNROLLED_QUEUE_SIZE=many" in served.stderr
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    listener = _listen("127.0.0.1", 0)
+    with listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
