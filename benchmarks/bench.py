@@ -1,0 +1,74 @@
+"""What every suite is given: the bundle, the photographs, how often to measure.
+
+Knows no measurement. The captioner is loaded only when a suite asks for it, on the CPU.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from benchmarks.report import Table
+from model.captioner import Captioner
+
+__all__ = ["BATCH_SIZES", "BEAM_SIZES", "ROOT", "SIZE", "Bench", "Suite"]
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = (640, 480)
+BEAM_SIZES = (1, 3, 5)
+BATCH_SIZES = (1, 8, 32)
+
+
+@dataclass
+class Bench:
+    """One run's settings.
+
+    Args:
+        weights: the bundle's folder.
+        pictures: folder of photographs, `*.jpg`.
+        rounds: how often what takes milliseconds is measured.
+        slow_rounds: how often what takes seconds is.
+        launches: how often what needs a process of its own is.
+        requests: how many of each kind are sent over HTTP.
+        threads: of the model; None leaves it to PyTorch.
+    """
+
+    weights: Path
+    pictures: Path
+    rounds: int = 31
+    slow_rounds: int = 9
+    launches: int = 5
+    requests: int = 200
+    warmups: int = 2
+    threads: int | None = None
+
+    @cached_property
+    def captioner(self) -> Captioner:
+        """The captioner, on the CPU."""
+        return Captioner.load(self.weights, "cpu")
+
+    @cached_property
+    def photographs(self) -> list[bytes]:
+        """Every photograph as a JPEG file of `SIZE`, cut to that shape from its centre.
+
+        Raises:
+            ValueError: there is none.
+        """
+        paths = sorted(self.pictures.glob("*.jpg"))
+        if not paths:
+            raise ValueError(f"there is no *.jpg in {self.pictures}: give a folder of photographs")
+        return [_as_jpeg(path) for path in paths]
+
+
+Suite = Callable[[Bench], list[Table]]
+
+
+def _as_jpeg(path: Path) -> bytes:
+    with Image.open(path) as picture:
+        fitted = ImageOps.fit(picture.convert("RGB"), SIZE, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    fitted.save(file, "JPEG", quality=90)
+    return file.getvalue()

@@ -1,0 +1,117 @@
+"""What the numbers were measured on.
+
+Reads what the system says of itself, a container's limit on processor time included; does not
+know how fast any of it is, nor who else was using it, beyond the load average.
+"""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from app.version import VERSION
+from model.captioner import Captioner
+
+__all__ = ["available_cores", "describe", "describe_captioner"]
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def describe() -> dict[str, str]:
+    """Name the machine and the versions, for the head of a report."""
+    visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
+        "cores": f"{available_cores():g} available ({visible} visible)",
+        "memory": _memory(),
+        "load average before": _load(),
+        "system": f"{platform.system()} {platform.release()}",
+        "versions": (
+            f"unrolled {VERSION}, torch {torch.__version__}, Python {platform.python_version()}"
+        ),
+        "threads of the model": str(torch.get_num_threads()),
+    }
+
+
+def describe_captioner(captioner: Captioner) -> dict[str, str]:
+    """Name the captioner that is measured."""
+    parameters = list(captioner.network.parameters())
+    kinds = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
+    millions = sum(parameter.numel() for parameter in parameters) / 1e6
+    config = captioner.config
+    return {
+        "captioner": f"{config.name} {config.version}, {config.encoder.name}, "
+        f"{config.decoder.kind} decoder of {config.decoder.hidden_size} units",
+        "parameters": f"{millions:.2f} million, {' and '.join(kinds)}",
+    }
+
+
+def available_cores() -> float:
+    """Count the cores this process may use; a container may be given a part of one."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = float(len(os.sched_getaffinity(0)))
+    else:
+        cores = float(os.cpu_count() or 1)
+    return min([cores, *_quotas()])
+
+
+def _quotas() -> list[float]:
+    """Read the limits of this process's control groups and of those around them, in cores."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found: list[float] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        names = controllers.split(",")
+        if not controllers:  # version 2: one tree for everything
+            mounts = (_CGROUP, _CGROUP / "unified")
+        elif "cpu" in names:  # version 1: a tree of its own
+            mounts = (_CGROUP / controllers, _CGROUP / "cpu")
+        else:
+            continue
+        # Inside a container the path may be that of the host: its own limit is at the mount.
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for mount in mounts:
+            for depth in range(len(parts) + 1):
+                found += _quota(mount.joinpath(*parts[:depth]))
+    return found
+
+
+def _quota(group: Path) -> list[float]:
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
+            period = (group / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
+    except OSError:
+        return []
+    return [] if quota in ("max", "-1") else [int(quota) / int(period)]
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # Windows
+        return "unknown"
+    return f"{total / 2**30:.1f} GiB"
+
+
+def _load() -> str:
+    if not hasattr(os, "getloadavg"):  # Windows
+        return "unknown"
+    return " ".join(f"{value:.2f}" for value in os.getloadavg())
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

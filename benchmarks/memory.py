@@ -1,0 +1,68 @@
+"""Peak resident memory, each case in a fresh process, so that peaks do not add up.
+
+Knows how to start `benchmarks.peak` and what it prints. A peak holds everything that is resident,
+the libraries' code included, which several processes on one machine would share.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.bench import BATCH_SIZES, ROOT, Bench
+from benchmarks.peak import ONLY_IMPORT, ONLY_LOAD
+from benchmarks.report import Row, Sample, Table
+from benchmarks.timing import interleave
+
+__all__ = ["measure", "measure_peak"]
+
+_BEAM = 3
+
+
+def measure(bench: Bench) -> list[Table]:
+    """Measure a process that imports, one that loads, and one that captions each batch."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, data in enumerate(bench.photographs):
+            (folder / f"{number:04}.jpg").write_bytes(data)
+        cases = {"PyTorch and the packages imported": ONLY_IMPORT, "captioner loaded": ONLY_LOAD}
+        cases |= {f"captioning, batch {size}, beam {_BEAM}": size for size in BATCH_SIZES}
+        calls: dict[str, Callable[[], float]] = {
+            name: partial(measure_peak, bench, folder, size) for name, size in cases.items()
+        }
+        peaks = interleave(calls, rounds=bench.launches, warmups=0)
+    rows: list[Row] = [
+        {"process": name, "peak MB": Sample(tuple(value / 1e6 for value in values))}
+        for name, values in peaks.items()
+    ]
+    weights = sum(
+        tensor.nbytes
+        for tensor in (*bench.captioner.network.parameters(), *bench.captioner.network.buffers())
+    )
+    notes = [
+        f"Median [quartiles] of {bench.launches} fresh processes in turn; each captions three "
+        "batches of its size.",
+        f"The weights in memory are {weights / 1e6:.1f} MB of it.",
+    ]
+    return [Table("Peak resident memory", rows, notes)]
+
+
+def measure_peak(bench: Bench, photographs: Path, batch_size: int) -> float:
+    """Start `benchmarks.peak` and return its peak, in bytes.
+
+    Raises:
+        RuntimeError: it failed; the message holds what it said.
+    """
+    arguments = [bench.weights.resolve(), photographs, batch_size, _BEAM, bench.threads or 0]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peak", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"benchmarks.peak failed:\n{done.stderr}")
+    return float(done.stdout)

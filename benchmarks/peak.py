@@ -1,0 +1,61 @@
+"""A process that captions a while and prints its own peak of resident memory, in bytes.
+
+    python -m benchmarks.peak WEIGHTS PHOTOGRAPHS BATCH_SIZE BEAM_SIZE THREADS
+
+Imports nothing that captioning does not need, since what it imports is measured. THREADS 0 leaves
+the number to PyTorch.
+"""
+
+import sys
+from itertools import cycle, islice
+from pathlib import Path
+
+__all__ = ["ONLY_IMPORT", "ONLY_LOAD", "peak_bytes"]
+
+ONLY_IMPORT = -1
+ONLY_LOAD = 0
+
+_MAX_PIXELS = 50_000_000
+
+
+def peak_bytes(pid: int | str = "self") -> int | None:
+    """Read the peak of resident memory of a process; None where the system does not keep one.
+
+    Linux alone keeps it by process image. `getrusage` would start at the size of the process that
+    started this one.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return _peak_by_usage() if pid == "self" else None
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def _peak_by_usage() -> int:
+    import resource  # noqa: PLC0415 - Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _main(weights: str, photographs: str, batch_size: int, beam_size: int, threads: int) -> None:
+    import torch  # noqa: PLC0415 - a caller that only reads a peak needs no PyTorch
+
+    from app.images import decode_picture  # noqa: PLC0415
+    from model.captioner import Captioner  # noqa: PLC0415
+
+    if threads:
+        torch.set_num_threads(threads)
+    if batch_size == ONLY_IMPORT:
+        return
+    captioner = Captioner.load(weights, "cpu")
+    files = [path.read_bytes() for path in sorted(Path(photographs).glob("*.jpg"))]
+    for _ in range(3 if batch_size else 0):
+        batch = islice(cycle(files), batch_size)
+        pictures = [decode_picture(data, _MAX_PIXELS).image for data in batch]
+        captioner.caption(pictures, beam_size=beam_size)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))
+    print(peak_bytes())

@@ -1,0 +1,118 @@
+"""Where a picture's time goes: decode and prepare, encode, search, each beside its floor.
+
+One picture at a time, as a request comes. Knows the captioner's stages; does not know HTTP, and
+does not see what stages cost each other by emptying the caches, except in the row of all.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from app.images import decode_picture
+from benchmarks.bench import BEAM_SIZES, SIZE, Bench
+from benchmarks.floors import Work, count, multiply, read_weights
+from benchmarks.report import Row, Sample, Table
+from benchmarks.timing import interleave, seconds
+from model.captioner import Captioner
+
+__all__ = ["MAX_PIXELS", "count_decoder", "measure"]
+
+MAX_PIXELS = SIZE[0] * SIZE[1]
+
+_DECODE, _PREPARE, _ENCODE = "decode JPEG", "prepare", "encode"
+_MULTIPLY, _READ = "multiply", "read weights"
+
+
+def measure(bench: Bench) -> list[Table]:
+    """Time the stages over all photographs, in turn, with the two probes that set the floors."""
+    captioner, files = bench.captioner, bench.photographs
+    pictures = [decode_picture(data, MAX_PIXELS).image for data in files]
+    pixels = [captioner.prepare([picture]) for picture in pictures]
+    grids = [captioner.encode(one) for one in pixels]
+    begin, step = count_decoder(captioner)
+
+    calls: dict[str, Callable[[], object]] = {
+        _DECODE: lambda: [decode_picture(data, MAX_PIXELS) for data in files],
+        _PREPARE: lambda: [captioner.prepare([picture]) for picture in pictures],
+        _ENCODE: lambda: [captioner.encode(one) for one in pixels],
+    }
+    for beam_size in BEAM_SIZES:
+        calls[_search(beam_size)] = partial(_search_each, captioner, grids, beam_size)
+    for beam_size in BEAM_SIZES:
+        calls[_all(beam_size)] = partial(_caption_each, captioner, files, beam_size)
+    work = {name: count(calls[name], captioner.network) for name in list(calls)[2:]}
+    calls[_MULTIPLY], multiplied = multiply()
+    calls[_READ], read = read_weights(step.weight_bytes, times=8)
+
+    timed = interleave(
+        {name: seconds(call) for name, call in calls.items()},
+        rounds=bench.rounds,
+        warmups=bench.warmups,
+    )
+    samples = {
+        name: Sample(tuple(1000 * value / len(files) for value in values))
+        for name, values in timed.items()
+    }
+    speed = multiplied / min(timed[_MULTIPLY])
+    bandwidth = read / min(timed[_READ])
+    rows: list[Row] = []
+    for name in [name for name in calls if name not in (_MULTIPLY, _READ)]:
+        row: dict[str, str | float | Sample] = {"stage": name, "ms a picture": samples[name]}
+        if name in work:
+            total = work[name]
+            row["floor ms"] = 1000 * total.least_seconds(speed, bandwidth) / len(files)
+            row["million multiply-adds"] = total.multiply_adds / 1e6 / len(files)
+            row["MB of weights read"] = total.weight_bytes / 1e6 / len(files)
+        if name.startswith("search"):
+            # Nothing else in a search reads weights, so the bytes tell how many steps it took.
+            begun = begin.weight_bytes * len(files)
+            row["steps"] = (work[name].weight_bytes - begun) / step.weight_bytes / len(files)
+        rows.append(row)
+    return [Table("Milliseconds a picture by stage", rows, _notes(bench, step, speed, bandwidth))]
+
+
+def count_decoder(captioner: Captioner) -> tuple[Work, Work]:
+    """Count what the decoder does once a picture, and at every step of one beam."""
+    size = captioner.config.preprocessing.size
+    grid = captioner.encode(torch.zeros(1, 3, size, size))
+    decoder = captioner.network.decoder
+    with torch.inference_mode():
+        picture = decoder.begin(grid)
+    state = tuple(part[:, None] for part in picture.start)
+    tokens = torch.full((1, 1), captioner.vocabulary.start_id)
+    return (
+        count(lambda: decoder.begin(grid), captioner.network),
+        count(lambda: decoder.step(tokens, state, picture), captioner.network),
+    )
+
+
+def _search(beam_size: int) -> str:
+    return f"search, beam {beam_size}"
+
+
+def _all(beam_size: int) -> str:
+    return f"all, beam {beam_size}"
+
+
+def _search_each(captioner: Captioner, grids: list[Tensor], beam_size: int) -> None:
+    for grid in grids:
+        captioner.search(grid, beam_size=beam_size)
+
+
+def _caption_each(captioner: Captioner, files: list[bytes], beam_size: int) -> None:
+    for data in files:
+        captioner.caption([decode_picture(data, MAX_PIXELS).image], beam_size=beam_size)
+
+
+def _notes(bench: Bench, step: Work, speed: float, bandwidth: float) -> list[str]:
+    return [
+        f"Median [quartiles] of {bench.rounds} rounds in turn; each call takes all "
+        f"{len(bench.photographs)} photographs, {SIZE[0]}x{SIZE[1]} JPEG, one by one.",
+        f"One decoder step of one beam: {step.multiply_adds / 1e6:.2f} million multiply-adds, "
+        f"{step.weight_bytes / 1e6:.2f} MB of weights.",
+        f"The floor is the larger of the multiply-adds at {speed / 1e9:.1f} billion a second and "
+        f"the weights at {bandwidth / 1e9:.1f} GB a second, the best that a plain matrix product "
+        "and a matrix-vector product of a step's size reached in the same rounds, in float32.",
+    ]

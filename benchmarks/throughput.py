@@ -1,0 +1,59 @@
+"""Pictures a second, by beam and batch, from JPEG bytes to captions.
+
+One process, one batch after the other, nothing overlapped: what a script gets. Does not know what
+several processes, or a server with several clients, would get.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle, islice
+
+from app.images import decode_picture
+from benchmarks.bench import BATCH_SIZES, BEAM_SIZES, SIZE, Bench
+from benchmarks.report import Row, Sample, Table
+from benchmarks.stages import MAX_PIXELS
+from benchmarks.timing import interleave, seconds
+from model.captioner import Captioner
+
+__all__ = ["measure"]
+
+
+def measure(bench: Bench) -> list[Table]:
+    """Time every beam at every batch, in turn."""
+    calls: dict[str, Callable[[], float]] = {}
+    work = {batch: _pictures(bench.photographs, batch) for batch in BATCH_SIZES}
+    for batch, files in work.items():
+        for beam in BEAM_SIZES:
+            call = partial(_caption, bench.captioner, files, batch=batch, beam=beam)
+            calls[_name(beam, batch)] = seconds(call)
+    timed = interleave(calls, rounds=bench.slow_rounds, warmups=1)
+    rows: list[Row] = []
+    for beam in BEAM_SIZES:
+        row: dict[str, str | Sample] = {"beam": str(beam)}
+        for batch, files in work.items():
+            values = timed[_name(beam, batch)]
+            row[f"batch {batch}"] = Sample(tuple(len(files) / value for value in values))
+        rows.append(row)
+    notes = [
+        f"Median [quartiles] of {bench.slow_rounds} rounds in turn, from {SIZE[0]}x{SIZE[1]} JPEG "
+        "bytes to captions, decoding included, nothing overlapped.",
+        f"The {len(bench.photographs)} photographs are repeated to fill a batch; a call at batch 1 "
+        "takes each of them once.",
+    ]
+    return [Table("Pictures a second", rows, notes)]
+
+
+def _name(beam: int, batch: int) -> str:
+    return f"beam {beam}, batch {batch}"
+
+
+def _pictures(photographs: list[bytes], batch: int) -> list[bytes]:
+    """Repeat the photographs so that there is a whole batch, and each at least once."""
+    batches = -(-len(photographs) // batch)
+    return list(islice(cycle(photographs), batches * batch))
+
+
+def _caption(captioner: Captioner, files: list[bytes], *, batch: int, beam: int) -> None:
+    for start in range(0, len(files), batch):
+        pictures = [decode_picture(data, MAX_PIXELS).image for data in files[start : start + batch]]
+        captioner.caption(pictures, beam_size=beam)

@@ -1,0 +1,122 @@
+"""That every suite runs and its report is whole; how fast anything is, is never asserted."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import server, throughput
+from benchmarks.__main__ import app
+from benchmarks.bench import ROOT, Bench
+from benchmarks.memory import measure_peak
+from benchmarks.peak import ONLY_IMPORT
+from benchmarks.report import Sample, Table, as_markdown
+from benchmarks.stages import count_decoder
+from benchmarks.timing import interleave, quantile
+from tests.tiny import save_tiny_captioner
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    weights = save_tiny_captioner(tmp_path_factory.mktemp("weights") / "captioner")
+    return Bench(weights, ROOT / "examples", requests=2, launches=1, warmups=0, threads=1)
+
+
+def test_variants_are_called_in_turn_and_warmups_are_dropped():
+    calls: list[str] = []
+    variants = {name: lambda name=name: calls.append(name) or len(calls) for name in "abc"}
+
+    found = interleave(variants, rounds=2, warmups=1)
+
+    assert "".join(calls) == "abcbcacab"
+    assert found == {"a": [6, 8], "b": [4, 9], "c": [5, 7]}
+
+
+def test_quantiles():
+    values = [float(value) for value in range(1, 102)]
+    assert [quantile(values, share) for share in (0.25, 0.5, 0.95)] == [26, 51, 96]
+    assert quantile([7.0], 0.95) == 7
+
+
+def test_markdown():
+    rows = [{"stage": "a|b", "ms": Sample((1.0, 2.0, 3.0))}, {"stage": "c", "floor": 1234.5}]
+    page = as_markdown({"cores": "2"}, [Table("Title", rows, ["A note."])])
+    assert page == (
+        "# Benchmarks\n\n- cores: 2\n\n## Title\n\n"
+        "| stage | ms | floor |\n| --- | --- | --- |\n"
+        "| a\\|b | 2.00 [1.50 to 2.50] |  |\n| c |  | 1,234 |\n\n- A note.\n"
+    )
+
+
+def test_a_step_is_counted_as_by_hand(bench: Bench):
+    decoder = bench.captioner.network.decoder
+    embedding, hidden, attention, cells = 12, 16, 8, 4
+    vocabulary = len(bench.captioner.vocabulary)
+
+    _, step = count_decoder(bench.captioner)
+
+    lstms = 4 * hidden * (embedding + hidden + hidden + 2 * hidden + hidden)
+    looking = hidden * attention + cells * attention + cells * hidden
+    assert step.multiply_adds == lstms + looking + hidden * embedding + embedding * vocabulary
+    once = ("to_values", "initial", "from_picture", "attention.to_key")
+    assert step.weight_bytes == sum(
+        weights.nbytes for name, weights in decoder.named_parameters() if not name.startswith(once)
+    )
+
+
+def test_the_command_prints_and_writes_its_report(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(throughput, "BATCH_SIZES", (1, 4))
+    arguments = [
+        "--weights",
+        bench.weights,
+        "--quick",
+        "--suite",
+        "stages",
+        "--suite",
+        "throughput",
+    ]
+    arguments += ["--output", tmp_path / "report.md", "--json", tmp_path / "report.json"]
+
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {"processor", "cores", "threads of the model", "parameters"} <= set(report["machine"])
+    stages, speed = report["tables"]
+    assert "search, beam 5" in [row["stage"] for row in stages["rows"]]
+    assert set(speed["rows"][0]) == {"beam", "batch 1", "batch 4"}
+    for table in report["tables"]:
+        assert f"## {table['title']}" in (tmp_path / "report.md").read_text()
+        assert table["title"] in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "speed"], "no suite 'speed'"),
+        (["--weights", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_options_are_explained(arguments: list[str], message: str):
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code != 0
+    assert message in result.output
+
+
+def test_a_folder_without_photographs_is_refused(bench: Bench, tmp_path: Path):
+    with pytest.raises(ValueError, match=r"no \*\.jpg"):
+        _ = replace(bench, pictures=tmp_path).photographs
+
+
+def test_the_server_is_measured_and_stopped(bench: Bench):
+    table = server.measure_latency(bench)
+    assert table.rows[0]["request"] == "POST /caption, beam 1"
+    assert all(len(row["ms"].values) == 2 for row in table.rows)
+
+
+def test_a_process_tells_its_own_peak(bench: Bench, tmp_path: Path):
+    assert measure_peak(bench, tmp_path, ONLY_IMPORT) > 1e6
