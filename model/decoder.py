@@ -22,6 +22,8 @@ __all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "Picture", "State", "
 
 State = tuple[Tensor, ...]  # each (batch, beam, hidden)
 
+_ROWS = 256
+
 
 class Picture(NamedTuple):
     """What a decoder keeps of a batch of pictures, computed once.
@@ -138,8 +140,10 @@ class Decoder(nn.Module, ABC):
                 word = self._sample(outputs[-1], word, sampling)  # noqa: PLW2901
             output, state, _ = self.advance(word, state, picture)
             outputs.append(output)
-        # Only words that exist are scored: the vocabulary is the largest product of all.
-        return self.logits(torch.stack(outputs, dim=2)[reads])
+        # Only words that exist are scored: the vocabulary is the largest product of all. Their
+        # number is rounded up, since kernels are made, and kept, for every new shape.
+        rows = torch.stack(outputs, dim=2)[reads]
+        return self.logits(nn.functional.pad(rows, (0, 0, 0, -len(rows) % _ROWS)))[: len(rows)]
 
     def _sample(self, output: Tensor, truth: Tensor, chance: float) -> Tensor:
         """Put words drawn from the last step's distribution in place of some true ones.
