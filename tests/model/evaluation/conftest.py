@@ -30,7 +30,7 @@ class Corpus(NamedTuple):
 
 @pytest.fixture(scope="session")
 def corpus() -> Corpus:
-    source = random.Random(2014)  # noqa: S311 - no secret
+    source = random.Random(2014)
 
     def sentence() -> Tokens:
         return " ".join(source.choice(part) for part in (WHO, LOOK, DOES, WHERE)).split()

@@ -1,0 +1,124 @@
+"""Configurations refuse what cannot be, by name, and survive JSON."""
+
+import json
+from dataclasses import FrozenInstanceError, asdict, replace
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from model.config import (
+    CaptionerConfig,
+    DecoderConfig,
+    DecodingConfig,
+    EncoderConfig,
+    PreprocessingConfig,
+)
+from tests.tiny import tiny_config
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (PreprocessingConfig, "size", 7),
+        (PreprocessingConfig, "size", 2049),
+        (PreprocessingConfig, "resize", "stretch"),
+        (PreprocessingConfig, "mean", (0.5, 0.5)),
+        (PreprocessingConfig, "std", (0.5, 0.0, 0.5)),
+        (PreprocessingConfig, "std", (0.5, -1.0, 0.5)),
+        (EncoderConfig, "name", "resnet18"),
+        (EncoderConfig, "name", "keras/resnet18"),
+        (EncoderConfig, "name", "timm/../../etc"),
+        (EncoderConfig, "name", "timm/hf-hub:someone/x"),
+        (DecoderConfig, "kind", "transformer"),
+        (DecoderConfig, "embedding_size", 0),
+        (DecoderConfig, "hidden_size", -1),
+        (DecoderConfig, "attention", "sparse"),
+        (DecoderConfig, "attention_heads", 0),
+        (DecoderConfig, "dropout", 1.0),
+        (DecoderConfig, "dropout", -0.1),
+        (DecoderConfig, "dropout", float("nan")),
+        (DecodingConfig, "beam_size", 0),
+        (DecodingConfig, "beam_size", 11),
+        (DecodingConfig, "num_captions", 0),
+        (DecodingConfig, "max_length", 0),
+        (DecodingConfig, "max_length", 51),
+        (DecodingConfig, "length_penalty", -0.1),
+        (DecodingConfig, "length_penalty", 2.1),
+        (DecodingConfig, "block_ngram", -1),
+        (DecodingConfig, "block_ngram", 11),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(kind, field, value):
+    with pytest.raises(ValidationError, match=field):
+        kind(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (PreprocessingConfig, {"size": 8}),
+        (PreprocessingConfig, {"size": 2048, "resize": "crop"}),
+        (EncoderConfig, {"name": "torchvision/resnet18"}),
+        (EncoderConfig, {"name": "timm/resnet18.a1_in1k"}),
+        (DecoderConfig, {"dropout": 0.0, "hidden_size": 1}),
+        (DecoderConfig, {"attention": "dot", "attention_size": 12, "attention_heads": 3}),
+        (DecodingConfig, {"beam_size": 10, "num_captions": 10, "max_length": 50}),
+        (DecodingConfig, {"beam_size": 1, "length_penalty": 2.0, "block_ngram": 10}),
+    ],
+)
+def test_the_ends_of_the_ranges_are_allowed(kind, values):
+    config = kind(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    "kind", [PreprocessingConfig, EncoderConfig, DecoderConfig, DecodingConfig]
+)
+def test_an_unknown_field_is_refused(kind):
+    with pytest.raises(ValidationError, match="hidden_sise"):
+        kind(hidden_sise=3)
+
+
+def test_additive_attention_has_one_head():
+    with pytest.raises(ValidationError, match="additive attention has one head"):
+        DecoderConfig(attention="additive", attention_heads=2)
+
+
+def test_heads_divide_the_attention():
+    with pytest.raises(ValidationError, match=r"attention_heads \(3\) must divide"):
+        DecoderConfig(attention="dot", attention_heads=3, attention_size=8)
+
+
+def test_a_beam_holds_no_more_captions_than_its_size():
+    with pytest.raises(
+        ValidationError, match=r"num_captions \(4\) must be at most beam_size \(3\)"
+    ):
+        DecodingConfig(beam_size=3, num_captions=4)
+
+
+@pytest.mark.parametrize("name", ["", "-x", ".hidden", "a/b", "a b", "x" * 65])
+def test_a_name_is_good_for_a_folder(name):
+    with pytest.raises(ValidationError, match="name"):
+        replace(tiny_config(), name=name)
+
+
+@pytest.mark.parametrize(("field", "value"), [("format", 2), ("kind", "writer"), ("version", "")])
+def test_another_kind_or_format_is_refused(field, value):
+    with pytest.raises(ValidationError, match=field):
+        replace(tiny_config(), **{field: value})
+
+
+def test_a_captioners_configuration_survives_json():
+    config = replace(
+        tiny_config(kind="global"),
+        provenance={"data": ["meadow"]},
+        scores={"meadow": {"3": {"cider": 0.5}}},
+        sha256={"README.md": "0" * 64},
+    )
+    again = TypeAdapter(CaptionerConfig).validate_json(json.dumps(asdict(config)))
+    assert again == config
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        tiny_config().name = "other"

@@ -1,0 +1,125 @@
+"""Text goes to ids and back, and a wrong vocabulary is refused."""
+
+import json
+
+import pytest
+
+from model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, split
+
+SPECIAL = [PAD, START, END, UNKNOWN]
+
+
+@pytest.fixture
+def words() -> Vocabulary:
+    return Vocabulary.build(["A dog runs.", "The dog and the man's t-shirt!", "a dog"])
+
+
+@pytest.fixture
+def characters() -> Vocabulary:
+    return Vocabulary.build(["To be, or not\nto be"], level="character")
+
+
+def test_the_special_tokens_are_the_first_four(words):
+    assert words.tokens[:4] == ("<PAD>", "<START>", "<END>", "<UNK>")
+    assert (words.pad_id, words.start_id, words.end_id, words.unknown_id) == (0, 1, 2, 3)
+
+
+def test_commoner_words_come_first_and_ties_by_the_alphabet(words):
+    assert words.tokens[4:] == ("dog", "a", "the", "and", "man's", "runs", "t-shirt")
+    assert len(words) == 11
+
+
+def test_the_order_of_texts_does_not_matter(words):
+    again = Vocabulary.build(["a dog", "The dog and the man's t-shirt!", "A dog runs."])
+    assert again.tokens == words.tokens
+
+
+def test_rare_words_are_left_out():
+    assert Vocabulary.build(["a a b b c"], min_count=2).tokens[4:] == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("A dog, running.", ["a", "dog", "running"]),
+        ("The man's T-shirt", ["the", "man's", "t-shirt"]),
+        ("the man’s dogs'", ["the", "man’s", "dogs"]),  # noqa: RUF001 - as people type it
+        ("two-  -three", ["two", "three"]),
+        ("snake_case 3 dogs", ["snake", "case", "3", "dogs"]),
+        ("ÜBER café", ["über", "café"]),
+        ("  \n", []),
+        ("<START> <END>", ["start", "end"]),
+        ("¿?!...", []),
+    ],
+)
+def test_words_are_lower_case_without_punctuation(text, tokens):
+    assert split(text, "word") == tokens
+
+
+def test_words_survive_the_round_trip(words):
+    assert words.decode(words.encode("The dog's the man's, and a DOG runs")) == (
+        "the the man's and a dog runs"
+    )
+
+
+def test_encoding_adds_no_special_tokens_but_the_unknown(words):
+    ids = words.encode("a zebra runs")
+    assert [words.tokens[i] for i in ids] == ["a", UNKNOWN, "runs"]
+
+
+def test_text_cannot_spell_a_special_token(words):
+    assert set(words.encode("<PAD> <START> <END> <UNK>")) == {words.unknown_id}
+
+
+def test_decoding_leaves_special_tokens_out(words):
+    assert words.decode([1, 5, 4, 3, 0, 2]) == "a dog"
+    assert words.decode([]) == ""
+
+
+def test_characters_survive_the_round_trip_as_they_are(characters):
+    text = "be not To\n, or"
+    assert characters.decode(characters.encode(text)) == text
+    assert len(characters.encode(text)) == len(text)
+
+
+def test_case_and_blanks_are_characters(characters):
+    assert "T" in characters
+    assert "t" in characters
+    assert "\n" in characters
+    assert characters.encode("Z") == [characters.unknown_id]
+
+
+def test_a_vocabulary_knows_its_tokens(words):
+    assert "dog" in words
+    assert "zebra" not in words
+    assert 4 not in words
+
+
+@pytest.mark.parametrize("level", ["word", "character"])
+def test_json_keeps_it_all(level):
+    vocabulary = Vocabulary.build(['a dog’s "life", naïve 犬'], level)  # noqa: RUF001
+    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
+    assert again.tokens == vocabulary.tokens
+    assert again.level == level
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, '"level" and "tokens"'),
+        ([], '"level" and "tokens"'),
+        ({}, '"level" and "tokens"'),
+        ({"tokens": SPECIAL}, '"level" and "tokens"'),
+        ({"level": "word", "tokens": SPECIAL, "more": 1}, '"level" and "tokens"'),
+        ({"level": "word", "tokens": "abc"}, "list of strings"),
+        ({"level": "word", "tokens": [*SPECIAL, 3]}, "list of strings"),
+        ({"level": "word", "tokens": []}, "must begin with <PAD> <START> <END> <UNK>"),
+        ({"level": "word", "tokens": ["a", *SPECIAL]}, "begins with 'a'"),
+        ({"level": "word", "tokens": [*SPECIAL, "a", "a"]}, "'a' comes twice"),
+        ({"level": "syllable", "tokens": SPECIAL}, "not 'syllable'"),
+        ({"level": ["word"], "tokens": SPECIAL}, "level must be"),
+    ],
+)
+def test_a_wrong_vocabulary_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        Vocabulary.from_json(data)

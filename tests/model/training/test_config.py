@@ -1,0 +1,130 @@
+"""A recipe that is wrong says where; the recipes of the repository are right."""
+
+from pathlib import Path
+
+import pytest
+
+from model.training.config import data_path, read_recipe
+from tests.model.training.recipes import REPOSITORY, write_recipe
+
+MINIMAL = """
+name = "toy"
+[[data]]
+captions = "toy.json"
+pictures = ["toy"]
+"""
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"recipe\.toml") as caught:
+        read_recipe(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "recipes").glob("*.toml")), ids=str)
+def test_the_recipes_of_the_repository_can_be_read(path):
+    assert read_recipe(path).data
+
+
+def test_there_are_recipes_in_the_repository():
+    assert (REPOSITORY / "recipes" / "captioner.toml").exists()
+
+
+def test_a_name_and_data_are_enough(tmp_path):
+    (tmp_path / "recipe.toml").write_text(MINIMAL)
+    recipe = read_recipe(tmp_path / "recipe.toml")
+    assert recipe.name == "toy"
+    assert recipe.data[0].weight == 1.0
+    assert recipe.optimisation.tune_from is None
+
+
+def test_tables_fill_their_fields(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path, tmp_path))
+    assert recipe.decoder.hidden_size == 16
+    assert recipe.optimisation.batch_size == 4
+    assert [data.weight for data in recipe.data] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("seed = 1.5", "seed"),
+        ("colour = 3", "colour"),
+        ('version = ""', "version"),
+        ("views = 0", "views"),
+        ("max_words = 51", "max_words"),
+        ("min_count = 0", "min_count"),
+        ("workers = -1", "workers"),
+        ("checkpoint_minutes = 0", "checkpoint_minutes"),
+        ('precision = "int8"', "precision"),
+        ('device = "toaster"', "device"),
+        ("optimisation.epochs = 0", "optimisation.epochs"),
+        ("optimisation.batch_size = 0", "optimisation.batch_size"),
+        ("optimisation.captions_each = 0", "optimisation.captions_each"),
+        ("optimisation.learning_rate = 0", "optimisation.learning_rate"),
+        ("optimisation.learning_rate = inf", "optimisation.learning_rate"),
+        ("optimisation.learning_rate = nan", "optimisation.learning_rate"),
+        ("optimisation.weight_decay = -1", "optimisation.weight_decay"),
+        ("optimisation.clip_norm = 0", "optimisation.clip_norm"),
+        ("optimisation.label_smoothing = 1", "optimisation.label_smoothing"),
+        ("optimisation.sampling = 1", "optimisation.sampling"),
+        ("optimisation.average = 1", "optimisation.average"),
+        ("optimisation.warmup = -1", "optimisation.warmup"),
+        ("optimisation.patience = 0", "optimisation.patience"),
+        ('optimisation.tune_from = "all"', "optimisation.tune_from"),
+        ("optimisation.momentum = 0.9", "optimisation.momentum"),
+        ("decoder.dropout = 1", "decoder.dropout"),
+        ("decoder.attention_heads = 2", "decoder"),
+        ('encoder.name = "resnet18"', "encoder.name"),
+        ("preprocessing.size = 1", "preprocessing.size"),
+        ("decoding.beam_size = 11", "decoding.beam_size"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_field(tmp_path, line, where):
+    assert f"recipe.toml: {where}: " in refused(tmp_path, line + MINIMAL)
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "a b", ".hidden"])
+def test_a_name_that_is_no_folders_is_refused(tmp_path, name):
+    text = MINIMAL.replace('"toy"', f'"{name}"', 1)
+    assert "recipe.toml: name: " in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[[data]]\ncaptions = "a"\npictures = ["b"]', "name"),
+        ('name = "toy"', "data"),
+        ('name = "toy"\ndata = []', "data"),
+        ('name = "toy"\n[[data]]\npictures = ["b"]', "data.0.captions"),
+        ('name = "toy"\n[[data]]\ncaptions = "a"', "data.0.pictures"),
+        ('name = "toy"\n[[data]]\ncaptions = "a"\npictures = []', "data.0.pictures"),
+        (MINIMAL + "weight = 0", "data.0.weight"),
+        (MINIMAL + "weight = inf", "data.0.weight"),
+        (MINIMAL + MINIMAL.replace('name = "toy"', "") + "weight = -1", "data.1.weight"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, text, where):
+    assert f"recipe.toml: {where}: " in refused(tmp_path, text)
+
+
+def test_what_is_not_toml_is_refused(tmp_path):
+    assert "is not TOML" in refused(tmp_path, "name: toy")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"binary\.toml is not TOML"):
+        read_recipe(tmp_path / "binary.toml")
+
+
+def test_a_missing_recipe_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_recipe(tmp_path / "nowhere.toml")
+
+
+def test_data_lies_where_the_environment_says(monkeypatch):
+    monkeypatch.delenv("UNROLLED_DATA", raising=False)
+    assert data_path("toy.json") == "data/toy.json"
+    monkeypatch.setenv("UNROLLED_DATA", "/elsewhere")
+    assert data_path("toy-*.tar") == "/elsewhere/toy-*.tar"
+    assert data_path("/here/toy.json") == "/here/toy.json"

@@ -1,0 +1,138 @@
+"""A recipe's sets become batches, each process reads its own share, and views agree."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.data.augmentation import is_mirrored
+from model.data.batches import Item
+from model.encoder import Encoder
+from model.training.config import read_recipe
+from model.training.data import Batches, TrainingData
+from tests.model.training.recipes import write_recipe
+
+
+@pytest.fixture
+def training(tmp_path: Path, data: Path) -> TrainingData:
+    return TrainingData(read_recipe(write_recipe(tmp_path, data)))
+
+
+def fill_cache(training: TrainingData) -> Encoder:
+    torch.manual_seed(0)
+    encoder = Encoder(training.recipe.encoder).eval()
+    training.cache(encoder, torch.device("cpu"), torch.float32, lambda done, total: None)
+    return encoder
+
+
+def words_of(training: TrainingData, split: str) -> set[str]:
+    return {
+        word
+        for dataset in training.sets
+        for entry in dataset.split(split)
+        for caption in entry.captions
+        for word in caption.lower().rstrip(" .").split()
+    }
+
+
+def test_the_vocabulary_is_of_the_training_captions(training):
+    assert set(training.vocabulary.tokens[4:]) == words_of(training, "train")
+
+
+def test_rare_words_are_not_learned(tmp_path, data):
+    rare = TrainingData(read_recipe(write_recipe(tmp_path, data, {"min_count": 15})))
+    assert "a" in rare.vocabulary
+    assert 5 < len(rare.vocabulary) < len(words_of(rare, "train"))
+
+
+def test_the_plan_mixes_the_sets_by_weight(training):
+    items = [item for batch in training.plan.epoch(0) for item in batch]
+    assert [sum(item.dataset == i for item in items) for i in range(2)] == [13, 5]
+
+
+def test_without_a_cache_batches_are_pixels_and_validation_too(training):
+    assert not training.cached
+    pictures, captions = training.load(training.plan.epoch(0)[0], 0)
+    assert pictures.shape == (4, 3, 64, 64)
+    assert captions.inputs.shape[0] == 4
+    assert training.validation_batch(0, 0, 2).shape == (2, 3, 64, 64)
+
+
+def test_with_a_cache_batches_are_grids_and_validation_too(training):
+    fill_cache(training)
+    assert training.cached
+    grids, captions = training.load(training.plan.epoch(0)[0], 0)
+    assert grids.shape == (4, 2, 2, 256)
+    assert captions.inputs.shape[0] == 4
+    assert training.validation_batch(0, 0, 2).shape == (2, 2, 2, 256)
+
+
+@pytest.mark.parametrize("view", [0, 1])
+def test_the_cache_holds_what_would_be_computed(training, view):
+    batch = [Item(0, 2, view, (0,)), Item(1, 3, view, (0,))]
+    pixels, _ = training.load(batch, 0)
+    encoder = fill_cache(training)
+    grids, _ = training.load(batch, 0)
+    with torch.inference_mode():
+        torch.testing.assert_close(grids.float(), encoder(pixels), rtol=2e-3, atol=2e-3)
+
+
+def find_side(training: TrainingData) -> tuple[int, int]:
+    """Find a training caption of the first set that says left."""
+    return next(
+        (index, number)
+        for index, entry in enumerate(training.train[0])
+        for number, caption in enumerate(entry.captions)
+        if "left" in caption
+    )
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("view", range(3))
+def test_captions_are_mirrored_as_the_pictures_are(training, view, cached):
+    if cached:
+        fill_cache(training)
+    index, number = find_side(training)
+    name = training.train[0][index].filename
+    for epoch in range(6):
+        _, captions = training.load([Item(0, index, view, (number,))], epoch)
+        text = training.vocabulary.decode(captions.targets[0, 0].tolist())
+        mirrored = is_mirrored(view, name if cached else f"{name}/{epoch}")
+        assert ("right" in text) == mirrored
+        assert ("left" in text) != mirrored
+
+
+def test_a_tuned_encoder_sees_a_new_crop_each_epoch(training):
+    item = Item(0, 0, 2, (0,))
+    first, again, other = (training.load([item], epoch)[0] for epoch in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_processes_share_every_batch(training):
+    plan = training.plan.epoch(0)
+    whole = Batches(training, 0, plan, 0, 1)
+    shares = [Batches(training, 0, plan, rank, 3) for rank in range(3)]
+    assert len(whole) == len(shares[0]) == len(plan) == 5
+    for position in range(4):
+        pictures, captions = whole[position]
+        parts = [share[position] for share in shares]
+        for rank, (part, _) in enumerate(parts):
+            assert torch.equal(part, pictures[rank::3])
+        assert sum(int(part.reads.sum()) for _, part in parts) == int(captions.reads.sum())
+
+
+def test_a_process_without_a_share_reads_no_word(training):
+    plan = training.plan.epoch(0)
+    assert len(plan[-1]) == 2
+    pictures, captions = Batches(training, 0, plan, 2, 3)[4]
+    assert len(pictures) == 1
+    assert not captions.reads.any()
+
+
+def test_a_set_without_validation_pictures_is_refused(tmp_path, data):
+    text = (data / "meadow.json").read_text().replace('"val"', '"test"')
+    (tmp_path / "meadow.json").write_text(text)
+    change = {"data": [{"captions": f"{tmp_path}/meadow.json", "pictures": [f"{data}/meadow"]}]}
+    with pytest.raises(ValueError, match="meadow has no split 'val'"):
+        TrainingData(read_recipe(write_recipe(tmp_path, data, change)))
