@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 FORMAT: Literal[1] = 1
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]

@@ -38,6 +38,9 @@ class Plan:
         captions_each: captions of a picture at a time, at most.
         views: views to choose from (see `model.data.augmentation`).
         seed: makes all the choices.
+
+    Raises:
+        ValueError: the weights are so small that an epoch would show nothing.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Plan:
     ) -> None:
         self._captions = captions
         self._counts = [round(w * len(c)) for w, c in zip(weights, captions, strict=True)]
+        if not any(self._counts):
+            raise ValueError("an epoch would show no picture: raise the sets' weights")
         self._batch_size = batch_size
         self._captions_each = captions_each
         self._views = views

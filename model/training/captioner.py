@@ -54,6 +54,9 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
     trainer = Trainer(recipe, output or Path("runs") / recipe.name)
     if resume and trainer.run.checkpoint.exists():
         trainer.resume()
+    elif trainer.run.main:
+        # Whoever resumes this run later must not go on with the one that it replaces.
+        trainer.run.checkpoint.unlink(missing_ok=True)
     trainer.fit()
     return trainer.save()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -44,11 +44,15 @@ def load_checkpoint(
     """Restore modules and optimizer in place, and give back `progress`.
 
     Raises:
-        ValueError: the checkpoint is of another network or another optimizer.
+        ValueError: it is no whole checkpoint, or of another network or another optimizer.
     """
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        progress = json.loads(file.metadata()["progress"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+            progress = json.loads((file.metadata() or {})["progress"])
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
     for module_name, module in modules.items():
         prefix = f"{module_name}/"
         state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
@@ -61,6 +65,26 @@ def load_checkpoint(
         if key.startswith("optimizer/"):
             _, index, name = key.split("/")
             states.setdefault(int(index), {})[name] = tensor
+    if not _fits(states, optimizer):
+        raise ValueError(f"{path} is of another optimizer: it trained other parameters")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": states, "param_groups": groups})
     return progress
+
+
+def _fits(states: dict[int, dict[str, Tensor]], optimizer: torch.optim.Optimizer) -> bool:
+    """Whether every group has states of its parameters' shapes, or no step was taken yet."""
+    if not states:
+        return True
+    left, index = dict(states), 0
+    for group in optimizer.param_groups:
+        found = False
+        for parameter in group["params"]:
+            state = left.pop(index, {})
+            if any(t.ndim and t.shape != parameter.shape for t in state.values()):
+                return False
+            found = found or bool(state)
+            index += 1
+        if not found:
+            return False
+    return not left

@@ -22,7 +22,7 @@ from model.config import (
 
 __all__ = ["CaptionerRecipe", "DataConfig", "OptimisationConfig", "data_path", "read_recipe"]
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -36,7 +36,7 @@ class DataConfig:
     """
 
     captions: str
-    pictures: tuple[str, ...]
+    pictures: Annotated[tuple[str, ...], Field(min_length=1)]
     weight: Annotated[float, Field(gt=0)] = 1.0
 
 
@@ -77,12 +77,12 @@ class CaptionerRecipe:
     encoder's library for its weights instead; with neither they are random. `views` counts the
     views of a picture that a frozen encoder's cache holds; with a tuned encoder each epoch shows
     a new view (1: always the picture as it is). `min_count` is how often the training captions
-    must hold a word for it to be learned.
+    must hold a word for it to be learned. `device` `auto` takes a GPU where there is one.
     """
 
-    name: str
-    data: tuple[DataConfig, ...]
-    version: str = "1"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+    data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    version: Annotated[str, Field(min_length=1, max_length=64)] = "1"
     seed: int = 0
     encoder: EncoderConfig = EncoderConfig()
     encoder_weights: str | None = None
@@ -95,7 +95,7 @@ class CaptionerRecipe:
     max_words: Annotated[int, Field(ge=1, le=50)] = 20
     views: Positive = 2
     feature_cache: str = "cache/features"
-    device: str = "auto"
+    device: Literal["auto", "cpu"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     workers: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
@@ -109,8 +109,9 @@ def read_recipe(path: Path) -> CaptionerRecipe:
         FileNotFoundError: it is not there.
     """
     try:
-        return TypeAdapter(CaptionerRecipe).validate_python(tomllib.loads(path.read_text()))
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(CaptionerRecipe).validate_python(data)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
