@@ -69,11 +69,12 @@ class DecoderConfig:
     def _heads_divide(self) -> "DecoderConfig":
         if self.attention == "additive" and self.attention_heads != 1:
             raise ValueError("additive attention has one head: set attention_heads to 1")
-        if self.attention_size % self.attention_heads:
-            raise ValueError(
-                f"attention_heads ({self.attention_heads}) must divide "
-                f"attention_size ({self.attention_size})"
-            )
+        for size in ("attention_size", "hidden_size"):
+            if getattr(self, size) % self.attention_heads:
+                raise ValueError(
+                    f"attention_heads ({self.attention_heads}) must divide "
+                    f"{size} ({getattr(self, size)})"
+                )
         return self
 
 

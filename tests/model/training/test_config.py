@@ -23,7 +23,7 @@ def refused(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "recipes").glob("*.toml")), ids=str)
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "recipes").rglob("*.toml")), ids=str)
 def test_the_recipes_of_the_repository_can_be_read(path):
     assert read_recipe(path).data
 
