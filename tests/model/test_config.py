@@ -61,7 +61,10 @@ def test_a_value_out_of_range_is_refused_by_name(kind, field, value):
         (EncoderConfig, {"name": "torchvision/resnet18"}),
         (EncoderConfig, {"name": "timm/resnet18.a1_in1k"}),
         (DecoderConfig, {"dropout": 0.0, "hidden_size": 1}),
-        (DecoderConfig, {"attention": "dot", "attention_size": 12, "attention_heads": 3}),
+        (
+            DecoderConfig,
+            {"attention": "dot", "attention_size": 12, "attention_heads": 3, "hidden_size": 6},
+        ),
         (DecodingConfig, {"beam_size": 10, "num_captions": 10, "max_length": 50}),
         (DecodingConfig, {"beam_size": 1, "length_penalty": 2.0, "block_ngram": 10}),
     ],
@@ -122,3 +125,8 @@ def test_a_captioners_configuration_survives_json():
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         tiny_config().name = "other"
+
+
+def test_heads_must_divide_the_hidden_size_too():
+    with pytest.raises(ValidationError, match=r"must divide hidden_size \(8\)"):
+        DecoderConfig(attention="dot", attention_heads=3, attention_size=12, hidden_size=8)
