@@ -106,6 +106,7 @@ def search(
     min_length: int = 0,
     length_penalty: float = 0.0,
     block_ngram: int = 0,
+    joints: Sequence[int] = (),
     forbidden: Sequence[int] = (),
 ) -> list[list[Hypothesis]]:
     """Find likely sequences.
@@ -125,6 +126,7 @@ def search(
         min_length: tokens before the end token may come.
         length_penalty: results are ranked by `logprob / length ** length_penalty`.
         block_ngram: no n tokens in a row come twice in a sequence (0: they may).
+        joints: tokens ("and") that never stand between the same tokens: x and x, x y and x y.
         forbidden: tokens that are never taken. The others' log-probabilities stay as they are.
 
     Returns:
@@ -157,6 +159,8 @@ def search(
         allowed = logprobs.index_fill(2, never, _DEAD)
         if 0 < block_ngram <= t:
             allowed = _block(allowed, live.tokens[:, :, :t], block_ngram, end_token)
+        for joint in joints:
+            allowed = _block_echo(allowed, live.tokens[:, :, :t], joint)
         totals = live.score[:, :, None] + allowed  # (batch, beam, vocabulary)
 
         if t >= min_length:
@@ -202,6 +206,25 @@ def _block(logprobs: Tensor, tokens: Tensor, n: int, end_token: int) -> Tensor:
     blocked = torch.zeros_like(logprobs).scatter_reduce(2, windows[..., -1], penalty, "amin")
     blocked[:, :, end_token] = 0
     return logprobs + blocked
+
+
+def _block_echo(logprobs: Tensor, tokens: Tensor, joint: int, longest: int = 4) -> Tensor:
+    """Forbid each token that would make what follows a joint the same as what precedes it.
+
+    Args:
+        logprobs: (batch, beam, vocabulary)
+        tokens: so far (batch, beam, t).
+        joint: the token in the middle.
+        longest: tokens on either side that are compared, at most.
+    """
+    t = tokens.shape[2]
+    for n in range(1, min(longest, t // 2) + 1):
+        middle = t - n  # where the joint stands, if n - 1 tokens follow it so far
+        before, after = tokens[:, :, middle - n : middle], tokens[:, :, middle + 1 :]
+        echoes = (tokens[:, :, middle] == joint) & (before[..., :-1] == after).all(-1)
+        penalty = torch.where(echoes, _DEAD, 0.0)[..., None]  # (batch, beam, 1)
+        logprobs = logprobs.scatter_add(2, before[..., -1:], penalty)
+    return logprobs
 
 
 def _decided(live: _Sequences, ended: _Sequences, max_length: int, length_penalty: float) -> bool:

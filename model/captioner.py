@@ -192,6 +192,7 @@ class Captioner:
             min_length=1,  # no words say nothing of a picture
             length_penalty=decoding.length_penalty,
             block_ngram=decoding.block_ngram,
+            joints=[i for word in decoding.joints for i in vocabulary.encode(word)],
             forbidden=(vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id),
         )
         return [

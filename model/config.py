@@ -84,7 +84,8 @@ class DecodingConfig:
 
     `length_penalty` is the exponent alpha of `logprob / length ** alpha`, by which hypotheses are
     ranked: 0 ranks by `logprob`, 1 by `mean_logprob`. `block_ngram` n forbids any n words in a
-    row to come twice (0: nothing is forbidden).
+    row to come twice (0: nothing is forbidden). `joints` are words on whose two sides the same
+    words never stand ("a red shirt and a red shirt").
     """
 
     beam_size: Annotated[int, Field(ge=1, le=10)] = 3
@@ -92,6 +93,7 @@ class DecodingConfig:
     max_length: Annotated[int, Field(ge=1, le=50)] = 20
     length_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
     block_ngram: Annotated[int, Field(ge=0, le=10)] = 0
+    joints: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _captions_fit_the_beam(self) -> "DecodingConfig":

@@ -230,6 +230,35 @@ def test_a_loop_is_broken():
     assert blocked[0].tokens == (2, 3, 2, 1)
 
 
+def test_an_echo_is_broken():
+    step = fixed({0: {2: 1.0}, 2: {3: 0.9, 1: 0.1}, 3: {2: 0.8, 4: 0.2}, 4: {1: 1.0}}, 5)
+    options = {"start_token": 0, "end_token": 1, "max_length": 4}
+    wide = {"beam_size": 5, "num_results": 5, **options}
+    (free,) = search(step, (torch.zeros(1),), **wide)
+    (kept,) = search(step, (torch.zeros(1),), joints=(3,), **wide)
+    assert (2, 3, 2, 1) in {h.tokens for h in free}
+    assert (2, 3, 2, 1) not in {h.tokens for h in kept}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_stands_on_both_sides_of_a_joint(seed):
+    joint = 2
+    model = Markov(vocabulary=5, seed=seed)
+    best, _ = enumerate_all(model, max_length=7)
+
+    def echoes(words: tuple[int, ...]) -> bool:
+        return any(
+            word == joint and words[i - n : i] == words[i + 1 : i + 1 + n]
+            for i, word in enumerate(words)
+            for n in range(1, min(i, len(words) - i - 1) + 1)
+        )
+
+    (found,) = run(model, beam_size=1000, num_results=20, max_length=7, joints=(joint,))
+    assert [h.tokens for h in found] == [s for s in best if not echoes(s[:-1])][:20]
+    for hypothesis in found:
+        assert hypothesis.logprob == pytest.approx(model.logprob(hypothesis.tokens), abs=1e-5)
+
+
 def test_min_length_puts_the_end_off():
     model = Markov(vocabulary=4, seed=0)
     best, _ = enumerate_all(model, max_length=4, min_length=2)
