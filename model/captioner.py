@@ -129,13 +129,14 @@ class Captioner:
         max_length: int | None = None,
         length_penalty: float | None = None,
         block_ngram: int | None = None,
+        joints: Sequence[str] | None = None,
         attention: bool = False,
     ) -> list[list[Caption]]:
         """Describe pictures, all in one batch.
 
         Args:
             pictures: RGB, of any size.
-            beam_size, num_captions, max_length, length_penalty, block_ngram: see
+            beam_size, num_captions, max_length, length_penalty, block_ngram, joints: see
                 `DecodingConfig`; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
 
@@ -154,6 +155,7 @@ class Captioner:
             max_length=max_length,
             length_penalty=length_penalty,
             block_ngram=block_ngram,
+            joints=joints,
             attention=attention,
         )
 

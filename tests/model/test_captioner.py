@@ -1,6 +1,7 @@
 """The captioner: alone and in batches, its options, its scores, its attention."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,21 @@ def test_score_reads_text_as_people_write_it(captioner):
     unknown = captioner.score(picture, "a zebra runs")
     assert [t.token for t in unknown.tokens] == ["a", "<UNK>", "runs", "<END>"]
     assert [t.token for t in captioner.score(picture, "").tokens] == ["<END>"]
+
+
+def test_every_default_of_a_bundle_can_be_said_in_a_call(captioner):
+    defaults = asdict(captioner.config.decoding)
+    assert captioner.caption(pictures(2), **defaults) == captioner.caption(pictures(2))
+
+
+def test_no_word_stands_on_both_sides_of_a_joint():
+    captioner = tiny_captioner(seed=3)
+    options = {"beam_size": 10, "num_captions": 10, "max_length": 9, "length_penalty": 2.0}
+    joint = "and"
+    for caption in captioner.caption(pictures(4), joints=[joint], **options)[0]:
+        words = caption.text.split()
+        around = zip(words, words[1:], words[2:], strict=False)
+        assert not [t for t in around if t[1] == joint and t[0] == t[2]]
 
 
 def test_no_pictures_no_captions(captioner):
