@@ -99,25 +99,31 @@ class TimingResult(_Result):
     total: float = Field(description="From the request received to the captions found.")
 
 
+# What the shipped captioner answers for examples/chelsea.jpg.
 _CAPTION_EXAMPLE: dict[str, Any] = {
     "model": "captioner",
     "model_version": "1",
-    "request_id": "0e4d0aa1f2f34d0e9a1a3a6f6e1b8a52",
+    "request_id": "517714bb6fb9400eb7cfbf8445454107",
     "captions": [
         {
-            "text": "a cat",
-            "logprob": -2.0,
-            "mean_logprob": -0.6667,
+            "text": "a cat is laying on the ground",
+            "logprob": -10.316,
+            "mean_logprob": -1.2895,
             "finished": True,
             "tokens": [
-                {"token": "a", "logprob": -0.25},
-                {"token": "cat", "logprob": -1.5},
-                {"token": "<END>", "logprob": -0.25},
+                {"token": "a", "logprob": -0.3798},
+                {"token": "cat", "logprob": -0.9478},
+                {"token": "is", "logprob": -1.929},
+                {"token": "laying", "logprob": -1.4724},
+                {"token": "on", "logprob": -0.794},
+                {"token": "the", "logprob": -1.2072},
+                {"token": "ground", "logprob": -2.392},
+                {"token": "<END>", "logprob": -1.1939},
             ],
         }
     ],
-    "image": {"width": 640, "height": 480, "format": "JPEG"},
-    "timing_ms": {"decode": 3.4, "queue": 0.2, "encode": 19.1, "search": 21.7, "total": 44.4},
+    "image": {"width": 451, "height": 300, "format": "JPEG"},
+    "timing_ms": {"decode": 3.71, "queue": 0.46, "encode": 32.19, "search": 49.39, "total": 85.75},
 }
 
 
