@@ -48,6 +48,8 @@ class Decoder(nn.Module, ABC):
         channels: features in a cell of the encoder's grid.
     """
 
+    from_word: nn.Linear  # made by each decoder, for its own first LSTM
+
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
         super().__init__()
         self.config = config
@@ -71,10 +73,6 @@ class Decoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def project_words(self, tokens: Tensor) -> Tensor:
-        """Embed tokens and project them for the first LSTM: (...) -> (..., width)."""
-
-    @abstractmethod
     def advance(
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
@@ -89,6 +87,11 @@ class Decoder(nn.Module, ABC):
             The output h (batch, beam, hidden), the next state, and the attention's weights
             (batch, beam, cells) where there is attention.
         """
+
+    def project_words(self, tokens: Tensor) -> Tensor:
+        """Embed tokens and project them for the first LSTM: (...) -> (..., width)."""
+        projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
+        return projected
 
     def logits(self, output: Tensor) -> Tensor:
         """Score every word: (..., hidden) -> (..., vocabulary)."""
@@ -189,11 +192,6 @@ class AttentionDecoder(Decoder):
         start = torch.tanh(self.initial(mean).float()).chunk(4, dim=-1)
         return Picture(self.from_picture(mean), self.attention.keys(values), values, start)
 
-    def project_words(self, tokens: Tensor) -> Tensor:
-        """Embed tokens and project them: (...) -> (..., width)."""
-        projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
-        return projected
-
     def advance(
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
@@ -222,11 +220,6 @@ class GlobalDecoder(Decoder):
         seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
         nothing = torch.zeros(len(grid), self.config.hidden_size, device=grid.device)
         return Picture(None, None, None, start=self.cell(seen, (nothing, nothing)))
-
-    def project_words(self, tokens: Tensor) -> Tensor:
-        """Embed tokens and project them: (...) -> (..., width)."""
-        projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
-        return projected
 
     def advance(
         self, words: Tensor, state: State, picture: Picture

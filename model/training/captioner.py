@@ -28,6 +28,8 @@ from model.data.batches import CaptionBatch
 from model.training.checkpoint import load_checkpoint, save_checkpoint
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
+from model.training.loss import CaptionLoss
+from model.training.optimisation import parameter_groups, update_average
 from model.training.run import Run
 from model.training.schedule import learning_rate_factor, sampling_chance
 from model.training.validation import Validation
@@ -61,31 +63,6 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
     return trainer.save()
 
 
-class CaptionLoss(nn.Module):
-    """The network and its loss in one forward pass, as distributed training wants it."""
-
-    def __init__(self, network: CaptionNetwork, label_smoothing: float) -> None:
-        super().__init__()
-        self.network = network
-        self.label_smoothing = label_smoothing
-
-    def forward(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> Tensor:
-        """Sum the cross-entropy over the tokens of a batch, natural logarithm.
-
-        `pictures` are grids where the encoder is frozen, else pixels.
-        """
-        network = self.network
-        # Kept grids are in half precision.
-        grid = pictures.float() if network.encoder.frozen else network.encoder(pictures)
-        logits = network.decoder(grid, captions.inputs, captions.reads, sampling=sampling)
-        return nn.functional.cross_entropy(
-            logits.float(),
-            captions.targets[captions.reads],
-            label_smoothing=self.label_smoothing if self.training else 0.0,
-            reduction="sum",
-        )
-
-
 class Trainer:
     """A run: everything that its steps change, and the loop over them."""
 
@@ -113,12 +90,14 @@ class Trainer:
         )
         self.average = AveragedModel(
             self.network,
-            multi_avg_fn=partial(_update_average, decay=self.settings.average),
+            multi_avg_fn=partial(update_average, decay=self.settings.average),
             use_buffers=True,
         )
         self.average.to(self.accelerator.device)
         loss = CaptionLoss(self.network, self.settings.label_smoothing)
-        self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, self.settings), fused=True
+        )
         self.loss, self.optimizer = self.accelerator.prepare(loss, self.optimizer)
         if self.network.encoder.frozen:
             self._cache_features()
@@ -280,22 +259,6 @@ class Trainer:
     def _modules(self) -> dict[str, nn.Module]:
         return {"network": self.network, "average": self.average}
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Group parameters: the encoder has its own peak; only matrices decay."""
-        settings, groups = self.settings, []
-        for module, peak in (
-            (self.network.decoder, settings.learning_rate),
-            (self.network.encoder, settings.encoder_learning_rate),
-        ):
-            trained = [p for p in module.parameters() if p.requires_grad]
-            for matrices, decay in ((True, settings.weight_decay), (False, 0.0)):
-                chosen = [p for p in trained if (p.ndim >= 2) == matrices]
-                if chosen:
-                    groups.append(
-                        {"params": chosen, "lr": peak, "peak": peak, "weight_decay": decay}
-                    )
-        return groups
-
     def _bundle_config(self) -> CaptionerConfig:
         recipe = self.recipe
         return CaptionerConfig(
@@ -337,16 +300,3 @@ class Trainer:
             console=self.console,
             transient=True,
         )
-
-
-@torch.no_grad()
-def _update_average(
-    averages: list[Tensor], weights: list[Tensor], updates: Tensor | int, *, decay: float
-) -> None:
-    """Move averages towards weights; the first steps count less, since they are soon outdated."""
-    decay = min(decay, (1 + int(updates)) / (10 + int(updates)))
-    for average, weight in zip(averages, weights, strict=True):
-        if average.is_floating_point():
-            average.lerp_(weight, 1 - decay)
-        else:
-            average.copy_(weight)

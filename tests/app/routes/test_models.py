@@ -28,6 +28,7 @@ def test_one_model(client: httpx.Client) -> None:
         "max_length": 20,
         "length_penalty": 0,
         "block_ngram": 0,
+        "joints": [],
     }
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from model.captioner import Captioner, CaptionNetwork
 from model.data.batches import collate
-from model.training.captioner import CaptionLoss
+from model.training.loss import CaptionLoss
 from model.vocabulary import Vocabulary
 from tests.model.data.toys import draw, encoded, karpathy
 from tests.model.training.recipes import (

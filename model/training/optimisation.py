@@ -1,0 +1,42 @@
+"""Which parameters learn how fast, and the moving average of all of them.
+
+Knows parameters and settings; knows nothing of data or losses.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.captioner import CaptionNetwork
+from model.training.config import OptimisationConfig
+
+__all__ = ["parameter_groups", "update_average"]
+
+
+def parameter_groups(network: CaptionNetwork, settings: OptimisationConfig) -> list[dict[str, Any]]:
+    """Group parameters: the encoder has its own peak; only matrices decay."""
+    groups: list[dict[str, Any]] = []
+    for module, peak in (
+        (network.decoder, settings.learning_rate),
+        (network.encoder, settings.encoder_learning_rate),
+    ):
+        trained = [p for p in module.parameters() if p.requires_grad]
+        for matrices, decay in ((True, settings.weight_decay), (False, 0.0)):
+            chosen = [p for p in trained if (p.ndim >= 2) == matrices]
+            if chosen:
+                groups.append({"params": chosen, "lr": peak, "peak": peak, "weight_decay": decay})
+    return groups
+
+
+@torch.no_grad()
+def update_average(
+    averages: list[Tensor], weights: list[Tensor], updates: Tensor | int, *, decay: float
+) -> None:
+    """Move averages towards weights; the first steps count less, since they are soon outdated."""
+    decay = min(decay, (1 + int(updates)) / (10 + int(updates)))
+    for average, weight in zip(averages, weights, strict=True):
+        if average.is_floating_point():
+            average.lerp_(weight, 1 - decay)
+        else:
+            average.copy_(weight)
