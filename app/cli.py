@@ -56,11 +56,19 @@ def _main(
 def caption(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, globs.")],
     *,
-    beam_size: Annotated[int | None, typer.Option(min=1, max=10)] = None,
-    num_captions: Annotated[int | None, typer.Option(min=1, max=10)] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, max=50)] = None,
-    length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 8,
+    beam_size: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Hypotheses kept; else the bundle's (3).")
+    ] = None,
+    num_captions: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Captions a picture, best first.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, max=50, help="Tokens, the end token counted.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(min=0, max=2, help="Above 0 favours longer captions.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Pictures at once.")] = 8,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = OutputFormat.TEXT,
     weights: Weights = None,
     device: DeviceName = None,

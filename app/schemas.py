@@ -13,6 +13,7 @@ __all__ = [
     "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
+    "ErrorDetail",
     "ErrorResponse",
     "Health",
     "ModelDetail",
@@ -175,7 +176,9 @@ class Health(BaseModel):
     status: Literal["live", "ready"]
 
 
-class _Error(BaseModel):
+class ErrorDetail(BaseModel):
+    """What is wrong, for programs and for people."""
+
     code: str = Field(description="For programs.", examples=["unsupported_image"])
     message: str = Field(
         description="For people: what is wrong, and what would be right.",
@@ -192,4 +195,4 @@ class _Error(BaseModel):
 class ErrorResponse(BaseModel):
     """The one shape of every error."""
 
-    error: _Error
+    error: ErrorDetail

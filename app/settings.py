@@ -4,6 +4,7 @@ Knows names, defaults and ranges, and refuses nonsense before anything starts; d
 what any setting is used for.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 __all__ = ["Device", "Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
+
+# Not settings of the service: where training and tests find their data.
+_OTHERS = {"UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -76,8 +80,14 @@ def read_settings(**overrides: Any) -> Settings:
     """Read the environment; what is given here wins, unless it is None.
 
     Raises:
-        SettingsError: a value makes no sense.
+        SettingsError: a value makes no sense, or a variable is none of the settings.
     """
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHERS
+    unknown = sorted(n for n in os.environ if n.startswith(_PREFIX) and n not in known)
+    if unknown:
+        raise SettingsError(
+            f"there is no setting {unknown[0]}: there are {', '.join(sorted(known))}"
+        )
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:

@@ -44,7 +44,8 @@ def needs_extra(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("app", "model"):
             raise
-        complain(f"unrolled: this needs {error.name}: pip install 'unrolled[{extra}]'")
+        install = f"pip install -c constraints.txt -e '.[{extra}]'"
+        complain(f"unrolled: this needs {error.name}; in a clone of Unrolled: {install}")
         raise typer.Exit(1) from error
 
 

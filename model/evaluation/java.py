@@ -48,8 +48,8 @@ def command(files: tuple[str, ...], *, memory: str) -> tuple[str, ...]:
     java, paths = shutil.which("java"), find(files)
     if java is None or paths is None:
         raise JavaError(
-            f"{files[0]} cannot be run: install Java, and pycocoevalcap with "
-            "`pip install unrolled[evaluation]`, or ask for java=False"
+            f"{files[0]} cannot be run: install Java and pycocoevalcap "
+            "(`pip install -c constraints.txt -e '.[evaluation]'`), or ask for java=False"
         )
     # The serial collector starts no threads: one core is enough, and leaves the others alone.
     options = (f"-Xmx{memory}", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8", "-Duser.language=en")

@@ -49,3 +49,16 @@ def test_nonsense_is_refused_by_name(
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_DATA", "data")
+    read_settings()
+    monkeypatch.setenv("UNROLLED_PROT", "9000")
+    with pytest.raises(SettingsError, match="there is no setting UNROLLED_PROT"):
+        read_settings()
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    assert not [n for n in Settings.model_fields if f"`UNROLLED_{n.upper()}`" not in page]
