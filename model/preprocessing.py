@@ -7,6 +7,7 @@ untrusted bytes (`app.images`) or of augmentation (`model.data.augmentation`).
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,8 +22,8 @@ class Preprocessing:
 
     def __init__(self, config: PreprocessingConfig) -> None:
         self.config = config
-        self._mean = torch.tensor(config.mean).view(3, 1, 1)
-        self._std = torch.tensor(config.std).view(3, 1, 1)
+        self._mean = np.array(config.mean, dtype=np.float32)
+        self._std = np.array(config.std, dtype=np.float32)
 
     def __call__(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Turn RGB pictures of any shape into one float32 batch.
@@ -33,16 +34,19 @@ class Preprocessing:
         size = self.config.size
         if not pictures:
             return torch.empty(0, 3, size, size)
-        return torch.stack([self._one(picture) for picture in pictures])
+        # In NumPy, on one thread: a second thread that starts PyTorch's own makes OpenMP put all
+        # of them to sleep between operations, and inference beside it takes nearly twice as long.
+        return torch.from_numpy(np.stack([self._one(picture) for picture in pictures]))
 
-    def _one(self, picture: Image.Image) -> Tensor:
+    def _one(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         size = self.config.size
         if self.config.resize == "crop":
             picture = _centre_square(picture)
         if picture.size != (size, size):
             picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-        pixels = torch.from_numpy(np.array(picture.convert("RGB")))  # (size, size, 3)
-        return (pixels.permute(2, 0, 1).float() / 255 - self._mean) / self._std
+        pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)  # (size, size, 3)
+        scaled = (pixels / 255 - self._mean) / self._std
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
 def _centre_square(picture: Image.Image) -> Image.Image:
