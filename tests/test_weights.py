@@ -40,7 +40,7 @@ def test_it_reaches_what_the_project_promises(captioner):
     assert scores["bleu_4"] >= 0.21
 
 
-def test_it_says_sensible_words_of_the_example_photographs(captioner, pictures):
+def test_among_its_five_best_captions_something_is_true(captioner, pictures):
     words = {
         path.stem: {word for caption in captions for word in caption.text.split()}
         for path, captions in zip(
