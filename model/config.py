@@ -53,7 +53,8 @@ class DecoderConfig:
 
     `kind` is `attention` (looks over the grid at every step) or `global` (Show and Tell: sees one
     pooled feature, once, before the first word). `attention_heads` counts the heads of `dot`
-    attention; `additive` has one.
+    attention; `additive` has one. `detected_words` is how many of the commonest words are looked
+    for in the whole picture before the first is written (0: none, see `model.word_detector`).
     """
 
     kind: Literal["attention", "global"] = "attention"
@@ -64,6 +65,7 @@ class DecoderConfig:
     attention_heads: Positive = 1
     dropout: Fraction = 0.5
     tie_output: bool = True
+    detected_words: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "DecoderConfig":

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from model.attention import make_attention
 from model.cells import LSTMCell
 from model.config import DecoderConfig
+from model.vocabulary import Vocabulary
+from model.word_detector import WordDetector
 
 __all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "Picture", "State", "make_decoder"]
 
@@ -29,13 +31,14 @@ class Picture(NamedTuple):
     """What a decoder keeps of a batch of pictures, computed once.
 
     `values` and `keys` are the grid as attention reads it (None without attention); `gates` is
-    the picture's part of the first LSTM's projected input; `start` is the state before the first
-    token, each tensor (batch, hidden).
+    the picture's part of the first LSTM's projected input; `evidence` is the word detector's;
+    `start` is the state before the first token, each tensor (batch, hidden).
     """
 
     gates: Tensor | None  # (batch, width)
     keys: Tensor | None  # (batch, cells, attention)
     values: Tensor | None  # (batch, cells, hidden)
+    evidence: Tensor | None  # (batch, vocabulary)
     start: State
 
 
@@ -63,6 +66,10 @@ class Decoder(nn.Module, ABC):
             self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
         else:
             self.to_word = nn.Linear(config.hidden_size, vocabulary_size)
+        self.detector: WordDetector | None = None
+        if words := min(config.detected_words, vocabulary_size - Vocabulary.unknown_id - 1):
+            self.detector = WordDetector(channels, words, config.dropout)
+            self.to_trust = nn.Linear(config.hidden_size, 1)
 
     @abstractmethod
     def begin(self, grid: Tensor) -> Picture:
@@ -93,12 +100,34 @@ class Decoder(nn.Module, ABC):
         projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
         return projected
 
-    def logits(self, output: Tensor) -> Tensor:
-        """Score every word: (..., hidden) -> (..., vocabulary)."""
+    def detect(self, grid: Tensor) -> Tensor | None:
+        """Look for words in whole pictures: the evidence (batch, vocabulary), or None.
+
+        The detector is trained by its own loss alone. The captions' would teach it to remember
+        the training pictures.
+        """
+        if self.detector is None:
+            return None
+        with torch.no_grad():
+            return self.detector.spread(self.detector(grid), self.embedding.num_embeddings)
+
+    def logits(self, output: Tensor, evidence: Tensor | None = None) -> Tensor:
+        """Score every word.
+
+        Args:
+            output: h (..., hidden)
+            evidence: from `detect`, for the same rows (..., vocabulary).
+
+        Returns:
+            (..., vocabulary)
+        """
         word: Tensor = self.to_word(self.dropout(output))
-        if not self.config.tie_output:
+        if self.config.tie_output:
+            word = nn.functional.linear(word, self.embedding.weight, self.output_bias)
+        if evidence is None:
             return word
-        return nn.functional.linear(word, self.embedding.weight, self.output_bias)
+        # A verb or an article takes nothing from the picture: h says how far it is to be trusted.
+        return word + nn.functional.softplus(self.to_trust(output)) * evidence
 
     def step(
         self, tokens: Tensor, state: State, picture: Picture
@@ -115,7 +144,8 @@ class Decoder(nn.Module, ABC):
             attention's weights or None.
         """
         output, state, weights = self.advance(self.project_words(tokens), state, picture)
-        return self.logits(output).float().log_softmax(-1), state, weights
+        evidence = None if picture.evidence is None else picture.evidence[:, None]
+        return self.logits(output, evidence).float().log_softmax(-1), state, weights
 
     def forward(
         self, grid: Tensor, tokens: Tensor, reads: Tensor, *, sampling: float = 0.0
@@ -140,24 +170,30 @@ class Decoder(nn.Module, ABC):
         outputs: list[Tensor] = []
         for word in words.unbind(2):
             if sampling > 0 and outputs:
-                word = self._sample(outputs[-1], word, sampling)  # noqa: PLW2901
+                word = self._sample(outputs[-1], word, picture, sampling)  # noqa: PLW2901
             output, state, _ = self.advance(word, state, picture)
             outputs.append(output)
         # Only words that exist are scored: the vocabulary is the largest product of all. Their
         # number is rounded up, since kernels are made, and kept, for every new shape.
         rows = torch.stack(outputs, dim=2)[reads]
-        return self.logits(nn.functional.pad(rows, (0, 0, 0, -len(rows) % _ROWS)))[: len(rows)]
+        beyond = -len(rows) % _ROWS
+        evidence = picture.evidence
+        if evidence is not None:  # a row's is that of its picture
+            evidence = evidence[nn.functional.pad(reads.nonzero()[:, 0], (0, beyond))]
+        return self.logits(nn.functional.pad(rows, (0, 0, 0, beyond)), evidence)[: len(rows)]
 
-    def _sample(self, output: Tensor, truth: Tensor, chance: float) -> Tensor:
+    def _sample(self, output: Tensor, truth: Tensor, picture: Picture, chance: float) -> Tensor:
         """Put words drawn from the last step's distribution in place of some true ones.
 
         Args:
             output: h of the last step (pictures, captions, hidden).
             truth: the true words, projected (pictures, captions, width).
+            picture: of the batch.
             chance: of each word to be replaced.
         """
         with torch.no_grad():
-            probabilities = self.logits(output).float().softmax(-1)
+            evidence = None if picture.evidence is None else picture.evidence[:, None]
+            probabilities = self.logits(output, evidence).float().softmax(-1)
             drawn = torch.multinomial(probabilities.flatten(0, 1), 1).view(output.shape[:2])
             taken = torch.rand(drawn.shape, device=drawn.device) < chance
         return torch.where(taken[..., None], self.project_words(drawn), truth)
@@ -190,7 +226,8 @@ class AttentionDecoder(Decoder):
         values = self.dropout(torch.relu(self.to_values(cells)))
         mean = values.mean(1)  # (batch, hidden)
         start = torch.tanh(self.initial(mean).float()).chunk(4, dim=-1)
-        return Picture(self.from_picture(mean), self.attention.keys(values), values, start)
+        keys, gates = self.attention.keys(values), self.from_picture(mean)
+        return Picture(gates, keys, values, self.detect(grid), start)
 
     def advance(
         self, words: Tensor, state: State, picture: Picture
@@ -219,7 +256,8 @@ class GlobalDecoder(Decoder):
         """Let the LSTM read the pooled picture."""
         seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
         nothing = torch.zeros(len(grid), self.config.hidden_size, device=grid.device)
-        return Picture(None, None, None, start=self.cell(seen, (nothing, nothing)))
+        start = self.cell(seen, (nothing, nothing))
+        return Picture(None, None, None, self.detect(grid), start)
 
     def advance(
         self, words: Tensor, state: State, picture: Picture

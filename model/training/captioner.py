@@ -85,6 +85,8 @@ class Trainer:
         )
         if recipe.encoder_weights:
             self._load_encoder(Path(recipe.encoder_weights))
+        if self.network.decoder.detector:
+            self.network.decoder.detector.expect(self.data.word_rates())
         self.network.encoder.tune(
             self.settings.tune_from, update_batch_norm=self.settings.update_batch_norm
         )
@@ -195,7 +197,7 @@ class Trainer:
         )
 
     def _step(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> float:
-        """Take one step; the loss is a token's mean over all processes."""
+        """Take one step; the loss is a token's mean over all processes, the detector's left out."""
         accelerator, settings = self.accelerator, self.settings
         torch.manual_seed(hash((self.recipe.seed, self.step, accelerator.process_index)))
         factor = learning_rate_factor(
@@ -207,16 +209,16 @@ class Trainer:
         count = captions.reads.sum()
         tokens = accelerator.reduce(count, "sum")
         with accelerator.autocast():
-            total = self.loss(pictures, captions, sampling)
+            losses = self.loss(pictures, captions, sampling)
         # Processes' gradients are averaged, so each gives its sum times their number.
-        loss = total * accelerator.num_processes / tokens
+        loss = (losses.captions + losses.detector) * accelerator.num_processes / tokens
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(self.loss.parameters(), settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.average.update_parameters(self.network)
         self.step += 1
-        return float(accelerator.reduce(total.detach(), "sum") / tokens)
+        return float(accelerator.reduce(losses.captions.detach(), "sum") / tokens)
 
     def _validate(self, epoch: int) -> None:
         """Validate the averaged weights, and keep them where they are the best so far."""

@@ -3,6 +3,7 @@
 Knows files, vocabulary and batches; knows nothing of losses or optimisers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,13 @@ class TrainingData:
         for dataset, train, validation in zip(self.sets, self.train, self.validation, strict=True):
             self._train_features.append(features(dataset, train, self.recipe.views))
             self._validation_features.append(features(dataset, validation, 1))
+
+    def word_rates(self) -> Tensor:
+        """Give the share of the training captions that say each word: (vocabulary - 4,)."""
+        texts = [text for entries in self.train for e in entries for text in e.captions]
+        says = Counter(i for text in texts for i in set(self.vocabulary.encode(text)))
+        first = self.vocabulary.unknown_id + 1
+        return torch.tensor([says[i] / len(texts) for i in range(first, len(self.vocabulary))])
 
     @property
     def cached(self) -> bool:

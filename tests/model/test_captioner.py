@@ -12,7 +12,13 @@ from PIL import Image
 from model.captioner import Captioner, choose_device
 from tests.tiny import WORDS, save_tiny_captioner, tiny_captioner
 
-KINDS = [{}, {"attention": "dot", "attention_heads": 2}, {"kind": "global"}, {"tie_output": False}]
+KINDS = [
+    {},
+    {"attention": "dot", "attention_heads": 2},
+    {"kind": "global"},
+    {"tie_output": False},
+    {"detected_words": 9},
+]
 
 
 def pictures(count: int) -> list[Image.Image]:

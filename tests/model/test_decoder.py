@@ -13,14 +13,21 @@ KINDS = [
     DecoderConfig(kind="attention", tie_output=False, **SIZES),
     DecoderConfig(kind="global", **SIZES),
     DecoderConfig(kind="global", tie_output=False, **SIZES),
+    DecoderConfig(kind="attention", detected_words=5, **SIZES),
+    DecoderConfig(kind="global", detected_words=500, **SIZES),
 ]
 VOCABULARY, CHANNELS = 11, 5
 
 
-@pytest.fixture(params=KINDS, ids=lambda c: f"{c.kind}-{c.attention}-{c.tie_output}")
+@pytest.fixture(
+    params=KINDS, ids=lambda c: f"{c.kind}-{c.attention}-{c.tie_output}-{c.detected_words}"
+)
 def decoder(request):
     torch.manual_seed(0)
-    return make_decoder(request.param, VOCABULARY, CHANNELS).eval()
+    decoder = make_decoder(request.param, VOCABULARY, CHANNELS).eval()
+    if decoder.detector is not None:
+        torch.nn.init.normal_(decoder.detector.evidence.weight)
+    return decoder
 
 
 def test_the_configuration_names_the_decoder():
@@ -74,7 +81,21 @@ def test_every_parameter_learns(decoder):
     tokens = torch.randint(4, VOCABULARY, (2, 3, 5))
     decoder(torch.randn(2, 3, 4, CHANNELS), tokens, tokens > 0).square().sum().backward()
     idle = [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.abs().sum()]
-    assert not idle
+    assert not [name for name in idle if not name.startswith("detector.")]  # it has its own loss
+
+
+def test_evidence_speaks_for_its_own_word_as_far_as_it_is_trusted():
+    torch.manual_seed(1)
+    decoder = make_decoder(KINDS[-2], VOCABULARY, CHANNELS).eval()
+    grid, tokens = torch.randn(2, 3, 3, CHANNELS), torch.randint(4, VOCABULARY, (2, 2, 4))
+    with torch.no_grad():
+        before = decoder(grid, tokens, tokens > 0).view(2, -1, VOCABULARY)
+        decoder.detector.evidence.weight[3] = grid[0].mean((0, 1))  # word 7, seen in picture 0
+        change = decoder(grid, tokens, tokens > 0).view(2, -1, VOCABULARY) - before
+    assert change[0, :, 7].min() > 0
+    assert change[0, :, 7].std() > 0  # one step trusts it more than another
+    assert not change[..., [i for i in range(VOCABULARY) if i != 7]].any()
+    assert (change[1, :, 7] - change[0, :, 7]).abs().min() > 0
 
 
 def test_tied_output_writes_with_the_word_vectors():

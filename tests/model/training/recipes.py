@@ -29,7 +29,7 @@ SMALL = {
     "device": "cpu",
     "preprocessing": {"size": 64},
     "encoder": {"name": "timm/test_efficientnet"},
-    "decoder": {"embedding_size": 12, "hidden_size": 16, "attention_size": 8},
+    "decoder": {"embedding_size": 12, "hidden_size": 16, "attention_size": 8, "detected_words": 9},
     "decoding": {"beam_size": 2, "max_length": 6},
     "optimisation": {
         "epochs": 3,

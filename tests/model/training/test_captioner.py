@@ -14,6 +14,7 @@ from model.captioner import Captioner, CaptionNetwork
 from model.data.batches import collate
 from model.training.loss import CaptionLoss
 from model.vocabulary import Vocabulary
+from model.vocabulary import split as cut
 from tests.model.data.toys import draw, encoded, karpathy
 from tests.model.training.recipes import (
     TRAIN,
@@ -214,7 +215,7 @@ def test_training_stops_when_validation_has_not_risen(tmp_path, data):
 
 def one_caption(smoothing: float) -> tuple[CaptionLoss, torch.Tensor, Any, float]:
     """Make a loss, a grid and a caption with its log-probability as the captioner gives it."""
-    captioner = tiny_captioner(dropout=0.0)
+    captioner = tiny_captioner(dropout=0.0, detected_words=8)
     text = "a dog runs on the grass"
     grid = captioner.encode(captioner.prepare([draw(1)])).clone()
     captions = collate([[text]], [False], captioner.vocabulary, 20)
@@ -224,13 +225,13 @@ def one_caption(smoothing: float) -> tuple[CaptionLoss, torch.Tensor, Any, float
 
 def test_the_loss_in_evaluation_is_the_captions_log_probability():
     loss, grid, captions, logprob = one_caption(smoothing=0.1)
-    assert loss.eval()(grid, captions, 0.0).item() == pytest.approx(-logprob, rel=1e-4)
+    assert loss.eval()(grid, captions, 0.0).captions.item() == pytest.approx(-logprob, rel=1e-4)
 
 
 def test_labels_are_smoothed_while_training_alone():
     loss, grid, captions, logprob = one_caption(smoothing=0.1)
-    smoothed = loss.train()(grid, captions, 0.0).item()
-    plain = one_caption(smoothing=0.0)[0].train()(grid, captions, 0.0).item()
+    smoothed = loss.train()(grid, captions, 0.0).captions.item()
+    plain = one_caption(smoothing=0.0)[0].train()(grid, captions, 0.0).captions.item()
     assert plain == pytest.approx(-logprob, rel=1e-4)
     assert smoothed != pytest.approx(plain, rel=1e-3)
 
@@ -238,12 +239,35 @@ def test_labels_are_smoothed_while_training_alone():
 def test_a_batch_without_words_costs_nothing_and_moves_nothing():
     loss, grid, captions, _ = one_caption(smoothing=0.1)
     captions.reads[:] = False
-    total = loss.train()(grid, captions, 0.0)
+    total = sum(loss.train()(grid, captions, 0.0))
     total.backward()
     gradients = [p.grad for p in loss.parameters() if p.grad is not None]
     assert total.item() == 0
     assert gradients
     assert not any(gradient.any() for gradient in gradients)
+
+
+def test_the_detector_learns_from_its_own_loss_alone():
+    loss, grid, captions, _ = one_caption(smoothing=0.1)
+    detector = loss.network.decoder.detector
+    written, detected = loss.train()(grid, captions, 0.0)
+    written.backward(retain_graph=True)
+    assert all(p.grad is None for p in detector.parameters())
+    detected.backward()
+    assert all(p.grad is not None and p.grad.any() for p in detector.parameters())
+    truth = detector.said(captions.targets)
+    expected = torch.nn.functional.binary_cross_entropy(detector.log_odds(grid).sigmoid(), truth)
+    assert detected.item() == pytest.approx(expected.item() * truth.numel(), rel=1e-4)
+
+
+def test_the_detector_starts_from_the_words_that_captions_usually_say(tmp_path, data):
+    trainer = make_trainer(write_recipe(tmp_path, data), tmp_path / "run")
+    texts = [c for entries in trainer.data.train for entry in entries for c in entry.captions]
+    word = trainer.data.vocabulary.tokens[6]
+    rate = sum(word in cut(text, "word") for text in texts) / len(texts)
+    usual = trainer.network.decoder.detector.usual[2]
+    assert 0 < rate < 1
+    assert usual.sigmoid().item() == pytest.approx(rate, rel=1e-4)
 
 
 def test_scheduled_sampling_changes_what_is_learned_from_the_second_epoch_on(tmp_path, data):
