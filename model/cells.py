@@ -1,36 +1,196 @@
-"""Recurrent cells: one step of a recurrent network.
+"""Recurrent cells behind one interface.
 
-A cell is given its input already projected, since whoever owns the inputs can often project them
-for many steps at once, or add several of them; the cell itself knows only the recurrent part.
+A `Cell` takes one step. It is given its input already projected, since whoever owns the inputs
+can often project them for many steps at once, or add several of them; the cell itself knows only
+the recurrent part. Knows nothing of tokens or pictures, or of what the outputs are for.
+
+In all equations x_r, x_z, ... are the parts of the projected input W x + b, h and c the state
+before the step, h' and c' after it; * is elementwise. Matrices that stand for several parts hold
+them in the order of `input_projection`.
+
+Initial weights, in every cell: what multiplies h is orthogonal, block by block, so that it keeps
+the length of what it carries (Saxe et al. 2014; Cho et al. 2014 start the GRU so). What
+multiplies x is uniform within 1 / sqrt(input size), torch's own. Biases are zero, except the
+LSTM's forget gate's.
 """
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LSTMCell", "LSTMState"]
+__all__ = ["CELLS", "Cell", "CellName", "LSTMCell", "State", "make_cell", "wide"]
 
-LSTMState = tuple[Tensor, Tensor]  # h_t, c_t: (..., hidden)
+State = tuple[Tensor, ...]  # h, or h and c; h is also the output
+CellName = Literal["rnn", "lstm", "gru", "mut1", "mut2", "mut3"]
 
 
-class LSTMCell(nn.Module):
-    """Long short-term memory with a forget gate (Hochreiter 1997; Gers 2000).
+def wide(tensor: Tensor) -> Tensor:
+    """To float32 at least: in half precision, a state would lose what is added step by step."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
-    i = sigmoid(x_i + U_i h),  f = sigmoid(x_f + U_f h),  o = sigmoid(x_o + U_o h)
-    g = tanh(x_g + U_g h),     c' = f * c + i * g,        h' = o * tanh(c')
 
-    where x = W x_t + b is the projected input, of `width` = 4 * hidden numbers in the order
-    i, f, g, o (torch's own). The recurrent weights start orthogonal (Saxe et al. 2014).
+class _Recurrence(nn.Linear):
+    """U h, for `blocks` parts at once, in the precision of the weights."""
+
+    def __init__(self, hidden_size: int, blocks: int = 1, *, bias: bool = False) -> None:
+        super().__init__(hidden_size, blocks * hidden_size, bias=bias)
+        for block in self.weight.chunk(blocks):
+            nn.init.orthogonal_(block)
+        if bias:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return super().forward(hidden.to(self.weight.dtype))
+
+
+class _WithInput(nn.Module):
+    """W x + b, of two blocks, and then x itself, mapped where it has not the size of h."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.blocks = _linear(input_size, 2 * hidden_size)
+        same = input_size == hidden_size
+        self.through = nn.Identity() if same else nn.Linear(input_size, hidden_size, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([self.blocks(inputs), self.through(inputs)], dim=-1)
+
+
+def _linear(input_size: int, width: int) -> nn.Linear:
+    linear = nn.Linear(input_size, width)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+class Cell(nn.Module, ABC):
+    """One step of a recurrent network.
+
+    Attributes:
+        parts: how many tensors are its state: 1 (h) or 2 (h and c).
+        blocks: how many times `hidden_size` the projected input holds.
+        width: that product, the numbers of the projected input.
 
     Args:
         hidden_size: units.
     """
 
+    parts: ClassVar[int] = 1
+    blocks: ClassVar[int]
+
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.width = 4 * hidden_size
-        self.recurrent = nn.Linear(hidden_size, self.width, bias=False)
-        for gate in self.recurrent.weight.chunk(4):
-            nn.init.orthogonal_(gate)
+        self.hidden_size = hidden_size
+        self.width = self.blocks * hidden_size
+
+    def input_projection(self, input_size: int) -> nn.Module:
+        """Make what projects an input for this cell: (..., input_size) -> (..., width).
+
+        The parts come in the order in which the equations name them, unless a cell says otherwise.
+        """
+        return _linear(input_size, self.width)
+
+    @abstractmethod
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step.
+
+        Args:
+            projected: (..., width)
+            state: each (..., hidden)
+
+        Returns:
+            The next state, each (..., hidden), in float32 or wider whatever the input's precision.
+        """
+
+    def unroll(self, projection: nn.Module, inputs: Tensor, state: State) -> tuple[State, State]:
+        """Take every step of a sequence, one by one; the inputs are projected all at once.
+
+        Args:
+            projection: from `input_projection`.
+            inputs: (batch, time, input)
+            state: each (batch, hidden)
+
+        Returns:
+            The state after every step, each (batch, time, hidden), and the last one.
+        """
+        states: list[State] = []
+        for projected in projection(inputs).unbind(1):
+            state = self(projected, state)
+            states.append(state)
+        return tuple(torch.stack(part, dim=1) for part in zip(*states, strict=True)), state
+
+    def run(self, projection: nn.Module, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take every step of a sequence, as fast as may be, where only h is asked for.
+
+        Arguments as in `unroll`.
+
+        Returns:
+            h after every step (batch, time, hidden), and the last state.
+        """
+        states, state = self.unroll(projection, inputs, state)
+        return states[0], state
+
+
+class _FusedCell(Cell):
+    """A cell of which torch can run a whole sequence in one call, on the same parameters."""
+
+    biased: ClassVar[bool] = False
+    kernel: ClassVar[Callable[..., tuple[Tensor, ...]]]
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size)
+        self.recurrent = _Recurrence(hidden_size, self.blocks, bias=self.biased)
+
+    def run(self, projection: nn.Module, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take every step of a sequence in one call."""
+        if not isinstance(projection, nn.Linear):  # the kernels know no other
+            return super().run(projection, inputs, state)
+        weight = self.recurrent.weight
+        bias = self.recurrent.bias if self.biased else torch.zeros_like(projection.bias)
+        before = tuple(part[None].to(weight.dtype) for part in state)  # (1, batch, hidden)
+        if torch.is_autocast_enabled(device := inputs.device.type):
+            # By the inputs torch tells whether oneDNN has a kernel for this CPU and precision;
+            # were they cast later, by autocast, it would ask for one that may not be there.
+            inputs = inputs.to(torch.get_autocast_dtype(device))
+        keep = torch.is_grad_enabled()  # what the backward pass needs
+        outputs, *after = type(self).kernel(
+            inputs,
+            before if self.parts > 1 else before[0],
+            [projection.weight, weight, projection.bias, bias],
+            # Biases, one layer, no dropout, one direction, (batch, time, ...).
+            *(True, 1, 0.0, keep, False, True),
+        )
+        return outputs, tuple(wide(part[0]) for part in after)
+
+
+class RNNCell(_FusedCell):
+    """The simple recurrent network (Elman 1990).
+
+    h' = tanh(x_h + U h)
+    """
+
+    blocks = 1
+    kernel = staticmethod(torch.rnn_tanh)
+
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step."""
+        return (torch.tanh(wide(projected + self.recurrent(state[0]))),)
+
+
+class LSTMCell(_FusedCell):
+    """Long short-term memory with a forget gate (Hochreiter 1997; Gers 2000).
+
+    i = sigmoid(x_i + U_i h),  f = sigmoid(x_f + U_f h),  o = sigmoid(x_o + U_o h)
+    g = tanh(x_g + U_g h),     c' = f * c + i * g,        h' = o * tanh(c')
+
+    The projected input and U hold i, f, g, o in this order, torch's own.
+    """
+
+    parts = 2
+    blocks = 4
+    kernel = staticmethod(torch.lstm)
 
     def input_projection(self, input_size: int) -> nn.Linear:
         """Make the W and b that project an input for this cell.
@@ -38,23 +198,146 @@ class LSTMCell(nn.Module):
         The forget gates' bias starts at 1, so that a new cell remembers
         (Jozefowicz et al. 2015, section 4).
         """
-        projection = nn.Linear(input_size, self.width)
-        nn.init.zeros_(projection.bias)
+        projection = _linear(input_size, self.width)
         with torch.no_grad():
             projection.bias.chunk(4)[1].fill_(1)
         return projection
 
-    def forward(self, projected: Tensor, state: LSTMState) -> LSTMState:
-        """Take one step.
-
-        Args:
-            projected: (..., width)
-            state: h and c, each (..., hidden)
-        """
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step."""
         hidden, cell = state
-        gates = projected + self.recurrent(hidden)  # (..., 4 * hidden)
-        # In half precision the cell state would lose what is added to it step by step.
-        gates = gates.to(torch.promote_types(gates.dtype, torch.float32))
+        gates = wide(projected + self.recurrent(hidden))  # (..., 4 * hidden)
         i, f, g, o = gates.chunk(4, dim=-1)
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class GRUCell(_FusedCell):
+    """The gated recurrent unit, as torch and cuDNN compute it.
+
+    r = sigmoid(x_r + U_r h + d_r),  z = sigmoid(x_z + U_z h + d_z)
+    n = tanh(x_n + r * (U_n h + d_n)),  h' = (1 - z) * n + z * h
+
+    Cho et al. 2014 reset before the recurrent product, n = tanh(x_n + U_n (r * h)), which must
+    wait for r; here all three products are one. The biases d are torch's: d_n, which r resets
+    too, has no counterpart in x. z keeps, here as in Cho et al.; in MUT1-3 it overwrites.
+    """
+
+    blocks = 3
+    biased = True
+    kernel = staticmethod(torch.gru)
+
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step."""
+        hidden = wide(state[0])
+        x_gates, x_n = wide(projected).tensor_split([2 * self.hidden_size], dim=-1)
+        u_gates, u_n = wide(self.recurrent(hidden)).tensor_split([2 * self.hidden_size], dim=-1)
+        r, z = torch.sigmoid(x_gates + u_gates).chunk(2, dim=-1)
+        return (torch.lerp(torch.tanh(x_n + r * u_n), hidden, z),)
+
+
+class MUT1Cell(Cell):
+    """The first of three cells that an evolutionary search found (Jozefowicz et al. 2015).
+
+    z = sigmoid(x_z),  r = sigmoid(x_r + U_r h)
+    h' = z * tanh(U_h (r * h) + tanh(x) + b_h) + (1 - z) * h
+
+    x is the input itself, and must have the size of h: an input of another size is mapped to it
+    by a matrix of its own, without a bias.
+    """
+
+    blocks = 3
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size)
+        self.reset = _Recurrence(hidden_size)
+        self.candidate = _Recurrence(hidden_size, bias=True)
+
+    def input_projection(self, input_size: int) -> nn.Module:
+        """Make the map to x_z, x_r and x."""
+        return _WithInput(input_size, self.hidden_size)
+
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step."""
+        hidden = wide(state[0])
+        z, r, x = wide(projected).chunk(3, dim=-1)
+        r = torch.sigmoid(r + self.reset(hidden))
+        new = torch.tanh(torch.tanh(x) + self.candidate(r * hidden))
+        return (torch.lerp(hidden, new, torch.sigmoid(z)),)
+
+
+class MUT2Cell(Cell):
+    """The second of the three (Jozefowicz et al. 2015).
+
+    z = sigmoid(x_z + U_z h),  r = sigmoid(x + U_r h + b_r)
+    h' = z * tanh(U_h (r * h) + x_h) + (1 - z) * h
+
+    x is the input itself, as in MUT1; it is the last part of the projected input.
+    """
+
+    blocks = 3
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size)
+        self.update = _Recurrence(hidden_size)
+        self.reset = _Recurrence(hidden_size, bias=True)
+        self.candidate = _Recurrence(hidden_size)
+
+    def input_projection(self, input_size: int) -> nn.Module:
+        """Make the map to x_z, x_h and x."""
+        return _WithInput(input_size, self.hidden_size)
+
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step."""
+        hidden = wide(state[0])
+        z, new, x = wide(projected).chunk(3, dim=-1)
+        z = torch.sigmoid(z + self.update(hidden))
+        r = torch.sigmoid(x + self.reset(hidden))
+        new = torch.tanh(new + self.candidate(r * hidden))
+        return (torch.lerp(hidden, new, z),)
+
+
+class MUT3Cell(Cell):
+    """The third of the three (Jozefowicz et al. 2015).
+
+    z = sigmoid(x_z + U_z tanh(h)),  r = sigmoid(x_r + U_r h)
+    h' = z * tanh(U_h (r * h) + x_h) + (1 - z) * h
+    """
+
+    blocks = 3
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size)
+        self.update = _Recurrence(hidden_size)
+        self.reset = _Recurrence(hidden_size)
+        self.candidate = _Recurrence(hidden_size)
+
+    def forward(self, projected: Tensor, state: State) -> State:
+        """Take one step."""
+        hidden = wide(state[0])
+        z, r, new = wide(projected).chunk(3, dim=-1)
+        z = torch.sigmoid(z + self.update(torch.tanh(hidden)))
+        r = torch.sigmoid(r + self.reset(hidden))
+        new = torch.tanh(new + self.candidate(r * hidden))
+        return (torch.lerp(hidden, new, z),)
+
+
+CELLS: dict[str, type[Cell]] = {
+    "rnn": RNNCell,
+    "lstm": LSTMCell,
+    "gru": GRUCell,
+    "mut1": MUT1Cell,
+    "mut2": MUT2Cell,
+    "mut3": MUT3Cell,
+}
+
+
+def make_cell(name: CellName, hidden_size: int) -> Cell:
+    """Make the cell of a name.
+
+    Raises:
+        ValueError: there is no such cell.
+    """
+    if name not in CELLS:
+        raise ValueError(f"unknown cell {name!r}: choose one of {', '.join(CELLS)}")
+    return CELLS[name](hidden_size)
