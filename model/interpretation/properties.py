@@ -1,0 +1,245 @@
+"""Properties of a text that a single unit might follow: inside quotes, how far into the line.
+
+Each maps a text to one value a character. The value at place t holds once character t was read:
+`"` itself is inside when it opens a quotation and outside when it closes one. Most properties use
+nothing after t, so that a network could know them exactly at that step; those that are marked
+`ahead` tell what comes next, which it can only foresee.
+
+Knows no network and no grammar. A text is taken to start a line, outside everything.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.interpretation.c_source import read_c
+
+__all__ = ["PROPERTIES", "Kind", "Measured", "Property", "Values", "properties_of"]
+
+Kind = Literal["any", "prose", "c"]
+Values = NDArray[np.bool_] | NDArray[np.float32]
+
+_TAB = 8
+_NEAR = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A property of a text.
+
+    Attributes:
+        values: (characters,) of bool or float32.
+        mask: (characters,); where False, the value is not known and means nothing.
+    """
+
+    values: Values
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Property:
+    """A named property.
+
+    Attributes:
+        name: as people say it.
+        kind: the texts it is for; "c" reads comments and strings, which in prose would take an
+            apostrophe for the start of a literal.
+        description: when exactly it holds.
+        measure: from a text, which may be empty, to its values.
+        numeric: float32, where others are bool.
+        ahead: whether it looks at characters that were not read yet.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    measure: Callable[[str], Measured]
+    numeric: bool = False
+    ahead: bool = False
+
+
+def properties_of(kind: Kind) -> list[Property]:
+    """The properties that make sense for a kind of text: its own, and those of any text."""
+    return [known for known in PROPERTIES.values() if known.kind in ("any", kind)]
+
+
+def _characters(text: str) -> NDArray[np.str_]:
+    return np.array(list(text), dtype="<U1")
+
+
+def _everywhere(values: Values) -> Measured:
+    return Measured(values, np.ones(len(values), dtype=np.bool_))
+
+
+def _paragraph_ends(text: str) -> NDArray[np.bool_]:
+    """Where a newline ends a line that holds nothing but white space."""
+    ends = np.zeros(len(text), dtype=np.bool_)
+    for line in re.finditer(r"^[^\S\n]*\n", text, re.MULTILINE):
+        ends[line.end() - 1] = True
+    return ends
+
+
+def _quotes(text: str) -> Measured:
+    """Straight quotes toggle; a blank line resets, or one missing quote would invert a book."""
+    count = np.cumsum(_characters(text) == '"')
+    # The count never falls, so the largest one at a paragraph's end is that at the last end.
+    before = np.maximum.accumulate(np.where(_paragraph_ends(text), count, 0))
+    return _everywhere((count - before) % 2 == 1)
+
+
+def _enclosed(text: str, opener: str, closer: str) -> Measured:
+    """Between brackets that may be nested; a blank line closes what prose left open."""
+    inside = []
+    depth = 0
+    for character, end in zip(text, _paragraph_ends(text), strict=True):
+        if end:
+            depth = 0
+        elif character == opener:
+            depth += 1
+        elif character == closer:
+            depth = max(depth - 1, 0)
+        inside.append(depth > 0)
+    return _everywhere(np.array(inside, dtype=np.bool_))
+
+
+def _line_position(text: str) -> Measured:
+    places = np.arange(len(text))
+    line_start = np.maximum.accumulate(np.where(_characters(text) == "\n", places, -1))
+    return _everywhere((places - line_start).astype(np.float32))
+
+
+def _indentation(text: str) -> Measured:
+    widths = []
+    width, leading = 0, True
+    for character in text:
+        if character == "\n":
+            width, leading = 0, True
+        elif leading and character == "\t":
+            width += _TAB - width % _TAB
+        elif leading and character == " ":
+            width += 1
+        else:
+            leading = False
+        widths.append(width)
+    return _everywhere(np.array(widths, dtype=np.float32))
+
+
+def _next(flags: NDArray[np.bool_]) -> Measured:
+    """What holds for the next character; nobody knows what follows the last."""
+    values = np.zeros_like(flags)
+    values[:-1] = flags[1:]
+    return Measured(values, np.arange(len(flags)) < len(flags) - 1)
+
+
+def _word_next(text: str) -> Measured:
+    starts = np.zeros(len(text), dtype=np.bool_)
+    for word in re.finditer(r"\w+(?:['\u2019]\w+)*", text):  # "don't" is one word
+        starts[word.start()] = True
+    return _next(starts)
+
+
+def _capital_next(text: str) -> Measured:
+    return _next(np.array([character.isupper() for character in text], dtype=np.bool_))
+
+
+def _line_end_near(text: str) -> Measured:
+    newlines = np.concatenate([_characters(text) == "\n", np.zeros(_NEAR, dtype=np.bool_)])
+    near = np.zeros(len(text), dtype=np.bool_)
+    for ahead in range(1, _NEAR + 1):
+        near |= newlines[ahead : ahead + len(text)]
+    # Too close to the end of the text, "near" may be seen but "not near" cannot.
+    return Measured(near, near | (np.arange(len(text)) < len(text) - _NEAR))
+
+
+def _number(depths: NDArray[np.int32]) -> Measured:
+    return _everywhere(depths.astype(np.float32))
+
+
+_ALL = (
+    Property(
+        "position in line",
+        "any",
+        "how many characters of the current line were read; 0 once its newline was",
+        _line_position,
+        numeric=True,
+    ),
+    Property("word next", "any", "the next character starts a word", _word_next, ahead=True),
+    Property(
+        "capital next",
+        "any",
+        "the next character is an upper-case letter",
+        _capital_next,
+        ahead=True,
+    ),
+    Property(
+        "line end near",
+        "any",
+        f"a newline is among the next {_NEAR} characters",
+        _line_end_near,
+        ahead=True,
+    ),
+    Property("inside quotes", "prose", "between straight double quotes of one paragraph", _quotes),
+    Property(
+        "inside parentheses",
+        "prose",
+        "between ( and ) of one paragraph",
+        lambda text: _enclosed(text, "(", ")"),
+    ),
+    Property(
+        "inside square brackets",
+        "prose",
+        "between [ and ] of one paragraph",
+        lambda text: _enclosed(text, "[", "]"),
+    ),
+    Property(
+        "indentation",
+        "c",
+        f"how many columns of leading white space the line has so far; tabs stop at every {_TAB}th",
+        _indentation,
+        numeric=True,
+    ),
+    Property(
+        "brace depth",
+        "c",
+        "how many { are open, outside comments and strings",
+        lambda text: _number(read_c(text).braces),
+        numeric=True,
+    ),
+    Property(
+        "inside C parentheses",
+        "c",
+        "at least one ( is open, outside comments and strings",
+        lambda text: _everywhere(read_c(text).parentheses > 0),
+    ),
+    Property(
+        "inside C square brackets",
+        "c",
+        "at least one [ is open, outside comments and strings",
+        lambda text: _everywhere(read_c(text).brackets > 0),
+    ),
+    Property(
+        "inside comment",
+        "c",
+        "in a block or line comment, from its second character on",
+        lambda text: _everywhere(read_c(text).comment),
+    ),
+    Property(
+        "inside string",
+        "c",
+        "in a string literal; character literals are none",
+        lambda text: _everywhere(read_c(text).string),
+    ),
+    Property(
+        "inside if condition",
+        "c",
+        "between the parentheses of an if (...); not in its body, and not in an #if",
+        lambda text: _everywhere(read_c(text).condition),
+    ),
+)
+
+# By name, in the order in which a report lists them.
+PROPERTIES = {known.name: known for known in _ALL}
