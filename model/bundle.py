@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from model.config import FORMAT, CaptionerConfig
+from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig
 from model.vocabulary import Vocabulary
 
 __all__ = ["Bundle", "BundleError", "check_tensors", "load_bundle", "load_weights", "save_bundle"]
@@ -36,6 +36,8 @@ CONFIG, WEIGHTS, VOCABULARY, CARD = (
 # No honest configuration, vocabulary or card comes near this; weights may be of any size.
 _TEXT_LIMIT = 16 * 2**20
 
+Config = TypeVar("Config", CaptionerConfig, TextConfig)
+
 _MEND = "restore the bundle from where you got it, or train it again"
 
 
@@ -44,22 +46,22 @@ class BundleError(ValueError):
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(Generic[Config]):
     """A bundle that was read and checked, all but its tensors."""
 
     folder: Path
-    config: CaptionerConfig
+    config: Config
     vocabulary: Vocabulary
     card: str
 
 
 def save_bundle(
     folder: Path,
-    config: CaptionerConfig,
+    config: Config,
     state: Mapping[str, Tensor],
     vocabulary: Vocabulary,
     card: str,
-) -> CaptionerConfig:
+) -> Config:
     """Write a bundle, in place of the one that is there, never half of one.
 
     Matrices and kernels are kept in half precision; vectors (biases, the statistics of batch
@@ -93,8 +95,12 @@ def save_bundle(
     return config
 
 
-def load_bundle(folder: str | Path) -> Bundle:
+def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
     """Read a bundle's configuration, vocabulary and card, and check all its files.
+
+    Args:
+        folder: the bundle's.
+        kind: what its configuration must be.
 
     Raises:
         BundleError: see the module.
@@ -103,6 +109,10 @@ def load_bundle(folder: str | Path) -> Bundle:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder: give the folder that holds {CONFIG}")
     config = _config(folder)
+    if not isinstance(config, kind):
+        raise BundleError(
+            f"{folder} holds a model of the kind {config.kind!r}, and {kind.kind!r} is asked for"
+        )
     for name in (WEIGHTS, VOCABULARY, CARD):
         if name not in config.sha256:
             raise BundleError(f"{folder / CONFIG} gives no sha256 of {name}: {_MEND}")
@@ -118,7 +128,7 @@ def load_bundle(folder: str | Path) -> Bundle:
     return Bundle(folder, config, vocabulary, _text(folder / CARD))
 
 
-def load_weights(bundle: Bundle, network: nn.Module) -> None:
+def load_weights(bundle: Bundle[Any], network: nn.Module) -> None:
     """Fill a network that was built on the `meta` device with a bundle's weights, in float32.
 
     Raises:
@@ -159,7 +169,7 @@ def check_tensors(
         raise BundleError(f"{source} has a tensor {extra[0]}, which its {CONFIG} has no place for")
 
 
-def _config(folder: Path) -> CaptionerConfig:
+def _config(folder: Path) -> CaptionerConfig | TextConfig:
     path = folder / CONFIG
     data = _json(path)
     if isinstance(data, dict) and data.get("format") != FORMAT:
@@ -168,7 +178,8 @@ def _config(folder: Path) -> CaptionerConfig:
             "use the version of Unrolled that wrote it, or a newer one"
         )
     try:
-        return TypeAdapter(CaptionerConfig).validate_python(data)
+        config: CaptionerConfig | TextConfig = TypeAdapter(BundleConfig).validate_python(data)
+        return config
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

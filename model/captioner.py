@@ -8,7 +8,7 @@ Puts preprocessing, encoder, decoder and beam search together; knows nothing of 
 the bundle, nor of untrusted bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -22,11 +22,12 @@ from model.beam_search import State as SearchState
 from model.bundle import BundleError, load_bundle, load_weights
 from model.config import CaptionerConfig, DecodingConfig
 from model.decoder import Decoder, make_decoder
+from model.device import choose_device
 from model.encoder import Encoder
 from model.preprocessing import Preprocessing
 from model.vocabulary import Vocabulary
 
-__all__ = ["Caption", "CaptionNetwork", "Captioner", "Token", "choose_device"]
+__all__ = ["Caption", "CaptionNetwork", "Captioner", "Token"]
 
 Grid = tuple[tuple[float, ...], ...]  # rows x columns
 
@@ -111,7 +112,7 @@ class Captioner:
             ValueError: there is no such device.
         """
         chosen = choose_device(device)
-        bundle = load_bundle(path)
+        bundle = load_bundle(path, CaptionerConfig)
         try:
             with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
                 network = CaptionNetwork(bundle.config, len(bundle.vocabulary))
@@ -260,25 +261,3 @@ class Captioner:
                 )
             ),
         )
-
-
-def choose_device(device: str = "auto") -> torch.device:
-    """Choose where to run: `auto` takes CUDA where there is one, else Apple's MPS, else the CPU.
-
-    Raises:
-        ValueError: torch knows no such device, or this machine has none.
-    """
-    available: dict[str, Callable[[], bool]] = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "cpu": lambda: True,
-    }
-    if device == "auto":
-        return torch.device(next(name for name, there in available.items() if there()))
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device must be auto, cpu, cuda or mps, not {device!r}") from error
-    if not available.get(chosen.type, lambda: False)():
-        raise ValueError(f"this machine has no device {device!r}: use auto or cpu")
-    return chosen

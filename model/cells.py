@@ -16,15 +16,16 @@ LSTM's forget gate's.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CELLS", "Cell", "CellName", "LSTMCell", "State", "make_cell", "wide"]
+from model.config import CellName
+
+__all__ = ["CELLS", "Cell", "LSTMCell", "State", "make_cell", "wide"]
 
 State = tuple[Tensor, ...]  # h, or h and c; h is also the output
-CellName = Literal["rnn", "lstm", "gru", "mut1", "mut2", "mut3"]
 
 
 def wide(tensor: Tensor) -> Tensor:

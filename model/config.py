@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from model.vocabulary import Level
+
 FORMAT: Literal[1] = 1
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+CellName = Literal["rnn", "lstm", "gru", "mut1", "mut2", "mut3"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Triple = tuple[float, float, float]
@@ -126,3 +129,65 @@ class CaptionerConfig:
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RecurrentConfig:
+    """Sizes of a language model.
+
+    `embedding_size` None reads tokens as one-hot vectors, as char-rnn does. `dropout` acts
+    between layers and before the output. With `tie_output` the embedding writes too.
+    """
+
+    cell: CellName = "lstm"
+    hidden_size: Positive = 512
+    layers: Annotated[int, Field(ge=1, le=16)] = 1
+    embedding_size: Positive | None = None
+    dropout: Fraction = 0.0
+    tie_output: bool = False
+
+    @model_validator(mode="after")
+    def _tied_to_something(self) -> "RecurrentConfig":
+        if self.tie_output and self.embedding_size is None:
+            raise ValueError("tie_output needs an embedding: set embedding_size")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SamplingConfig:
+    """How text is drawn, unless a request says otherwise.
+
+    Log-probabilities are divided by `temperature` (0 takes the likeliest token always); then the
+    `top_k` likeliest tokens are kept (0: all), and of these the likeliest that together reach
+    `top_p`. `block_ngram` n forbids any n tokens in a row to come twice (0: nothing is
+    forbidden).
+    """
+
+    max_tokens: Annotated[int, Field(ge=1, le=10_000)] = 300
+    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    block_ngram: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TextConfig:
+    """A language model's whole `config.json`; the rest as in `CaptionerConfig`.
+
+    `level` is what a token is, `ends` whether texts end by themselves.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+    version: Annotated[str, Field(min_length=1, max_length=64)]
+    level: Level
+    network: RecurrentConfig
+    sampling: SamplingConfig
+    ends: bool = False
+    kind: Literal["text"] = "text"
+    format: Literal[1] = FORMAT
+    provenance: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+BundleConfig = Annotated[CaptionerConfig | TextConfig, Field(discriminator="kind")]

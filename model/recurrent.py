@@ -9,7 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model.cells import Cell, CellName, State, make_cell, wide
+from model.cells import Cell, State, make_cell, wide
+from model.config import CellName
 
 __all__ = ["Recurrent"]
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from model.captioner import Captioner, choose_device
+from model.captioner import Captioner
+from model.device import choose_device
 from tests.tiny import WORDS, save_tiny_captioner, tiny_captioner
 
 KINDS = [

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.cells import CELLS, CellName, LSTMCell, make_cell
+from model.cells import CELLS, LSTMCell, make_cell
+from model.config import CellName
 
 FUSED = ["rnn", "lstm", "gru"]
 EXACT = {"atol": 1e-12, "rtol": 0}
@@ -152,4 +153,4 @@ def test_names():
     with pytest.raises(ValueError, match="unknown cell 'elman': choose one of rnn, lstm, gru"):
         make_cell("elman", 3)
     with pytest.raises(ValueError, match="unknown cell 'LSTM'"):
-        Recurrent("LSTM", 3, 3)
+        make_cell("LSTM", 3)
