@@ -40,6 +40,20 @@ def train_captioner(
         main(config, output, resume=resume)
 
 
+@train.command("text")
+def train_text(
+    *,
+    config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe.")],
+    output: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
+) -> None:
+    """Train a language model as a recipe says."""
+    with needs_extra("training"):
+        from model.training.text import main  # noqa: PLC0415
+    with told(ValueError, FileNotFoundError):
+        main(config, output, resume=resume)
+
+
 @evaluate.command("captioner")
 def evaluate_captioner(
     weights: Annotated[Path | None, typer.Argument(help="A bundle; else the shipped one.")] = None,
@@ -86,4 +100,36 @@ def evaluate_captioner(
             training_captions=data.captions("train"),
         )
     report.write(output / f"{report.dataset}-{report.split}")
+    typer.echo(report.as_markdown())
+
+
+@evaluate.command("text")
+def evaluate_text(
+    weights: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bundle.")],
+    *,
+    corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Its whole text.")],
+    output: Annotated[Path, typer.Option(help="Folder of the report.")],
+    characters: Annotated[int | None, typer.Option(min=1, help="That trained; else all.")] = None,
+    validation_share: Annotated[float, typer.Option(min=0.001, max=0.999)] = 0.05,
+    min_count: Annotated[int, typer.Option(min=1, help="As in the recipe.")] = 1,
+    order: Annotated[int, typer.Option(min=0, max=20, help="Of the n-grams; 0: none.")] = 20,
+    device: Annotated[Device, typer.Option()] = "auto",
+) -> None:
+    """Measure a language model on the end of its corpus, beside n-grams; write the report."""
+    with needs_extra("evaluation"):
+        from model.data.corpus import Corpus  # noqa: PLC0415
+        from model.evaluation.text import evaluate_text as measure  # noqa: PLC0415
+        from model.language_model import LanguageModel  # noqa: PLC0415
+    with told(ValueError, FileNotFoundError):
+        writer = LanguageModel.load(weights, device)
+        text = Corpus.read(
+            corpus,
+            level=writer.config.level,
+            ends=writer.config.ends,
+            characters=characters,
+            validation_share=validation_share,
+            min_count=min_count,
+        )
+        report = measure(writer, text, name=corpus.stem, order=order)
+    report.write(output / f"{report.corpus}-validation")
     typer.echo(report.as_markdown())

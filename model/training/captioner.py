@@ -52,7 +52,7 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
         ValueError: the recipe or the data is not as it should be.
         FileNotFoundError: a file that the recipe names is not there.
     """
-    recipe = read_recipe(config)
+    recipe = read_recipe(config, CaptionerRecipe)
     trainer = Trainer(recipe, output or Path("runs") / recipe.name)
     if resume and trainer.run.checkpoint.exists():
         trainer.resume()

@@ -6,7 +6,7 @@ Knows names, ranges and defaults; knows nothing of how training goes about it.
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -18,11 +18,24 @@ from model.config import (
     Fraction,
     Positive,
     PreprocessingConfig,
+    RecurrentConfig,
+    SamplingConfig,
 )
+from model.vocabulary import Level
 
-__all__ = ["CaptionerRecipe", "DataConfig", "OptimisationConfig", "data_path", "read_recipe"]
+__all__ = [
+    "CaptionerRecipe",
+    "DataConfig",
+    "OptimisationConfig",
+    "TextOptimisationConfig",
+    "TextRecipe",
+    "data_path",
+    "read_recipe",
+]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Recipe = TypeVar("Recipe", "CaptionerRecipe", "TextRecipe")
 
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -101,8 +114,58 @@ class CaptionerRecipe:
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
 
 
-def read_recipe(path: Path) -> CaptionerRecipe:
-    """Read a recipe.
+@dataclass(frozen=True, config=_STRICT)
+class TextOptimisationConfig:
+    """How a language model's weights are found.
+
+    The text is cut into `streams` pieces of equal length, read side by side, `steps` tokens at a
+    time: gradients go back that far, and the hidden state goes on (truncated backpropagation
+    through time). The rest as in `OptimisationConfig`; validation is the mean negative
+    log-probability of a token, and the less the better.
+    """
+
+    epochs: Positive = 20
+    streams: Positive = 64
+    steps: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    final_rate: Fraction = 0.01
+    warmup: Annotated[int, Field(ge=0)] = 100
+    weight_decay: NotNegative = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    average: Fraction = 0.99
+    patience: Positive = 3
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TextRecipe:
+    """All that a language model's training depends on.
+
+    `corpus` is a text file in UTF-8, its path as in `DataConfig`, whose last `validation_share`
+    validates; of the rest `characters` trains on that many of the first alone. Where texts end by themselves
+    (`ends`), each line is one. `min_count` is how often the training text must hold a token for
+    it to be learned. A sample that goes on from `prompt` is shown at every validation.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+    corpus: str
+    version: Annotated[str, Field(min_length=1, max_length=64)] = "1"
+    seed: int = 0
+    level: Level = "character"
+    ends: bool = False
+    characters: Positive | None = None
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    min_count: Positive = 1
+    network: RecurrentConfig = RecurrentConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    optimisation: TextOptimisationConfig = TextOptimisationConfig()
+    prompt: str = ""
+    device: Literal["auto", "cpu"] = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    checkpoint_steps: Positive = 500
+
+
+def read_recipe(path: Path, kind: type[Recipe]) -> Recipe:
+    """Read a recipe of a kind.
 
     Raises:
         ValueError: it is not TOML, or says something that a recipe may not say.
@@ -110,7 +173,8 @@ def read_recipe(path: Path) -> CaptionerRecipe:
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return TypeAdapter(CaptionerRecipe).validate_python(data)
+        recipe: Recipe = TypeAdapter(kind).validate_python(data)
+        return recipe
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:

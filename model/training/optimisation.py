@@ -6,26 +6,30 @@ Knows parameters and settings; knows nothing of data or losses.
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.captioner import CaptionNetwork
 from model.training.config import OptimisationConfig
 
-__all__ = ["parameter_groups", "update_average"]
+__all__ = ["decaying_groups", "parameter_groups", "update_average"]
 
 
 def parameter_groups(network: CaptionNetwork, settings: OptimisationConfig) -> list[dict[str, Any]]:
     """Group parameters: the encoder has its own peak; only matrices decay."""
+    decay = settings.weight_decay
+    return decaying_groups(network.decoder, settings.learning_rate, decay) + decaying_groups(
+        network.encoder, settings.encoder_learning_rate, decay
+    )
+
+
+def decaying_groups(module: nn.Module, peak: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Group what a module trains: only matrices decay."""
     groups: list[dict[str, Any]] = []
-    for module, peak in (
-        (network.decoder, settings.learning_rate),
-        (network.encoder, settings.encoder_learning_rate),
-    ):
-        trained = [p for p in module.parameters() if p.requires_grad]
-        for matrices, decay in ((True, settings.weight_decay), (False, 0.0)):
-            chosen = [p for p in trained if (p.ndim >= 2) == matrices]
-            if chosen:
-                groups.append({"params": chosen, "lr": peak, "peak": peak, "weight_decay": decay})
+    trained = [p for p in module.parameters() if p.requires_grad]
+    for matrices, decay in ((True, weight_decay), (False, 0.0)):
+        chosen = [p for p in trained if (p.ndim >= 2) == matrices]
+        if chosen:
+            groups.append({"params": chosen, "lr": peak, "peak": peak, "weight_decay": decay})
     return groups
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from model.training.config import CaptionerRecipe
+from model.training.config import CaptionerRecipe, TextRecipe
 
 __all__ = ["Run"]
 
@@ -28,7 +28,7 @@ class Run:
         main: whether this is the main process.
     """
 
-    def __init__(self, folder: Path, recipe: CaptionerRecipe, *, main: bool) -> None:
+    def __init__(self, folder: Path, recipe: CaptionerRecipe | TextRecipe, *, main: bool) -> None:
         self.folder = folder
         self.checkpoint = folder / "checkpoint.safetensors"
         self.best = folder / "best.safetensors"

@@ -16,7 +16,7 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors import safe_open
 
 from model.training.captioner import Trainer, main
-from model.training.config import read_recipe
+from model.training.config import CaptionerRecipe, read_recipe
 from tests.model.data.toys import write_set
 
 REPOSITORY = Path(__file__).parents[3]
@@ -104,7 +104,7 @@ def train(recipe: Path, run: Path, *, resume: bool = True) -> Path:
 
 def make_trainer(recipe: Path, run: Path) -> Trainer:
     forget_accelerate()
-    return Trainer(read_recipe(recipe), run)
+    return Trainer(read_recipe(recipe, CaptionerRecipe), run)
 
 
 def forget_accelerate() -> None:

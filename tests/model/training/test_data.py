@@ -8,14 +8,14 @@ import torch
 from model.data.augmentation import is_mirrored
 from model.data.batches import Item
 from model.encoder import Encoder
-from model.training.config import read_recipe
+from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
 from tests.model.training.recipes import write_recipe
 
 
 @pytest.fixture
 def training(tmp_path: Path, data: Path) -> TrainingData:
-    return TrainingData(read_recipe(write_recipe(tmp_path, data)))
+    return TrainingData(read_recipe(write_recipe(tmp_path, data), CaptionerRecipe))
 
 
 def fill_cache(training: TrainingData) -> Encoder:
@@ -40,7 +40,9 @@ def test_the_vocabulary_is_of_the_training_captions(training):
 
 
 def test_rare_words_are_not_learned(tmp_path, data):
-    rare = TrainingData(read_recipe(write_recipe(tmp_path, data, {"min_count": 15})))
+    rare = TrainingData(
+        read_recipe(write_recipe(tmp_path, data, {"min_count": 15}), CaptionerRecipe)
+    )
     assert "a" in rare.vocabulary
     assert 5 < len(rare.vocabulary) < len(words_of(rare, "train"))
 
@@ -135,4 +137,4 @@ def test_a_set_without_validation_pictures_is_refused(tmp_path, data):
     (tmp_path / "meadow.json").write_text(text)
     change = {"data": [{"captions": f"{tmp_path}/meadow.json", "pictures": [f"{data}/meadow"]}]}
     with pytest.raises(ValueError, match="meadow has no split 'val'"):
-        TrainingData(read_recipe(write_recipe(tmp_path, data, change)))
+        TrainingData(read_recipe(write_recipe(tmp_path, data, change), CaptionerRecipe))

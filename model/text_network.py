@@ -1,0 +1,78 @@
+"""The network of a language model: tokens in, scores of the next token out.
+
+Knows tokens only as ids; how a text is drawn from the scores is `model.language_model`'s business.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.cells import State
+from model.config import RecurrentConfig
+from model.recurrent import Recurrent
+
+__all__ = ["TextNetwork"]
+
+
+class TextNetwork(nn.Module):
+    """Tokens in, scores of the next token out.
+
+    Args:
+        config: sizes.
+        vocabulary_size: number of tokens.
+    """
+
+    def __init__(self, config: RecurrentConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary_size = vocabulary_size
+        embedded, hidden = config.embedding_size, config.hidden_size
+        self.embedding = nn.Embedding(vocabulary_size, embedded) if embedded else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=self.embedding.embedding_dim**-0.5)
+        self.dropout = nn.Dropout(config.dropout)
+        self.recurrent = Recurrent(
+            config.cell, embedded or vocabulary_size, hidden, config.layers, config.dropout
+        )
+        if config.tie_output and embedded:
+            # The word vectors write too (Press and Wolf 2017); `to_word` brings h to their size.
+            self.to_word = nn.Linear(hidden, embedded)
+            self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        else:
+            self.to_word = nn.Linear(hidden, vocabulary_size)
+
+    def begin(self, batch: int) -> State:
+        """Make the state before the first token, each (layers, batch, hidden)."""
+        return self.recurrent.begin(batch)
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """Turn tokens into the stack's inputs: (...) -> (..., input)."""
+        if self.embedding is None:
+            one_hot = nn.functional.one_hot(tokens, self.vocabulary_size)
+            return one_hot.to(self.to_word.weight.dtype)
+        embedded: Tensor = self.dropout(self.embedding(tokens))
+        return embedded
+
+    def score(self, hidden: Tensor) -> Tensor:
+        """Score every token: (..., hidden) -> (..., vocabulary)."""
+        word: Tensor = self.to_word(self.dropout(hidden))
+        if self.config.tie_output and self.embedding is not None:
+            return nn.functional.linear(word, self.embedding.weight, self.output_bias)
+        return word
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read whole sequences.
+
+        Args:
+            tokens: (batch, time)
+            state: each (layers, batch, hidden)
+
+        Returns:
+            What may come after each token, as logits (batch, time, vocabulary); the last state.
+        """
+        hidden, state = self.recurrent(self.read(tokens), state)
+        return self.score(hidden), state
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
+        hidden, state = self.recurrent.step(self.read(tokens), state)
+        return self.score(hidden), state
