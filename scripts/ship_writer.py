@@ -1,0 +1,67 @@
+"""Put a trained language model into `weights/text/`, with its scores and its card.
+
+    python scripts/ship_writer.py runs/shakespeare/bundle recipes/text/shakespeare-card.md \
+        weights/text/shakespeare --report runs/shakespeare/reports/shakespeare-validation.json
+
+The scores are those of the report that `unrolled evaluate text` wrote. In the card, `{scores}`
+becomes their table, and `{sample}` what the model writes after the prompt with seed 1.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from model.bundle import save_bundle
+from model.language_model import LanguageModel
+
+ORDERS = (2, 3, 5, 7, 10, 20)
+
+
+def main() -> None:
+    """Read a run's bundle and its report, write the shipped one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("card", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--version")
+    parser.add_argument("--prompt", default="")
+    arguments = parser.parse_args()
+
+    writer = LanguageModel.load(arguments.bundle, device="cpu")
+    report = json.loads(arguments.report.read_text())
+    sample = arguments.prompt + "".join(
+        piece.text for piece in writer.generate(arguments.prompt, seed=1)
+    )
+    scores = {
+        f"nats_per_{report['level']}": round(report["nats"], 4),
+        "perplexity": round(report["perplexity"], 3),
+        "bits_per_character": round(report["bits_per_character"], 4),
+    }
+    config = replace(
+        writer.config,
+        version=arguments.version or writer.config.version,
+        scores={f"{report['corpus']}/validation": {"model": scores}},
+    )
+    card = arguments.card.read_text().replace("{scores}", table(report))
+    card = card.replace("{sample}", sample.strip("\n"))
+    save_bundle(arguments.output, config, writer.network.state_dict(), writer.vocabulary, card)
+    size = sum(path.stat().st_size for path in arguments.output.iterdir())
+    print(f"wrote {arguments.output}, {size / 1e6:.1f} MB")
+
+
+def table(report: dict) -> str:
+    """Print the model beside some n-grams, as Markdown."""
+    lines = [f"| model | nats / {report['level']} |", "|---|---:|"]
+    lines.append(f"| **this one** | **{report['nats']:.3f}** |")
+    nats = report["ngrams"]
+    lines += [f"| {n}-gram | {nats[n - 1]:.3f} |" for n in ORDERS if n <= len(nats)]
+    if nats:
+        best = min(range(len(nats)), key=nats.__getitem__)
+        lines.append(f"| best n-gram (order {best + 1}) | {nats[best]:.3f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
