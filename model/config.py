@@ -55,12 +55,14 @@ class DecoderConfig:
     """Sizes of the caption decoder.
 
     `kind` is `attention` (looks over the grid at every step) or `global` (Show and Tell: sees one
-    pooled feature, once, before the first word). `attention_heads` counts the heads of `dot`
-    attention; `additive` has one. `detected_words` is how many of the commonest words are looked
-    for in the whole picture before the first is written (0: none, see `model.word_detector`).
+    pooled feature, once, before the first word), `cell` the recurrent cell. `attention_heads`
+    counts the heads of `dot` attention; `additive` has one. `detected_words` is how many of the
+    commonest words are looked for in the whole picture before the first is written (0: none, see
+    `model.word_detector`).
     """
 
     kind: Literal["attention", "global"] = "attention"
+    cell: CellName = "lstm"
     embedding_size: Positive = 512
     hidden_size: Positive = 512
     attention: Literal["additive", "dot"] = "additive"

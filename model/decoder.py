@@ -1,4 +1,4 @@
-"""The caption decoder: one step of an LSTM that writes about a picture.
+"""The caption decoder: one step of a recurrent network that writes about a picture.
 
 Two decoders behind one interface: `AttentionDecoder` looks over the grid at every word,
 `GlobalDecoder` sees the picture once, before the first. Both know tokens only as ids and the
@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import make_attention
-from model.cells import LSTMCell
+from model.cells import CELLS, Cell, State, make_cell
 from model.config import DecoderConfig
 from model.vocabulary import Vocabulary
 from model.word_detector import WordDetector
 
-__all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "Picture", "State", "make_decoder"]
-
-State = tuple[Tensor, ...]  # each (batch, beam, hidden)
+__all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "Picture", "make_decoder"]
 
 _ROWS = 256
 
@@ -31,7 +29,7 @@ class Picture(NamedTuple):
     """What a decoder keeps of a batch of pictures, computed once.
 
     `values` and `keys` are the grid as attention reads it (None without attention); `gates` is
-    the picture's part of the first LSTM's projected input; `evidence` is the word detector's;
+    the picture's part of the first cell's projected input; `evidence` is the word detector's;
     `start` is the state before the first token, each tensor (batch, hidden).
     """
 
@@ -51,7 +49,7 @@ class Decoder(nn.Module, ABC):
         channels: features in a cell of the encoder's grid.
     """
 
-    from_word: nn.Linear  # made by each decoder, for its own first LSTM
+    from_word: nn.Module  # made by each decoder, for its own first cell
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
         super().__init__()
@@ -96,7 +94,7 @@ class Decoder(nn.Module, ABC):
         """
 
     def project_words(self, tokens: Tensor) -> Tensor:
-        """Embed tokens and project them for the first LSTM: (...) -> (..., width)."""
+        """Embed tokens and project them for the first cell: (...) -> (..., width)."""
         projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
         return projected
 
@@ -200,11 +198,12 @@ class Decoder(nn.Module, ABC):
 
 
 class AttentionDecoder(Decoder):
-    """Two LSTMs: one decides where to look, the other what to say (Anderson et al. 2018, 3.2).
+    """Two cells: one decides where to look, the other what to say (Anderson et al. 2018, 3.2).
 
     The first reads the last word, the mean of the grid and the second's h; its h is the query of
     soft attention; the second reads what attention saw and the first's h. The initial states come
-    from the mean of the grid (Xu et al. 2015, section 3.1.2).
+    from the mean of the grid (Xu et al. 2015, section 3.1.2). The cells are LSTMs in these papers,
+    and here any of `model.cells`.
     """
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
@@ -212,20 +211,21 @@ class AttentionDecoder(Decoder):
         hidden = config.hidden_size
         self.to_values = nn.Linear(channels, hidden)
         self.attention = make_attention(config, hidden, hidden)
-        self.initial = nn.Linear(hidden, 4 * hidden)
-        self.attention_cell = LSTMCell(hidden)
+        self.parts = CELLS[config.cell].parts
+        self.initial = nn.Linear(hidden, 2 * self.parts * hidden)
+        self.attention_cell: Cell = make_cell(config.cell, hidden)
         self.from_word = self.attention_cell.input_projection(config.embedding_size)
         self.from_picture = nn.Linear(hidden, self.attention_cell.width, bias=False)
         self.from_language = nn.Linear(hidden, self.attention_cell.width, bias=False)
-        self.language_cell = LSTMCell(hidden)
+        self.language_cell: Cell = make_cell(config.cell, hidden)
         self.to_language = self.language_cell.input_projection(2 * hidden)
 
     def begin(self, grid: Tensor) -> Picture:
-        """Project the grid for attention, and its mean for the first LSTM and its start."""
+        """Project the grid for attention, and its mean for the first cell and its start."""
         cells = grid.flatten(1, 2)  # (batch, cells, channels)
         values = self.dropout(torch.relu(self.to_values(cells)))
         mean = values.mean(1)  # (batch, hidden)
-        start = torch.tanh(self.initial(mean).float()).chunk(4, dim=-1)
+        start = torch.tanh(self.initial(mean).float()).chunk(2 * self.parts, dim=-1)
         keys, gates = self.attention.keys(values), self.from_picture(mean)
         return Picture(gates, keys, values, self.detect(grid), start)
 
@@ -233,38 +233,38 @@ class AttentionDecoder(Decoder):
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
         """Decide where to look, look there, decide what to say."""
-        h_attention, c_attention, h_language, c_language = state
+        looking, speaking = state[: self.parts], state[self.parts :]
         assert picture.gates is not None  # noqa: S101 - set by `begin`
-        seen = words + picture.gates[:, None] + self.from_language(h_language)
-        h_attention, c_attention = self.attention_cell(seen, (h_attention, c_attention))
-        context, weights = self.attention(h_attention, picture.keys, picture.values)
-        seen = self.to_language(torch.cat([context, h_attention.to(context.dtype)], dim=-1))
-        h_language, c_language = self.language_cell(seen, (h_language, c_language))
-        return h_language, (h_attention, c_attention, h_language, c_language), weights
+        seen = words + picture.gates[:, None] + self.from_language(speaking[0])
+        looking = self.attention_cell(seen, looking)
+        context, weights = self.attention(looking[0], picture.keys, picture.values)
+        seen = self.to_language(torch.cat([context, looking[0].to(context.dtype)], dim=-1))
+        speaking = self.language_cell(seen, speaking)
+        return speaking[0], (*looking, *speaking), weights
 
 
 class GlobalDecoder(Decoder):
-    """Show and Tell (Vinyals et al. 2015): the pooled picture is the first word the LSTM reads."""
+    """Show and Tell (Vinyals et al. 2015): the pooled picture is the first word that is read."""
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
         super().__init__(config, vocabulary_size, channels)
-        self.cell = LSTMCell(config.hidden_size)
+        self.cell: Cell = make_cell(config.cell, config.hidden_size)
         self.from_word = self.cell.input_projection(config.embedding_size)
         self.to_embedding = nn.Linear(channels, config.embedding_size)
 
     def begin(self, grid: Tensor) -> Picture:
-        """Let the LSTM read the pooled picture."""
+        """Let the cell read the pooled picture."""
         seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
         nothing = torch.zeros(len(grid), self.config.hidden_size, device=grid.device)
-        start = self.cell(seen, (nothing, nothing))
+        start: State = self.cell(seen, (nothing,) * self.cell.parts)
         return Picture(None, None, None, self.detect(grid), start)
 
     def advance(
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
         """Read a word; the picture is in the state already."""
-        hidden, cell = self.cell(words, (state[0], state[1]))
-        return hidden, (hidden, cell), None
+        state = self.cell(words, state)
+        return state[0], state, None
 
 
 def make_decoder(config: DecoderConfig, vocabulary_size: int, channels: int) -> Decoder:

@@ -141,9 +141,9 @@ class TextRecipe:
     """All that a language model's training depends on.
 
     `corpus` is a text file in UTF-8, its path as in `DataConfig`, whose last `validation_share`
-    validates; of the rest `characters` trains on that many of the first alone. Where texts end by themselves
-    (`ends`), each line is one. `min_count` is how often the training text must hold a token for
-    it to be learned. A sample that goes on from `prompt` is shown at every validation.
+    validates; of the rest `characters` trains on that many of the first alone. Where texts end by
+    themselves (`ends`), each line is one. `min_count` is how often the training text must hold a
+    token for it to be learned. A sample that goes on from `prompt` is shown at every validation.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]

@@ -13,6 +13,9 @@ KINDS = [
     DecoderConfig(kind="attention", tie_output=False, **SIZES),
     DecoderConfig(kind="global", **SIZES),
     DecoderConfig(kind="global", tie_output=False, **SIZES),
+    DecoderConfig(kind="attention", cell="gru", **SIZES),
+    DecoderConfig(kind="attention", cell="mut1", **SIZES),
+    DecoderConfig(kind="global", cell="rnn", **SIZES),
     DecoderConfig(kind="attention", detected_words=5, **SIZES),
     DecoderConfig(kind="global", detected_words=500, **SIZES),
 ]
