@@ -9,14 +9,11 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -26,6 +23,7 @@ from model.captioner import Captioner, CaptionNetwork
 from model.config import CaptionerConfig
 from model.data.batches import CaptionBatch
 from model.training.checkpoint import load_checkpoint, save_checkpoint
+from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
 from model.training.loss import CaptionLoss
@@ -69,12 +67,8 @@ class Trainer:
     def __init__(self, recipe: CaptionerRecipe, folder: Path) -> None:
         self.recipe = recipe
         self.settings = recipe.optimisation
-        self.accelerator = Accelerator(
-            mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[
-                recipe.precision
-            ],
-            cpu=recipe.device == "cpu",
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        self.accelerator = make_accelerator(
+            recipe, kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
         )
         self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
         self.run = Run(folder, recipe, main=self.accelerator.is_main_process)
@@ -176,7 +170,7 @@ class Trainer:
         chance = sampling_chance(epoch, epochs=self.settings.epochs, last=self.settings.sampling)
         self.loss.train()
         losses, started, saved = [], time.monotonic(), time.monotonic()
-        with self._progress() as bar:
+        with progress_bar(self.console) as bar:
             task = bar.add_task(f"epoch {epoch + 1}", total=len(plan), completed=position, note="")
             for done, (pictures, captions) in enumerate(loader, start=1):
                 losses.append(self._step(pictures, captions, chance))
@@ -237,21 +231,8 @@ class Trainer:
             self.console.print(f"epoch {epoch + 1}: loss {loss:.3f} {point}")
             if values["cider"] > self.best["cider"]:
                 self.best = {"cider": values["cider"], "epoch": epoch}
-                temporary = self.run.best.with_suffix(".tmp")
-                state = self._averaged().state_dict()
-                save_file(
-                    {name: t.cpu().clone().contiguous() for name, t in state.items()}, temporary
-                )
-                temporary.replace(self.run.best)
-        self.best = self._from_main(self.best)
-
-    def _from_main(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Give every process what the main one has."""
-        if self.accelerator.num_processes == 1:
-            return value
-        held = [value]
-        torch.distributed.broadcast_object_list(held)
-        return held[0]
+                keep_weights(self._averaged(), self.run.best)
+        self.best = from_main(self.accelerator, self.best)
 
     def _averaged(self) -> CaptionNetwork:
         network = self.average.module
@@ -283,7 +264,7 @@ class Trainer:
 
     def _cache_features(self) -> None:
         dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
-        with self._progress() as bar, self.accelerator.main_process_first():
+        with progress_bar(self.console) as bar, self.accelerator.main_process_first():
             task = bar.add_task("features", note="")
             self.data.cache(
                 self.network.encoder,
@@ -291,14 +272,3 @@ class Trainer:
                 dtype,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
-
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.console,
-            transient=True,
-        )

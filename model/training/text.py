@@ -13,11 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -28,15 +26,17 @@ from model.data.corpus import Corpus, streams
 from model.language_model import LanguageModel
 from model.text_network import TextNetwork
 from model.training.checkpoint import load_checkpoint, save_checkpoint
+from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
 from model.training.config import TextRecipe, data_path, read_recipe
 from model.training.optimisation import decaying_groups, update_average
 from model.training.run import Run
 from model.training.schedule import learning_rate_factor
+from model.training.streams import HeldState, gather_state, own_streams
+from model.training.text_loss import TextLoss, nats_per_token
 
 __all__ = ["TextLoss", "TextTrainer", "main", "nats_per_token"]
 
 _SAMPLE_TOKENS = {"character": 200, "word": 20}
-_VALIDATION_STREAMS = 32
 
 
 def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Path:
@@ -65,48 +65,13 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
     return trainer.save()
 
 
-class TextLoss(nn.Module):
-    """The network and its loss in one forward pass, as distributed training wants it."""
-
-    def __init__(self, network: TextNetwork, start_id: int) -> None:
-        super().__init__()
-        self.network = network
-        self.start_id = start_id
-
-    def forward(self, chunk: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """Foretell each token of a chunk.
-
-        Args:
-            chunk: ids (streams, steps + 1), the last of which is only foretold.
-            state: each (layers, streams, hidden)
-
-        Returns:
-            The sum of the negative log-probabilities, natural; of how many tokens (where a new
-            text starts is not foretold); and the state after the chunk.
-        """
-        logits, state = self.network(chunk[:, :-1], state)
-        targets = chunk[:, 1:]
-        loss = nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(),
-            targets.flatten(),
-            ignore_index=self.start_id,
-            reduction="sum",
-        )
-        return loss, (targets != self.start_id).sum(), state
-
-
 class TextTrainer:
     """A run: everything that its steps change, and the loop over them."""
 
     def __init__(self, recipe: TextRecipe, folder: Path) -> None:
         self.recipe = recipe
         self.settings = recipe.optimisation
-        self.accelerator = Accelerator(
-            mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[
-                recipe.precision
-            ],
-            cpu=recipe.device == "cpu",
-        )
+        self.accelerator = make_accelerator(recipe)
         self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
         self.run = Run(folder, recipe, main=self.accelerator.is_main_process)
         self.corpus = Corpus.read(
@@ -117,6 +82,8 @@ class TextTrainer:
             validation_share=recipe.validation_share,
             min_count=recipe.min_count,
         )
+        if self.streams < self.accelerator.num_processes:
+            raise ValueError(f"{self.streams} streams are too few: each process needs one")
         torch.manual_seed(recipe.seed)
         self.network = TextNetwork(recipe.network, len(self.corpus.vocabulary))
         self.average = AveragedModel(
@@ -134,10 +101,14 @@ class TextTrainer:
         self.best = {"loss": math.inf, "epoch": -1}
 
     @property
+    def streams(self) -> int:
+        """Streams of all processes."""
+        return min(self.settings.streams, len(self.corpus.train))
+
+    @property
     def steps_each_epoch(self) -> int:
         """Chunks of a stream."""
-        tokens = len(self.corpus.train)
-        return math.ceil(tokens // min(self.settings.streams, tokens) / self.settings.steps)
+        return math.ceil(len(self.corpus.train) // self.streams / self.settings.steps)
 
     @property
     def total_steps(self) -> int:
@@ -146,12 +117,13 @@ class TextTrainer:
 
     def resume(self) -> None:
         """Go on from the checkpoint."""
-        held = _Held(self._streams_of_all(), self.network)
+        held = HeldState(self.network.begin(self.streams))
         modules = self._modules() | {"state": held}
         progress = load_checkpoint(self.run.checkpoint, modules, self.optimizer)
         self.step, self.best = progress["step"], progress["best"]
         if self.step % self.steps_each_epoch:
-            self.state = self._share(held.state(self.accelerator.device))
+            whole = held.state(self.accelerator.device)
+            self.state = tuple(own_streams(part, self.accelerator, dim=1) for part in whole)
         if self.accelerator.scaler and progress["scaler"]:
             self.accelerator.scaler.load_state_dict(progress["scaler"])
         self.run.restore(progress["curve"])
@@ -159,9 +131,9 @@ class TextTrainer:
 
     def checkpoint(self) -> None:
         """Write everything that `resume` needs; every process must call it."""
-        held = _Held(self._streams_of_all(), self.network)
+        state = self.network.begin(self.streams)
         if self.state is not None:
-            held.keep(self._state_of_all(self.state))
+            state = gather_state(self.state, self.accelerator, self.streams)
         if not self.accelerator.is_main_process:
             return
         scaler = self.accelerator.scaler
@@ -171,7 +143,7 @@ class TextTrainer:
             "curve": self.run.curve,
             "scaler": scaler.state_dict() if scaler else None,
         }
-        modules = self._modules() | {"state": held}
+        modules = self._modules() | {"state": HeldState(state)}
         save_checkpoint(self.run.checkpoint, modules, self.optimizer, progress)
 
     def fit(self) -> None:
@@ -211,10 +183,12 @@ class TextTrainer:
 
     def _epoch(self, epoch: int) -> None:
         """Read the whole text once, from the chunk at which the run stands."""
-        seed = f"{self.recipe.seed}/{epoch}"
-        start_id = self.corpus.vocabulary.start_id
-        text = streams(self.corpus.train, self.settings.streams, start_id, seed=seed)
-        text = text[self.accelerator.process_index :: self.accelerator.num_processes]
+        vocabulary, seed = self.corpus.vocabulary, f"{self.recipe.seed}/{epoch}"
+        # Where texts end by themselves, a stream begins in the midst of one: were that read after
+        # the start token, the network would learn that texts begin so.
+        first = vocabulary.end_id if self.recipe.ends else vocabulary.start_id
+        text = streams(self.corpus.train, self.settings.streams, first, seed=seed)
+        text = own_streams(text, self.accelerator)
         position, total = self.step % self.steps_each_epoch, self.steps_each_epoch
         if self.state is None:
             self.state = self.network.begin(len(text))
@@ -222,15 +196,16 @@ class TextTrainer:
         losses: list[float] = []
         norms: list[float] = []
         started = time.monotonic()
-        with self._progress() as bar:
+        with progress_bar(self.console) as bar:
             task = bar.add_task(f"epoch {epoch + 1}", total=total, completed=position, note="")
             for index in range(position, total):
                 start = index * self.settings.steps
                 chunk = text[:, start : start + self.settings.steps + 1]
                 loss, norm = self._step(chunk.to(self.accelerator.device))
                 losses.append(loss)
-                norms.append(norm)
-                tokens = self._streams_of_all() * self.settings.steps * len(losses)
+                if math.isfinite(norm):
+                    norms.append(norm)
+                tokens = self.streams * self.settings.steps * len(losses)
                 speed = tokens / (time.monotonic() - started)
                 bar.update(task, advance=1, note=f"loss {loss:.3f}  {speed:.0f} tokens/s")
                 # Not after the last step: who goes on from there would skip its validation.
@@ -240,8 +215,8 @@ class TextTrainer:
         self.run.log(
             self.step,
             loss=sum(losses) / len(losses),
-            gradient_norm=sum(norms) / len(norms),
-            largest_gradient_norm=max(norms),
+            gradient_norm=sum(norms) / max(1, len(norms)),
+            largest_gradient_norm=max(norms, default=0.0),
             learning_rate=self.optimizer.param_groups[0]["lr"],
             seconds=time.monotonic() - started,
         )
@@ -265,15 +240,21 @@ class TextTrainer:
             total, count, state = self.loss(chunk, self.state)
         # The gradient goes no further back than this chunk; what the network remembers does.
         self.state = tuple(part.detach() for part in state)
-        tokens = accelerator.reduce(count, "sum")
+        # At least 1: where every stream begins a new text at once, there is nothing to foretell.
+        tokens = accelerator.reduce(count, "sum").clamp(min=1)
         # Processes' gradients are averaged, so each gives its sum times their number.
         accelerator.backward(total * accelerator.num_processes / tokens)
-        norm = accelerator.clip_grad_norm_(self.loss.parameters(), settings.clip_norm)
+        norm = float(accelerator.clip_grad_norm_(self.loss.parameters(), settings.clip_norm))
+        # In float16 the scaler leaves such a step out, and tries a smaller scale.
+        if not (math.isfinite(norm) or accelerator.scaler):
+            raise ValueError(
+                f"the gradient of step {self.step + 1} is not finite: give a smaller learning_rate"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.average.update_parameters(self.network)
         self.step += 1
-        return float(accelerator.reduce(total.detach(), "sum") / tokens), float(norm or 0.0)
+        return float(accelerator.reduce(total.detach(), "sum") / tokens), norm
 
     def _validate(self, epoch: int) -> None:
         """Validate the averaged weights, and keep them where they are the best so far."""
@@ -287,16 +268,8 @@ class TextTrainer:
             self._show_sample(network)
             if loss < self.best["loss"]:
                 self.best = {"loss": loss, "epoch": epoch}
-                temporary = self.run.best.with_suffix(".tmp")
-                state = network.state_dict()
-                save_file(
-                    {name: t.cpu().clone().contiguous() for name, t in state.items()}, temporary
-                )
-                temporary.replace(self.run.best)
-        if self.accelerator.num_processes > 1:
-            held = [self.best]
-            torch.distributed.broadcast_object_list(held)
-            self.best = held[0]
+                keep_weights(network, self.run.best)
+        self.best = from_main(self.accelerator, self.best)
 
     def _show_sample(self, network: TextNetwork) -> None:
         writer = LanguageModel(
@@ -306,29 +279,6 @@ class TextTrainer:
         pieces = writer.generate(self.recipe.prompt, max_tokens=tokens, temperature=0.8)
         text = self.recipe.prompt + "".join(piece.text for piece in pieces)
         self.console.print(f"[dim]{escape(text)}[/dim]", highlight=False)
-
-    def _streams_of_all(self) -> int:
-        return min(self.settings.streams, len(self.corpus.train))
-
-    def _state_of_all(self, state: State) -> State:
-        """Put the states of all processes' streams together, in the streams' order."""
-        of = self.accelerator.num_processes
-        if of == 1:
-            return state
-        total = self._streams_of_all()
-        most = math.ceil(total / of)
-        whole = []
-        for part in state:
-            padded = nn.functional.pad(part, (0, 0, 0, most - part.shape[1]))
-            gathered = self.accelerator.gather(padded.transpose(0, 1).contiguous())
-            by_rank = gathered.view(of, most, *gathered.shape[1:])
-            whole.append(by_rank.transpose(0, 1).flatten(0, 1)[:total].transpose(0, 1))
-        return tuple(whole)
-
-    def _share(self, state: State) -> State:
-        """Take this process's streams out of all."""
-        rank, of = self.accelerator.process_index, self.accelerator.num_processes
-        return tuple(part[:, rank::of].contiguous() for part in state)
 
     def _averaged(self) -> TextNetwork:
         network = self.average.module
@@ -348,47 +298,3 @@ class TextTrainer:
             sampling=recipe.sampling,
             ends=recipe.ends,
         )
-
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.console,
-            transient=True,
-        )
-
-
-class _Held(nn.Module):
-    """The hidden state of all streams, in the form in which checkpoints keep tensors."""
-
-    def __init__(self, count: int, network: TextNetwork) -> None:
-        super().__init__()
-        for index, part in enumerate(network.begin(count)):
-            self.register_buffer(f"part{index}", part.clone())  # zeros may share memory
-
-    def keep(self, state: State) -> None:
-        for part, new in zip(self.buffers(), state, strict=True):
-            part.copy_(new)
-
-    def state(self, device: torch.device) -> State:
-        return tuple(part.to(device) for part in self.buffers())
-
-
-@torch.inference_mode()
-def nats_per_token(network: TextNetwork, tokens: Tensor, start_id: int) -> float:
-    """Give the mean negative natural log-probability of a token.
-
-    The text is read in a few streams side by side, so that it is quick; the first tokens of each
-    know nothing of what was before them, and the result is a little too high for it.
-    """
-    device = next(network.parameters()).device
-    text = streams(tokens, _VALIDATION_STREAMS, start_id).to(device)
-    loss = TextLoss(network.eval(), start_id)
-    state, total, count = network.begin(len(text)), 0.0, 0
-    for start in range(0, text.shape[1] - 1, 256):
-        summed, counted, state = loss(text[:, start : start + 257], state)
-        total, count = total + float(summed), count + int(counted)
-    return total / count

@@ -77,6 +77,11 @@ def write_recipe(folder: Path, data: Path, *changes: Mapping[str, Any]) -> Path:
             },
         ],
     }
+    return write_toml(folder, settings, *changes)
+
+
+def write_toml(folder: Path, settings: dict[str, Any], *changes: Mapping[str, Any]) -> Path:
+    """Write a recipe with some changes, which may go one level deep."""
     for change in changes:
         for key, value in change.items():
             known = settings.get(key)
