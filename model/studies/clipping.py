@@ -1,0 +1,112 @@
+"""What clipping the gradient's norm mends, and what it does not.
+
+A vanilla RNN is trained by plain stochastic gradient descent, as it was when clipping was found
+(Pascanu, Mikolov and Bengio 2013, algorithm 1), from recurrent weights of a given spectral radius.
+Clipping bounds every step, so that one exploding gradient does not throw the weights away; it does
+nothing for a gradient that has vanished, since what it scales is the sum over all distances.
+
+Knows a network and its text; knows nothing of reports.
+"""
+
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.data.corpus import streams
+from model.studies.flow import Floats, gradient_flow
+from model.text_network import TextNetwork
+from model.training.text_loss import TextLoss
+
+__all__ = ["ClippedTraining", "train_clipped"]
+
+_STREAMS, _STEPS = 32, 64
+_LEARNING_RATE = 1.0
+_LAST = 20  # steps whose losses are averaged
+
+
+@dataclass(frozen=True)
+class ClippedTraining:
+    """A short training.
+
+    Attributes:
+        spectral_radius: of the recurrent weights at its beginning.
+        clip: the largest norm of the gradient that was let through; None: any.
+        norms: of the gradient of all parameters at every step, before it was clipped.
+        losses: at every step, nats a token.
+        diverged: whether it ended early, at a gradient that was not finite.
+        flow: ratio(k) afterwards, (steps + 1, rows).
+    """
+
+    spectral_radius: float
+    clip: float | None
+    norms: tuple[float, ...]
+    losses: tuple[float, ...]
+    diverged: bool
+    flow: Floats
+
+    @property
+    def applied(self) -> tuple[float, ...]:
+        """The norms after clipping."""
+        return tuple(min(norm, self.clip or math.inf) for norm in self.norms)
+
+    @property
+    def last_loss(self) -> float:
+        """The mean loss of the last steps."""
+        return float(np.mean(self.losses[-_LAST:]))
+
+
+def train_clipped(
+    network: TextNetwork,
+    train: Tensor,
+    *,
+    start_id: int,
+    steps: int,
+    clip: float | None,
+    spectral_radius: float,
+    look: Tensor,
+    back: int,
+) -> ClippedTraining:
+    """Train a copy of a network for some steps, the text over and over.
+
+    Args:
+        network: of vanilla RNNs; is left as it is.
+        train: ids (tokens,).
+        start_id: the start token.
+        steps: how many.
+        clip: the norm; None does not clip.
+        spectral_radius: the network's, for the record.
+        look: the texts (rows, time) on which the gradient's flow is measured afterwards...
+        back: ... so many steps back.
+    """
+    network = deepcopy(network).train()
+    text = streams(train, _STREAMS, start_id)  # (streams, 1 + length)
+    loss = TextLoss(network, start_id)
+    parameters = list(network.parameters())
+    norms: list[float] = []
+    losses: list[float] = []
+    place, state = 0, network.begin(len(text))
+    for _ in range(steps):
+        if place + 1 >= text.shape[1]:
+            place, state = 0, network.begin(len(text))
+        total, count, state = loss(text[:, place : place + _STEPS + 1], state)
+        state = tuple(part.detach() for part in state)
+        place += _STEPS
+        gradients = torch.autograd.grad(total / count, parameters)
+        norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+        if not math.isfinite(norm):
+            break
+        scale = min(1.0, clip / norm) if clip and norm else 1.0
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.sub_(gradient, alpha=_LEARNING_RATE * scale)
+        norms.append(norm)
+        losses.append(float(total.detach() / count))
+    flow: Mapping[str, Floats] = gradient_flow(network, look, back)
+    return ClippedTraining(
+        spectral_radius, clip, tuple(norms), tuple(losses), len(norms) < steps, flow["state"]
+    )

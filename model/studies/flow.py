@@ -1,0 +1,115 @@
+"""How a loss depends on what a network remembered k steps before.
+
+With s_t the whole state after step t (the h of every layer, and their c where there are any) and
+L_t the loss of foretelling the token after step t,
+
+    ratio(k) = |dL_t / ds_{t-k}| / |dL_t / dh_t|
+
+where nothing but s_{t-k} leads from what was read up to t - k to the loss. In a recurrent network
+the gradient is a product of k Jacobians, which vanishes or explodes exponentially with k unless
+they keep its length (Hochreiter 1991; Bengio, Simard and Frasconi, "Learning long-term
+dependencies with gradient descent is difficult", 1994; Pascanu, Mikolov and Bengio, "On the
+difficulty of training recurrent neural networks", 2013). The LSTM's answer is a path through c on
+which only the forget gates stand (Hochreiter and Schmidhuber 1997; Gers 2000), hence h and c apart:
+the same norms, of those parts of dL_t / ds_{t-k} alone.
+
+Knows networks and tokens; knows nothing of training, files or plots.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.cells import Cell, RNNCell
+from model.text_network import TextNetwork
+
+__all__ = ["Floats", "gradient_flow", "spectral_radius", "stretches", "with_spectral_radius"]
+
+Floats = NDArray[np.floating[Any]]
+
+
+def gradient_flow(network: TextNetwork, tokens: Tensor, steps: int) -> Mapping[str, Floats]:
+    """Measure the gradient of the last token's loss with respect to the states before it.
+
+    In double precision, in which even what has shrunk by 1e-300 is still told from nothing.
+
+    Args:
+        network: is left as it is.
+        tokens: ids (rows, time); each row is a text of its own. All before the last `steps` + 1
+            tokens only bring the state to where it would be in the middle of a text.
+        steps: how far back.
+
+    Returns:
+        `state`, and where the cell has a c also `h` and `c`: ratio(k), each (steps + 1, rows).
+
+    Raises:
+        ValueError: the texts are too short.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    if tokens.shape[1] < steps + 2:
+        raise ValueError(f"{steps} steps need {steps + 2} tokens, there are {tokens.shape[1]}")
+    network = deepcopy(network).double().eval()
+    before, read, last = tokens.tensor_split([tokens.shape[1] - steps - 1, -1], dim=1)
+    with torch.no_grad():
+        _, state = network(before, network.begin(len(tokens)))
+    states = [tuple(part.requires_grad_() for part in state)]
+    for token in read.unbind(1):
+        _, state = network.recurrent.step(network.read(token), states[-1])
+        states.append(state)
+    logits = network.score(states[-1][0][-1])  # of the last layer's h: (rows, vocabulary)
+    # A sum over rows, none of which reads another: each row's gradient is that of its own loss.
+    loss = nn.functional.cross_entropy(logits, last[:, 0], reduction="sum")
+    leaves = [part for state in reversed(states) for part in state]
+    gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
+    stacked = torch.stack(gradients).view(steps + 1, len(state), *state[0].shape)
+    squares = stacked.square().sum(dim=(2, 4))  # (steps + 1, parts, rows)
+    # A loss that h does not change at all has no gradient further back either: ratios of zero.
+    own = squares[0, 0].sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+    norms = {"state": squares.sum(1).sqrt() / own}
+    if network.recurrent.parts > 1:
+        norms |= {"h": squares[:, 0].sqrt() / own, "c": squares[:, 1].sqrt() / own}
+    return {part: norm.cpu().numpy() for part, norm in norms.items()}
+
+
+def stretches(tokens: Tensor, rows: int, length: int, *, seed: int) -> Tensor:
+    """Cut stretches out of a text, from places that chance chooses: (rows, length).
+
+    Raises:
+        ValueError: the text is too short for one.
+    """
+    if len(tokens) < length:
+        raise ValueError(f"the text has {len(tokens)} tokens, and {length} are needed in a row")
+    chance = torch.Generator().manual_seed(seed)
+    starts = torch.randint(len(tokens) - length + 1, (rows,), generator=chance)
+    return tokens[starts[:, None] + torch.arange(length)]
+
+
+def spectral_radius(matrix: Tensor) -> float:
+    """Give the largest absolute value of a square matrix's eigenvalues."""
+    return float(torch.linalg.eigvals(matrix.detach().double()).abs().max())
+
+
+def with_spectral_radius(network: TextNetwork, radius: float) -> TextNetwork:
+    """Copy a network of vanilla RNNs, and scale what multiplies h in every layer.
+
+    Raises:
+        ValueError: its cells are others, or the radius is not positive.
+    """
+    if not 0 < radius < float("inf"):
+        raise ValueError(f"a spectral radius must be positive and finite, got {radius}")
+    scaled = deepcopy(network)
+    for cell in cast("list[Cell]", list(scaled.recurrent.cells)):
+        if not isinstance(cell, RNNCell):
+            raise ValueError(
+                f"{network.config.cell} has several recurrent matrices, a vanilla RNN one"
+            )
+        weight = cell.recurrent.weight
+        with torch.no_grad():
+            weight.mul_(radius / spectral_radius(weight))
+    return scaled

@@ -1,0 +1,253 @@
+"""What a study of gradients found: as Markdown, as JSON and as plots.
+
+Knows numbers and how they are shown; knows nothing of how they came about.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+import numpy as np
+
+from model.evaluation.files import write_text
+from model.studies.clipping import ClippedTraining
+from model.studies.flow import Floats
+from model.studies.plots import COLOURS, Line, Panel, draw
+from model.studies.tables import scientific, table
+
+__all__ = ["ClippingCurve", "FlowCurve", "GradientStudy"]
+
+_DISTANCES = (1, 10, 50, 100)
+_RATIO = "gradient at the state k steps back / at h now"
+_BACK = "steps back, k"
+
+
+@dataclass(frozen=True)
+class FlowCurve:
+    """ratio(k) of one network for k = 0, 1, ...: over the places, its mean and its quantiles.
+
+    Attributes:
+        name, when: which network, and at which moment or how made.
+        part: the `state`, or its `h` or `c` alone.
+        low, median, high: the quantiles of 10%, 50% and 90%.
+    """
+
+    name: str
+    when: str
+    part: str
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    median: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, name: str, when: str, part: str, ratios: Floats) -> Self:
+        """Sum up a measurement, (steps + 1, rows)."""
+        quantiles = (tuple(np.quantile(ratios, q, axis=1).tolist()) for q in (0.1, 0.5, 0.9))
+        return cls(name, when, part, tuple(ratios.mean(axis=1).tolist()), *quantiles)
+
+    @property
+    def factor(self) -> float | None:
+        """By what a step multiplies the median, over the further half; None where it is zero."""
+        last = len(self.median) - 1
+        middle = last // 2
+        if not (self.median[middle] and self.median[last]):
+            return None
+        grown = math.log(self.median[last]) - math.log(self.median[middle])
+        return math.exp(grown / (last - middle))
+
+
+@dataclass(frozen=True)
+class ClippingCurve:
+    """A short training, see `ClippedTraining`; `flow` is what it left."""
+
+    spectral_radius: float
+    clip: float | None
+    norms: tuple[float, ...]
+    applied: tuple[float, ...]
+    losses: tuple[float, ...]
+    last_loss: float
+    diverged: bool
+    flow: FlowCurve
+
+    @classmethod
+    def of(cls, run: ClippedTraining) -> Self:
+        """Sum up a training."""
+        flow = FlowCurve.of("rnn", "trained", "state", run.flow)
+        return cls(
+            *(run.spectral_radius, run.clip, run.norms, run.applied),
+            *(run.losses, run.last_loss, run.diverged, flow),
+        )
+
+    @property
+    def manner(self) -> str:
+        """Whether it was clipped."""
+        return "without clipping" if self.clip is None else f"clipped to {self.clip:g}"
+
+
+@dataclass(frozen=True)
+class GradientStudy:
+    """How far back gradients reach.
+
+    Attributes:
+        text: what was read.
+        steps, rows, seed: how far back, from how many places, and who chose these.
+        units: of the vanilla RNN in `scaled` and `clipping`.
+        flows: of every network and part.
+        scaled: of a vanilla RNN by the spectral radius of its recurrent weights.
+        clipping: short trainings of it.
+    """
+
+    text: str
+    steps: int
+    rows: int
+    seed: int
+    units: int
+    flows: tuple[FlowCurve, ...]
+    scaled: tuple[FlowCurve, ...]
+    clipping: tuple[ClippingCurve, ...]
+
+    def as_markdown(self) -> str:
+        """The ratio at a few distances for every network, then what clipping does."""
+        blocks = [
+            f"# How far back gradients reach on {self.text}",
+            f"Norm of the gradient of a token's loss with respect to the state k steps before, "
+            f"over that with respect to h at the last step: the median over {self.rows} places "
+            "(10% to 90% of them). The last column is by what each further step multiplies it.",
+            self._flow_table(self.flows),
+        ]
+        if self.scaled:
+            blocks += [
+                f"A vanilla RNN of {self.units} units, its recurrent weights scaled:",
+                self._flow_table(self.scaled),
+            ]
+        if self.clipping:
+            blocks += [
+                f"The same RNN after {max(len(run.norms) for run in self.clipping)} steps of plain "
+                "gradient descent. Clipping bounds the step; what has vanished stays so:",
+                self._clipping_table(),
+            ]
+        return "\n\n".join(blocks) + "\n"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        return asdict(self)
+
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write `gradients.json`, `gradients.md`, `gradients.png` and perhaps `clipping.png`.
+
+        Returns:
+            The files written.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        names = ["gradients.json", "gradients.md", "gradients.png"]
+        write_text(folder / names[0], json.dumps(self.as_dict(), indent=1) + "\n")
+        write_text(folder / names[1], self.as_markdown())
+        draw(list(self._flow_panels()), folder / names[2])
+        if self.clipping:
+            names.append("clipping.png")
+            draw(list(self._clipping_panels()), folder / names[3])
+        return tuple(folder / name for name in names)
+
+    @property
+    def _distances(self) -> tuple[int, ...]:
+        return tuple(sorted({*(k for k in _DISTANCES if k < self.steps), self.steps}))
+
+    def _flow_table(self, flows: Iterable[FlowCurve]) -> str:
+        header = ["cell", "when", "part", *(f"k = {k}" for k in self._distances), "a step"]
+        rows = [
+            [flow.name, flow.when, flow.part]
+            + [_with_band(flow, k) for k in self._distances]
+            + ["-" if flow.factor is None else f"{flow.factor:.3f}"]
+            for flow in flows
+        ]
+        return table(header, rows, text=3)
+
+    def _clipping_table(self) -> str:
+        header = ["spectral radius at first", "gradient", "median norm", "largest norm"]
+        header += ["largest let through", "loss at the end"]
+        header += [f"k = {k}" for k in self._distances]
+        rows = [
+            [f"{run.spectral_radius:g}", run.manner + (", diverged" if run.diverged else "")]
+            + [scientific(value) for value in _norms(run)]
+            + [f"{run.last_loss:.3f}"]
+            + [scientific(run.flow.median[k]) for k in self._distances]
+            for run in self.clipping
+        ]
+        return table(header, rows, text=2)
+
+    def _flow_panels(self) -> Iterator[Panel]:
+        """Show one panel for every moment, and the scaled RNN in the last."""
+        for when in dict.fromkeys(flow.when for flow in self.flows):
+            flows = [flow for flow in self.flows if flow.when == when]
+            yield Panel(when, _BACK, _RATIO, [_line(flow) for flow in flows], log=True)
+        if self.scaled:
+            colours = list(COLOURS.values())
+            lines = [
+                _line(flow, label=flow.when, colour=colours[index % len(colours)])
+                for index, flow in enumerate(self.scaled)
+            ]
+            title = f"vanilla RNN, {self.units} units, recurrent weights scaled"
+            yield Panel(title, _BACK, _RATIO, lines, log=True)
+
+    def _clipping_panels(self) -> Iterator[Panel]:
+        """Show the norms by step for every beginning, and what flows afterwards."""
+        free, clipped = COLOURS["gru"], COLOURS["lstm"]
+        for radius in dict.fromkeys(run.spectral_radius for run in self.clipping):
+            lines = []
+            for run in self.clipping:
+                if run.spectral_radius == radius:
+                    steps = range(1, len(run.norms) + 1)
+                    colour = free if run.clip is None else clipped
+                    lines.append(Line(run.manner, steps, run.norms, colour, width=1.0))
+                    if run.clip is not None:
+                        label = "what is let through of it"
+                        lines.append(Line(label, steps, run.applied, COLOURS["mut1"], width=1.0))
+            title = f"training from spectral radius {radius:g}"
+            yield Panel(
+                title, "training step", "norm of the gradient of all parameters", lines, log=True
+            )
+        lines = []
+        for index, radius in enumerate(dict.fromkeys(r.spectral_radius for r in self.clipping)):
+            lines += [
+                _line(
+                    run.flow,
+                    label=f"from radius {radius:g}, {run.manner}",
+                    colour=free if run.clip is None else clipped,
+                    style="-" if index else "--",
+                )
+                for run in self.clipping
+                if run.spectral_radius == radius
+            ]
+        yield Panel("after these trainings", _BACK, _RATIO, lines, log=True)
+
+
+def _norms(run: ClippingCurve) -> tuple[float, ...]:
+    if not run.norms:
+        return (0.0, 0.0, 0.0)
+    return median(run.norms), max(run.norms), max(run.applied)
+
+
+def _with_band(flow: FlowCurve, k: int) -> str:
+    low, high = scientific(flow.low[k]), scientific(flow.high[k])
+    return f"{scientific(flow.median[k])} ({low} to {high})"
+
+
+def _line(flow: FlowCurve, *, label: str = "", colour: str = "", style: str = "") -> Line:
+    whole = flow.part == "state"
+    label = label or (flow.name if whole else f"{flow.name}, {flow.part} alone")
+    return Line(
+        label if any(flow.median[1:]) else f"{label} (zero)",
+        range(len(flow.median)),
+        flow.median,
+        colour or COLOURS.get(flow.name, COLOURS["other"]),
+        style=style or {"state": "-", "h": "--", "c": ":"}[flow.part],
+        low=flow.low if whole else (),
+        high=flow.high if whole else (),
+    )

@@ -1,0 +1,270 @@
+"""How far back each cell's gradient reaches, before and after training, and what clipping mends.
+
+See `model.studies.flow` for what is measured, `model.studies.clipping` for the trainings. Puts
+texts, networks and measurements together; knows nothing of tables and plots.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.cells import CELLS
+from model.config import RecurrentConfig
+from model.data.corpus import Corpus
+from model.language_model import LanguageModel
+from model.studies.cell_report import CellStudy
+from model.studies.clipping import ClippedTraining, train_clipped
+from model.studies.flow import Floats, gradient_flow, stretches, with_spectral_radius
+from model.studies.gradient_report import ClippingCurve, FlowCurve, GradientStudy
+from model.studies.matching import check_cells, nearest_network
+from model.text_network import TextNetwork
+from model.vocabulary import Vocabulary
+
+__all__ = ["GradientStudySettings", "study_gradients"]
+
+Tell = Callable[[str], None]
+
+BEFORE, AFTER = "at initialisation", "after training"
+
+# The vanilla RNN that is scaled and trained: small, since it is about norms and not about text.
+_UNITS = 128
+_CLIP = 1.0
+# Tokens read before the gradient's furthest step, so that the state is that of a running text.
+_WARMUP = 50
+_MOST_STEPS = 5000
+
+
+@dataclass(frozen=True)
+class GradientStudySettings:
+    """What is looked into, and on which text.
+
+    The networks are those of a study of cells (`runs`: its folder), before and after training; or
+    one bundle (`weights`); or new ones that learn nothing.
+
+    Attributes:
+        corpus: the text that is read, its last `validation_share`. A study of cells brings its
+            own; a bundle without one reads what it wrote itself.
+        runs, weights: see above, one of them at most.
+        cells: which; None is all there are.
+        parameters, layers: of new networks, see `CellStudySettings`.
+        steps: how far back.
+        rows: places of the text from which is looked back.
+        radii: spectral radii of the vanilla RNN's recurrent weights, of which the smallest and
+            the largest are trained with and without clipping.
+        training_steps: of these trainings (0: none).
+        seed: of new weights and places.
+    """
+
+    corpus: Path | None = None
+    runs: Path | None = None
+    weights: Path | None = None
+    cells: tuple[str, ...] | None = None
+    parameters: int = 350_000
+    layers: int = 1
+    steps: int = 100
+    rows: int = 64
+    radii: tuple[float, ...] = (0.5, 1.0, 1.5)
+    training_steps: int = 200
+    validation_share: float = 0.05
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.runs and self.weights:
+            raise ValueError("give the runs of a study or a bundle, not both")
+        if not (self.corpus or self.runs or self.weights):
+            raise ValueError("there is nothing to read: give a corpus, a study's runs or a bundle")
+        if self.cells is not None:
+            check_cells(self.cells)
+            if self.weights:
+                raise ValueError("a bundle has a cell of its own: leave cells out")
+        for name in ("parameters", "layers", "steps", "rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.steps > _MOST_STEPS:
+            raise ValueError(f"steps must be at most {_MOST_STEPS}, got {self.steps}")
+        if self.training_steps < 0:
+            raise ValueError(f"training_steps must not be negative, got {self.training_steps}")
+        if not all(0 < radius <= 10 for radius in self.radii):
+            raise ValueError(f"spectral radii must be above 0, up to 10, got {self.radii}")
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"validation_share must be in 0..1, got {self.validation_share}")
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a study reads, and the networks that it looks into: name, when, which."""
+
+    name: str
+    vocabulary: Vocabulary
+    rows: Tensor  # (rows, warm-up + steps + 2)
+    train: Tensor | None
+    networks: Iterator[tuple[str, str, TextNetwork]]
+
+
+def study_gradients(settings: GradientStudySettings, *, tell: Tell = print) -> GradientStudy:
+    """Measure the flow of the gradient in every network, and train with and without clipping.
+
+    Args:
+        settings: see there.
+        tell: is given a line about each measurement.
+
+    Raises:
+        FileNotFoundError: the corpus is not there.
+        ValueError: it is too short or not UTF-8; there is no such study or bundle, or it does not
+            fit.
+    """
+    subject = _subject(settings)
+    flows: list[FlowCurve] = []
+    for name, when, network in subject.networks:
+        measured = gradient_flow(network, subject.rows, settings.steps)
+        flows += [FlowCurve.of(name, when, part, ratios) for part, ratios in measured.items()]
+        tell(f"{name} {when}: looked back {settings.steps} steps from {settings.rows} places")
+    radii = sorted(set(settings.radii))
+    start = _new(RecurrentConfig(cell="rnn", hidden_size=_UNITS), subject.vocabulary, settings.seed)
+    scaled: list[FlowCurve] = []
+    for radius in radii:
+        ratios = _state_flow(with_spectral_radius(start, radius), subject, settings)
+        scaled.append(FlowCurve.of("rnn", f"spectral radius {radius:g}", "state", ratios))
+        tell(f"rnn of spectral radius {radius:g}: looked back")
+    clipping: list[ClippingCurve] = []
+    if subject.train is not None and settings.training_steps:
+        for radius in sorted({*radii[:1], *radii[-1:]}):
+            network = with_spectral_radius(start, radius)
+            for clip in (None, _CLIP):
+                run = _train(network, subject, settings, radius=radius, clip=clip)
+                clipping.append(ClippingCurve.of(run))
+                tell(f"rnn of spectral radius {radius:g} trained {clipping[-1].manner}")
+    return GradientStudy(
+        text=subject.name,
+        steps=settings.steps,
+        rows=settings.rows,
+        seed=settings.seed,
+        units=_UNITS,
+        flows=tuple(flows),
+        scaled=tuple(scaled),
+        clipping=tuple(clipping),
+    )
+
+
+def _state_flow(network: TextNetwork, subject: _Subject, settings: GradientStudySettings) -> Floats:
+    return gradient_flow(network, subject.rows, settings.steps)["state"]
+
+
+def _train(
+    network: TextNetwork,
+    subject: _Subject,
+    settings: GradientStudySettings,
+    *,
+    radius: float,
+    clip: float | None,
+) -> ClippedTraining:
+    assert subject.train is not None  # noqa: S101 - the caller has looked
+    return train_clipped(
+        network,
+        subject.train,
+        start_id=subject.vocabulary.start_id,
+        steps=settings.training_steps,
+        clip=clip,
+        spectral_radius=radius,
+        look=subject.rows,
+        back=settings.steps,
+    )
+
+
+def _subject(settings: GradientStudySettings) -> _Subject:
+    if settings.weights:
+        return _bundle(settings, LanguageModel.load(settings.weights, "cpu"))
+    if settings.runs:
+        return _study(settings, settings.runs, CellStudy.read(settings.runs))
+    assert settings.corpus  # noqa: S101 - the settings have looked
+    corpus = Corpus.read(settings.corpus, validation_share=settings.validation_share)
+    size = len(corpus.vocabulary)
+    configs = [
+        nearest_network(cell, settings.parameters, size, layers=settings.layers)[0]
+        for cell in check_cells(CELLS if settings.cells is None else settings.cells)
+    ]
+    networks = (
+        (config.cell, BEFORE, _new(config, corpus.vocabulary, settings.seed)) for config in configs
+    )
+    return _read(settings, settings.corpus.stem, corpus, networks)
+
+
+def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _Subject:
+    """Look into the networks of a study of cells: at its best learning rates, on its text."""
+    known = study.best
+    cells = check_cells(known if settings.cells is None else settings.cells)
+    if missing := [cell for cell in cells if cell not in known]:
+        raise ValueError(f"{folder} has no {missing[0]}: it has {', '.join(known)}")
+    corpus = Corpus.read(
+        settings.corpus or Path(study.corpus),
+        characters=study.characters,
+        validation_share=study.validation_share,
+    )
+
+    def networks() -> Iterator[tuple[str, str, TextNetwork]]:
+        for cell in cells:
+            writer = LanguageModel.load(folder / known[cell].folder / "bundle", "cpu")
+            if writer.vocabulary.tokens != corpus.vocabulary.tokens:
+                raise ValueError(f"{study.corpus} is not the text that {cell} was trained on")
+            yield cell, BEFORE, _new(writer.config.network, corpus.vocabulary, study.seed)
+            yield cell, AFTER, writer.network
+
+    return _read(settings, study.name, corpus, networks())
+
+
+def _bundle(settings: GradientStudySettings, writer: LanguageModel) -> _Subject:
+    """Look into one bundle, on a corpus or on what it writes itself."""
+    name, network = writer.config.name, writer.config.network
+    if writer.config.ends:
+        raise ValueError(f"the texts of {name} end by themselves: they are too short to look back")
+    untrained = _new(network, writer.vocabulary, settings.seed)
+    networks = iter([(name, BEFORE, untrained), (name, AFTER, writer.network)])
+    length = _length(settings)
+    if settings.corpus is None:
+        written: list[list[int]] = [[] for _ in range(settings.rows)]
+        pieces = writer.generate(
+            n=settings.rows,
+            seed=settings.seed,
+            max_tokens=length,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            block_ngram=0,
+        )
+        ids = {token: number for number, token in enumerate(writer.vocabulary.tokens)}
+        for piece in pieces:
+            if piece.token is not None:
+                written[piece.index].append(ids[piece.token])
+        own = torch.tensor([row[:length] for row in written])
+        return _Subject(f"what {name} writes", writer.vocabulary, own, None, networks)
+    corpus = Corpus.read(
+        settings.corpus, level=writer.config.level, validation_share=settings.validation_share
+    )
+    text = torch.tensor(writer.encode(corpus.validation_text))
+    rows = stretches(text, settings.rows, length, seed=settings.seed)
+    train = torch.tensor(writer.encode(corpus.train_text))
+    return _Subject(settings.corpus.stem, writer.vocabulary, rows, train, networks)
+
+
+def _read(
+    settings: GradientStudySettings,
+    name: str,
+    corpus: Corpus,
+    networks: Iterator[tuple[str, str, TextNetwork]],
+) -> _Subject:
+    rows = stretches(corpus.validation, settings.rows, _length(settings), seed=settings.seed)
+    return _Subject(name, corpus.vocabulary, rows, corpus.train, networks)
+
+
+def _length(settings: GradientStudySettings) -> int:
+    return _WARMUP + settings.steps + 1
+
+
+def _new(config: RecurrentConfig, vocabulary: Vocabulary, seed: int) -> TextNetwork:
+    """Make a network as `TextTrainer` begins with it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return TextNetwork(config, len(vocabulary))

@@ -1,0 +1,104 @@
+"""Lines in panels side by side, as a PNG.
+
+The same lines always give the same layout and colours; no window, no style of the user's and no
+state of matplotlib's is involved. Knows nothing of what the lines mean.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+__all__ = ["COLOURS", "Line", "Panel", "draw"]
+
+# Told apart by the colour-blind too (Okabe and Ito 2008).
+COLOURS = {
+    "rnn": "#000000",
+    "lstm": "#0072B2",
+    "gru": "#D55E00",
+    "mut1": "#009E73",
+    "mut2": "#CC79A7",
+    "mut3": "#E69F00",
+    "other": "#56B4E9",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line; `label` "" stays out of the legend, `low` and `high` are the edges of a band."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    style: str = "-"
+    width: float = 1.6
+    marker: str = ""
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes with their units and lines; `log` makes the vertical one logarithmic."""
+
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+    log: bool = False
+
+
+def draw(panels: Sequence[Panel], path: Path) -> None:
+    """Draw panels side by side, and write them under a temporary name, then rename it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    figure = Figure(figsize=(6.4 * len(panels), 4.8), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
+        _fill(axes, panel)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        temporary = Path(folder) / path.name
+        figure.savefig(
+            temporary, format="png", metadata={"Software": None}
+        )  # else matplotlib's version
+        temporary.replace(path)
+
+
+def _fill(axes: Axes, panel: Panel) -> None:
+    axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=True, alpha=0.3)
+    if panel.log:
+        axes.set_yscale("log")
+    for line in panel.lines:
+        axes.plot(
+            line.x,
+            _shown(line.y, log=panel.log),
+            label=line.label or "_",
+            color=line.colour,
+            linestyle=line.style,
+            linewidth=line.width,
+            marker=line.marker,
+            markersize=4,
+        )
+        if len(line.low):
+            low, high = (_shown(edge, log=panel.log) for edge in (line.low, line.high))
+            axes.fill_between(line.x, low, high, color=line.colour, alpha=0.12, linewidth=0)
+    if any(line.label for line in panel.lines):
+        axes.legend(fontsize="small", framealpha=0.8)
+
+
+def _shown(values: Sequence[float], *, log: bool) -> np.ndarray:
+    """Leave gaps where a logarithm has nothing to show."""
+    shown = np.asarray(values, dtype=float)
+    return np.where(shown > 0, shown, np.nan) if log else shown
