@@ -138,7 +138,8 @@ class RecurrentConfig:
     """Sizes of a language model.
 
     `embedding_size` None reads tokens as one-hot vectors, as char-rnn does. `dropout` acts
-    between layers and before the output. With `tie_output` the embedding writes too.
+    on embedded tokens, between layers and before the output. With `tie_output` the embedding
+    writes too.
     """
 
     cell: CellName = "lstm"

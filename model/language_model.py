@@ -64,7 +64,7 @@ class TextScore:
     @property
     def bits_per_character(self) -> float:
         """-log2 of the text's probability over its characters; 0 where there is none."""
-        return -self.logprob / math.log(2) / max(1, self.characters)
+        return max(0.0, -self.logprob) / math.log(2) / max(1, self.characters)
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class LanguageModel:
                 f"{path}: its vocabulary is of the level {bundle.vocabulary.level!r}, its "
                 f"configuration of {bundle.config.level!r}"
             )
+        if len(bundle.vocabulary) <= bundle.vocabulary.unknown_id + 1:
+            raise BundleError(f"{path}: its vocabulary has no token to write with")
         with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
             network = TextNetwork(bundle.config.network, len(bundle.vocabulary))
         load_weights(bundle, network)
@@ -142,7 +144,6 @@ class LanguageModel:
             text = with_known_characters(text, self.vocabulary)
         return self.vocabulary.encode(text)
 
-    @torch.inference_mode()
     def generate(
         self,
         prompt: str = "",
@@ -185,9 +186,22 @@ class LanguageModel:
         )
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        read = self.encode(prompt)
+        seeds = [(seed + i) % 2**63 for i in range(n)]
+        return self._write(prompt, sampling, seeds, stop, top)
+
+    @torch.inference_mode()
+    def _write(
+        self,
+        prompt: str,
+        sampling: SamplingConfig,
+        seeds: Sequence[int],
+        stop: Sequence[str],
+        top: int,
+    ) -> Iterator[Piece]:
+        """Write a text for every seed, see `generate`."""
+        n, read = len(seeds), self.encode(prompt)
         sampler = Sampler(
-            [(seed + i) % 2**63 for i in range(n)],
+            seeds,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
@@ -196,7 +210,7 @@ class LanguageModel:
         stoppers = [Stopper(stop) for _ in range(n)]
         logits, state = self._read([self.vocabulary.start_id, *read])
         logits, state = logits.expand(n, -1), tuple(s.expand(-1, n, -1) for s in state)
-        writing, first = set(range(n)), not read
+        writing, spaced = set(range(n)), not prompt or prompt[-1].isspace()
         for step in range(sampling.max_tokens):
             logprobs = logits.float().log_softmax(-1).cpu()  # (n, vocabulary)
             allowed = logprobs.clone()
@@ -207,7 +221,7 @@ class LanguageModel:
             for i in sorted(writing):
                 token = int(drawn[i])
                 guards[i].add(token)
-                piece = self._piece(i, token, logprobs[i], top, first=first and step == 0)
+                piece = self._piece(i, token, logprobs[i], top, spaced=spaced and step == 0)
                 if token == self.vocabulary.end_id:
                     writing.remove(i)
                     yield from stoppers[i].flush()
@@ -278,8 +292,8 @@ class LanguageModel:
         names = self.vocabulary.tokens
         return TextScore(
             tuple(
-                TextToken(names[token], float(logprob))
-                for token, logprob in zip(tokens, logprobs, strict=True)
+                TextToken(names[token], logprob)
+                for token, logprob in zip(tokens, logprobs.tolist(), strict=True)
             ),
             characters=len(text),
         )
@@ -328,8 +342,8 @@ class LanguageModel:
             logits, state = self.network(chunk, state)
         return logits[:, -1], state
 
-    def _piece(self, index: int, token: int, logprobs: Tensor, top: int, *, first: bool) -> Piece:
-        """Make a token a piece; a word brings the space before it, unless it is the first."""
+    def _piece(self, index: int, token: int, logprobs: Tensor, top: int, *, spaced: bool) -> Piece:
+        """Make a token a piece; a word brings the space before it, unless it has one."""
         likeliest = None
         names = self.vocabulary.tokens
         if top > 0:
@@ -337,7 +351,7 @@ class LanguageModel:
             pairs = zip(ids.tolist(), values.tolist(), strict=True)
             likeliest = tuple((names[i], value) for i, value in pairs)
         text = self.vocabulary.decode([token])
-        if text and self.config.level == "word" and not first:
+        if text and self.config.level == "word" and not spaced:
             text = f" {text}"
         return Piece(index, text, names[token], float(logprobs[token]), likeliest)
 

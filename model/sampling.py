@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ["RepetitionGuard", "Sampler", "narrow"]
 
@@ -64,15 +64,19 @@ def narrow(logprobs: Tensor, temperature: float, top_k: int = 0, top_p: float = 
     Returns:
         Log-probabilities, -inf for what was cut off; same shape.
     """
-    logprobs = (logprobs.double() / temperature).log_softmax(-1)
+    logprobs = logprobs.double()
+    # From the likeliest down: next to no temperature would take even that one to -inf.
+    logprobs = ((logprobs - logprobs.amax(-1, keepdim=True)) / temperature).log_softmax(-1)
     if top_k <= 0 and top_p >= 1:
         return logprobs
     ordered, order = logprobs.sort(dim=-1, descending=True, stable=True)
     if 0 < top_k < ordered.shape[-1]:
         ordered[..., top_k:] = -math.inf
         ordered = ordered.log_softmax(-1)
-    before = ordered.exp().cumsum(-1) - ordered.exp()  # what the likelier ones have together
-    ordered = ordered.masked_fill(before >= top_p, -math.inf)
+    if top_p < 1:
+        # What the likelier ones have together.
+        before = nn.functional.pad(ordered.exp().cumsum(-1)[..., :-1], (1, 0))
+        ordered = ordered.masked_fill(before >= top_p, -math.inf)
     return torch.full_like(logprobs, -math.inf).scatter(-1, order, ordered).log_softmax(-1)
 
 

@@ -30,8 +30,10 @@ class Piece:
 class Stopper:
     """Holds back pieces while they may turn out to be the beginning of a stop text.
 
+    Where it stops does not depend on how the text is cut into pieces.
+
     Args:
-        stops: texts at the first of which the text ends, itself left out.
+        stops: texts at the first of which to be complete the text ends, itself left out.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -42,9 +44,12 @@ class Stopper:
         """Take a piece; give those that are certain by now, and whether the text has ended."""
         self._held.append(piece)
         text = "".join(held.text for held in self._held)
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if places:
-            return self._release(min(places), cut=True), True
+        found = [
+            (place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0
+        ]
+        if found:
+            _, place = min(found)
+            return self._release(place, cut=True), True
         return self._release(len(text) - self._doubtful(text), cut=False), False
 
     def flush(self) -> list[Piece]:
@@ -63,9 +68,9 @@ class Stopper:
     def _release(self, characters: int, *, cut: bool) -> list[Piece]:
         """Let go of the pieces up to a place; one that reaches beyond it is cut, or stays."""
         released = []
-        while self._held and characters > 0:
+        while self._held and characters >= 0:
             piece = self._held[0]
-            if len(piece.text) > characters and not cut:
+            if len(piece.text) > characters and not (cut and characters):
                 break
             released.append(replace(piece, text=piece.text[:characters]))
             characters -= len(piece.text)

@@ -1,6 +1,7 @@
 """Tiny seeded models for the tests: real networks and real bundles, with random weights."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,9 +13,15 @@ from model.config import (
     DecodingConfig,
     EncoderConfig,
     PreprocessingConfig,
+    RecurrentConfig,
+    SamplingConfig,
+    TextConfig,
 )
-from model.vocabulary import Vocabulary
+from model.language_model import LanguageModel
+from model.text_network import TextNetwork
+from model.vocabulary import Level, Vocabulary
 
+VERSE = "Twinkle, twinkle, little star,\nHow I wonder what you are.\n"
 WORDS = "a the dog cat man woman red blue ball runs sits on in with of grass water and".split()
 
 
@@ -53,4 +60,39 @@ def save_tiny_captioner(folder: Path, seed: int = 0, **decoder: object) -> Path:
     config = tiny_config(**decoder)
     network = tiny_network(config, seed)
     save_bundle(folder, config, network.state_dict(), tiny_vocabulary(), "# tiny\n\nFor tests.\n")
+    return folder
+
+
+def tiny_language_model(
+    seed: int = 0,
+    *,
+    text: str = VERSE,
+    level: Level = "character",
+    ends: bool = False,
+    sampling: SamplingConfig | None = None,
+    **network: object,
+) -> LanguageModel:
+    """A writer that knows the tokens of `text`; `network` as in `RecurrentConfig`."""
+    vocabulary = Vocabulary.build([text], level)
+    sizes = {"hidden_size": 12} | network
+    config = TextConfig(
+        name="tiny-writer",
+        version="0",
+        level=level,
+        network=RecurrentConfig(**sizes),  # type: ignore[arg-type]
+        sampling=sampling or SamplingConfig(max_tokens=20),
+        ends=ends,
+    )
+    torch.manual_seed(seed)
+    made = TextNetwork(config.network, len(vocabulary))
+    with torch.no_grad():  # spread, as in `tiny_network`
+        for parameter in made.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return LanguageModel(made, config, vocabulary, card="# tiny\n\nFor tests.\n")
+
+
+def save_tiny_language_model(folder: Path, seed: int = 0, **options: Any) -> Path:
+    """The bundle of a `tiny_language_model`."""
+    writer = tiny_language_model(seed, **options)
+    save_bundle(folder, writer.config, writer.network.state_dict(), writer.vocabulary, writer.card)
     return folder

@@ -43,31 +43,35 @@ class Corpus:
         """Read a text file; see `TextRecipe` for the arguments.
 
         The vocabulary has every character of the whole text, or the words of the training part.
+        Where texts end by themselves, the ends of lines are no characters of theirs.
 
         Raises:
             FileNotFoundError: it is not there.
-            ValueError: it is not UTF-8, or too short to be divided.
+            ValueError: it is not UTF-8, too short to be divided, or holds no token often enough.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not text in UTF-8: {error}") from error
         edge = int(len(text) * (1 - validation_share))
+        last = min(edge, len(text) if characters is None else characters)
         if ends:  # a line is not divided
-            edge = text.rfind("\n", 0, edge) + 1
-        train, validation = text[:edge][:characters], text[edge:]
-        known = [text] if level == "character" else [train]
-        vocabulary = Vocabulary.build(known, level, min_count)
+            edge, last = (text.rfind("\n", 0, place) + 1 for place in (edge, last))
+        train, validation = text[:last], text[edge:]
+        known = text if level == "character" else train
+        vocabulary = Vocabulary.build(known.split("\n") if ends else [known], level, min_count)
         parts = [_encode(part, vocabulary, ends=ends) for part in (train, validation)]
         if min(map(len, parts)) < 2:
             raise ValueError(f"{path} is too short: there is nothing to train on, or to validate")
+        if len(vocabulary) <= vocabulary.unknown_id + 1:
+            raise ValueError(f"{path} holds no {level} {min_count} times: there is none to learn")
         return cls(vocabulary, train, validation, *parts)
 
 
 def _encode(text: str, vocabulary: Vocabulary, *, ends: bool) -> Tensor:
     if not ends:
         return torch.tensor(vocabulary.encode(text))
-    lines = [vocabulary.encode(line) for line in text.splitlines()]
+    lines = [vocabulary.encode(line) for line in text.split("\n")]
     start, end = vocabulary.start_id, vocabulary.end_id
     return torch.tensor([token for line in lines if line for token in (start, *line, end)])
 

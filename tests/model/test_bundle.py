@@ -12,7 +12,14 @@ from safetensors.torch import load_file, save_file
 from model.bundle import BundleError, load_bundle, save_bundle
 from model.captioner import Captioner
 from model.config import CaptionerConfig
-from tests.tiny import save_tiny_captioner, tiny_config, tiny_network, tiny_vocabulary
+from model.language_model import LanguageModel
+from tests.tiny import (
+    save_tiny_captioner,
+    save_tiny_language_model,
+    tiny_config,
+    tiny_network,
+    tiny_vocabulary,
+)
 
 
 @pytest.fixture
@@ -233,3 +240,48 @@ def test_only_the_files_of_a_bundle_are_read(bundle, tmp_path):
     assert set(load_bundle(bundle, CaptionerConfig).config.sha256) > {
         "../secret"
     }  # named, and never opened
+
+
+@pytest.fixture
+def writing(tmp_path: Path) -> Path:
+    return save_tiny_language_model(tmp_path / "writer")
+
+
+def refused_to_write(bundle: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        LanguageModel.load(bundle, device="cpu")
+    return str(caught.value)
+
+
+def test_a_bundle_of_the_other_kind_is_refused(bundle, writing):
+    assert "holds a model of the kind 'text', and 'captioner' is asked for" in refused(writing)
+    assert "holds a model of the kind 'captioner', and 'text' is asked" in refused_to_write(bundle)
+
+
+@pytest.mark.parametrize("name", ["README.md", "model.safetensors", "vocabulary.json"])
+def test_a_damaged_file_of_a_writer_is_named(writing, name):
+    data = bytearray((writing / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (writing / name).write_bytes(data)
+    assert f"{name} is damaged or of another bundle" in refused_to_write(writing)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"kind": "captioner"}, "config.json: captioner."),
+        ({"level": "sentence"}, "text.level"),
+        ({"level": "word"}, "its vocabulary is of the level 'character', its configuration of"),
+        ({"network": {"cell": "transformer"}}, "text.network.cell"),
+        ({"network": {"cell": "gru"}}, "has the shape"),
+        ({"network": {"layers": 2}}, "has no tensor recurrent.cells.1"),
+        ({"network": {"tie_output": True}}, "tie_output needs an embedding"),
+        # The weights of this network would need terabytes.
+        ({"network": {"hidden_size": 10**6, "layers": 16}}, "ask for [4000000, 1000000]"),
+        ({"sampling": {"temperature": -1}}, "text.sampling.temperature"),
+    ],
+    ids=str,
+)
+def test_a_writers_configuration_that_does_not_fit_is_refused(writing, changes, fault):
+    change_config(writing, **changes)
+    assert fault in refused_to_write(writing)

@@ -7,13 +7,17 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from model.config import (
+    BundleConfig,
     CaptionerConfig,
     DecoderConfig,
     DecodingConfig,
     EncoderConfig,
     PreprocessingConfig,
+    RecurrentConfig,
+    SamplingConfig,
+    TextConfig,
 )
-from tests.tiny import tiny_config
+from tests.tiny import tiny_config, tiny_language_model
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,23 @@ from tests.tiny import tiny_config
         (DecodingConfig, "length_penalty", 2.1),
         (DecodingConfig, "block_ngram", -1),
         (DecodingConfig, "block_ngram", 11),
+        (RecurrentConfig, "cell", "transformer"),
+        (RecurrentConfig, "hidden_size", 0),
+        (RecurrentConfig, "layers", 0),
+        (RecurrentConfig, "layers", 17),
+        (RecurrentConfig, "embedding_size", 0),
+        (RecurrentConfig, "dropout", 1.0),
+        (SamplingConfig, "max_tokens", 0),
+        (SamplingConfig, "max_tokens", 10_001),
+        (SamplingConfig, "temperature", -0.1),
+        (SamplingConfig, "temperature", 10.1),
+        (SamplingConfig, "temperature", float("inf")),
+        (SamplingConfig, "top_k", -1),
+        (SamplingConfig, "top_p", 0.0),
+        (SamplingConfig, "top_p", 1.1),
+        (SamplingConfig, "top_p", float("nan")),
+        (SamplingConfig, "block_ngram", -1),
+        (SamplingConfig, "block_ngram", 101),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(kind, field, value):
@@ -67,6 +88,10 @@ def test_a_value_out_of_range_is_refused_by_name(kind, field, value):
         ),
         (DecodingConfig, {"beam_size": 10, "num_captions": 10, "max_length": 50}),
         (DecodingConfig, {"beam_size": 1, "length_penalty": 2.0, "block_ngram": 10}),
+        (RecurrentConfig, {"cell": "mut3", "hidden_size": 1, "layers": 16, "dropout": 0.0}),
+        (RecurrentConfig, {"embedding_size": 1, "tie_output": True}),
+        (SamplingConfig, {"max_tokens": 1, "temperature": 0.0, "top_p": 1e-9}),
+        (SamplingConfig, {"max_tokens": 10_000, "temperature": 10.0, "top_p": 1.0}),
     ],
 )
 def test_the_ends_of_the_ranges_are_allowed(kind, values):
@@ -75,7 +100,11 @@ def test_the_ends_of_the_ranges_are_allowed(kind, values):
 
 
 @pytest.mark.parametrize(
-    "kind", [PreprocessingConfig, EncoderConfig, DecoderConfig, DecodingConfig]
+    "kind",
+    [
+        *(PreprocessingConfig, EncoderConfig, DecoderConfig, DecodingConfig),
+        *(RecurrentConfig, SamplingConfig),
+    ],
 )
 def test_an_unknown_field_is_refused(kind):
     with pytest.raises(ValidationError, match="hidden_sise"):
@@ -130,3 +159,37 @@ def test_a_configuration_cannot_be_changed():
 def test_heads_must_divide_the_hidden_size_too():
     with pytest.raises(ValidationError, match=r"must divide hidden_size \(8\)"):
         DecoderConfig(attention="dot", attention_heads=3, attention_size=12, hidden_size=8)
+
+
+def test_what_is_tied_must_be_there():
+    with pytest.raises(ValidationError, match="tie_output needs an embedding: set embedding_size"):
+        RecurrentConfig(tie_output=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("format", 2), ("kind", "captioner"), ("level", "sentence"), ("name", "a/b")),
+        *(("version", ""), ("ends", "perhaps"), ("network", None)),
+    ],
+)
+def test_another_text_configuration_is_refused(field, value):
+    with pytest.raises(ValidationError, match=field):
+        replace(tiny_language_model().config, **{field: value})
+
+
+def test_a_writers_configuration_survives_json():
+    config = replace(
+        tiny_language_model(level="word", ends=True, embedding_size=4, tie_output=True).config,
+        sampling=SamplingConfig(temperature=0.8, top_p=0.9),
+        scores={"verse/validation": {"model": {"perplexity": 2.5}}},
+        sha256={"README.md": "0" * 64},
+    )
+    assert TypeAdapter(TextConfig).validate_json(json.dumps(asdict(config))) == config
+    assert TypeAdapter(BundleConfig).validate_json(json.dumps(asdict(config))) == config
+
+
+def test_the_kind_tells_configurations_apart():
+    for config in (tiny_config(), tiny_language_model().config):
+        again = TypeAdapter(BundleConfig).validate_python(asdict(config))
+        assert type(again) is type(config)
