@@ -1,4 +1,4 @@
-"""The `unrolled` command: caption, serve, models, train, evaluate.
+"""The `unrolled` command: caption, generate, score, cells, serve, models, train, evaluate.
 
 Knows options and exit codes. What a command needs is imported inside it, since PyTorch takes
 seconds and `unrolled --help` should not.
@@ -7,39 +7,36 @@ seconds and `unrolled --help` should not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from app.bundles import captioner_folder, list_bundles
 from app.caption_formats import OutputFormat, make_writer, printable
+from app.cells_cli import cells
 from app.decoding import resolve_decoding
 from app.learning_cli import evaluate, train
-from app.settings import Device, Settings, SettingsError, read_settings
+from app.model_tables import model_tables
+from app.options import DeviceName, Weights, settings_from
+from app.study_cli import study
 from app.terminal import complain, told, with_progress
+from app.text_cli import generate, score
 from app.version import VERSION
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="unrolled",
-    help="Describes photographs with a CNN and an LSTM, and says how sure it is.",
+    help="Describes photographs and writes text with recurrent networks; says how sure it is.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")
-
-Weights = Annotated[
-    Path | None, typer.Option(help="A bundle, or the folder that holds captioner/.")
-]
-DeviceName = Annotated[Device | None, typer.Option(help="auto prefers a GPU.")]
+app.add_typer(study, name="study")
 
 
 @app.callback(invoke_without_command=True)
@@ -78,7 +75,7 @@ def caption(
     Folders are searched at any depth. A bad file is reported, and the rest goes on. Exits with 1
     if any file was bad, with 2 if the command was wrong.
     """
-    settings = _settings(weights=weights, device=device)
+    settings = settings_from(weights=weights, device=device)
 
     from app.caption_files import Failed, caption_files, find_pictures  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
@@ -110,6 +107,10 @@ def caption(
     raise typer.Exit(1 if any_bad else 0)
 
 
+for _command in (generate, score, cells):
+    app.command()(_command)
+
+
 @app.command()
 def serve(
     *,
@@ -118,8 +119,8 @@ def serve(
     weights: Weights = None,
     device: DeviceName = None,
 ) -> None:
-    """Serve captions over HTTP. Every setting is also an UNROLLED_* variable."""
-    settings = _settings(host=host, port=port, weights=weights, device=device)
+    """Serve captions and texts over HTTP. Every setting is also an UNROLLED_* variable."""
+    settings = settings_from(host=host, port=port, weights=weights, device=device)
 
     from app.serve import serve as run  # noqa: PLC0415
 
@@ -134,29 +135,12 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List the bundles in the weights folder, with their scores."""
-    settings = _settings(weights=weights)
+    settings = settings_from(weights=weights)
     with told(ValueError):
         bundles = list_bundles(settings.weights)
     if as_json:
         typer.echo(json.dumps([asdict(bundle) for bundle in bundles], indent=2))
         return
-    table = Table("name", "kind", "version", "size", "scores")
-    for bundle in bundles:
-        scores = "\n".join(_score_lines(bundle.scores))
-        megabytes = f"{bundle.size / 1e6:.1f} MB"
-        table.add_row(bundle.name, bundle.kind, bundle.version, megabytes, scores)
-    Console().print(table)
-
-
-def _settings(**overrides: Any) -> Settings:
-    try:
-        return read_settings(**overrides)
-    except SettingsError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _score_lines(scores: dict[str, Any]) -> Iterator[str]:
-    for test_set, by_beam in scores.items():
-        for beam, metrics in by_beam.items():
-            numbers = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics.items())
-            yield f"{test_set}, beam {beam}: {numbers}"
+    console = Console()
+    for table in model_tables(bundles):
+        console.print(table)

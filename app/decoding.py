@@ -1,4 +1,4 @@
-"""How captions are to be searched for: a bundle's defaults and what was asked for instead.
+"""How a model is to search or to draw: a bundle's defaults and what was asked for instead.
 
 Knows which options go together; does not know whether HTTP or the command line asks.
 """
@@ -6,9 +6,9 @@ Knows which options go together; does not know whether HTTP or the command line 
 from dataclasses import replace
 from typing import Any
 
-from model.config import DecodingConfig
+from model.config import DecodingConfig, SamplingConfig
 
-__all__ = ["resolve_decoding"]
+__all__ = ["resolve_decoding", "resolve_sampling"]
 
 
 def resolve_decoding(defaults: DecodingConfig, **asked: Any) -> DecodingConfig:
@@ -27,4 +27,22 @@ def resolve_decoding(defaults: DecodingConfig, **asked: Any) -> DecodingConfig:
             f"num_captions ({num_captions}) must be at most beam_size ({beam_size}): "
             f"a beam holds no more, so ask for beam_size {num_captions} too"
         )
+    return replace(defaults, **chosen)
+
+
+def resolve_sampling(
+    defaults: SamplingConfig, *, most_tokens: int | None = None, **asked: Any
+) -> SamplingConfig:
+    """Put what was asked for over the defaults; None asks for nothing.
+
+    A default `max_tokens` gives way to `most_tokens`, the most that are written at all.
+
+    Raises:
+        ValueError: a number is out of its range, or more than `most_tokens` are asked for.
+    """
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    if most_tokens is not None:
+        max_tokens = chosen.setdefault("max_tokens", min(defaults.max_tokens, most_tokens))
+        if max_tokens > most_tokens:
+            raise ValueError(f"max_tokens: {max_tokens} are too many: at most {most_tokens}")
     return replace(defaults, **chosen)

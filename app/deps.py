@@ -35,9 +35,9 @@ RequestId = Annotated[str, Depends(_request_id)]
 _MEANINGS = {
     400: "The body, or the picture in it, is malformed.",
     404: "No such model.",
-    413: "Too many bytes or pixels.",
-    415: "Not a picture, or not sent as one.",
-    422: "A parameter is out of range.",
+    413: "Too many bytes, pixels or characters.",
+    415: "Not what the route takes, or not sent as such.",
+    422: "A parameter or a field is out of range.",
     503: "Not ready yet, or full: see `Retry-After`.",
 }
 

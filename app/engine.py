@@ -1,38 +1,44 @@
-"""Asynchronous requests to one inference thread.
+"""Asynchronous requests to the models.
 
-Pictures are decoded in a few threads and captioned in one, so that the event loop never waits
-and the model is never asked two things at once. What waits for the model is a small tensor, not
-a photograph. A job whose request is cancelled before its turn is dropped. Knows nothing of HTTP.
+Pictures are decoded in a few threads, and models work in one, so that the event loop never waits
+and no model is asked two things at once. Texts are written in slices, between which captions and
+other texts get their turns. A request that is cancelled is dropped before its next turn. Knows
+nothing of HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from app import stages
-from app.errors import NotReady, Overloaded
+from app import loaded, stages
+from app.errors import NotReady
+from app.images import decode_picture
+from app.inference import Inference, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
+    from app.loaded import Models
     from app.settings import Settings
     from model.captioner import Caption, Captioner
     from model.config import DecodingConfig
+    from model.language_model import Activations, LanguageModel, TextScore
+    from model.stopping import Piece
 
-__all__ = ["Answer", "Engine", "Timing"]
+__all__ = ["Answer", "Engine", "Slice", "Timing", "WorkTiming"]
+
+Chosen = TypeVar("Chosen")
 
 _log = structlog.get_logger("app")
 
-_DECODING_THREADS = min(4, os.cpu_count() or 1)
+_PHOTOGRAPHS = 4  # that may be in memory at once, waiting to be scored
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,19 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class WorkTiming:
+    """How long a model worked on a request, and how long it took in all; in milliseconds."""
+
+    model: float
+    total: float
+
+    @classmethod
+    def of(cls, turn: Turn) -> WorkTiming:
+        """Tell a request's time so far."""
+        return cls(round(1000 * turn.worked, 2), _milliseconds(time.perf_counter() - turn.began))
+
+
+@dataclass(frozen=True)
 class Answer:
     """One picture's captions, best first; width and height of the upright picture."""
 
@@ -61,8 +80,16 @@ class Answer:
     timing: Timing
 
 
+@dataclass(frozen=True)
+class Slice:
+    """What was written in one turn, and the time until then."""
+
+    pieces: list[Piece]
+    timing: WorkTiming
+
+
 class Engine:
-    """Loads the captioner in the background, then captions.
+    """Loads the models in the background, then has them work.
 
     Args:
         settings: the weights, the device, how many requests are taken in at once.
@@ -70,23 +97,21 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._captioner: Captioner | None = None
+        self.inference = Inference(settings.queue_size)
+        self._models: Models | None = None
         self._failed = False
-        self._in_hand = 0
-        self._seconds = 0.1  # that the model takes for a picture, a moving average
-        self._inference = ThreadPoolExecutor(1, "inference")
-        self._decoding = ThreadPoolExecutor(_DECODING_THREADS, "decoding")
+        self._photographs = asyncio.Semaphore(_PHOTOGRAPHS)
 
     @property
-    def captioner(self) -> Captioner:
-        """The captioner, once it is loaded and warm.
+    def models(self) -> Models:
+        """The models, once they are loaded and warm.
 
         Raises:
             NotReady: not yet.
         """
-        if self._captioner is None:
-            raise NotReady("the model is being loaded: try again in a moment")
-        return self._captioner
+        if self._models is None:
+            raise NotReady("the models are being loaded: try again in a moment")
+        return self._models
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,71 +129,99 @@ class Engine:
             loading.cancel()
             with suppress(asyncio.CancelledError):
                 await loading
-            for threads in (self._inference, self._decoding):
-                await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+            await self.inference.shut_down()
 
     async def caption(
-        self, data: bytes, decoding: DecodingConfig, *, attention: bool = False
+        self,
+        captioner: Captioner,
+        data: bytes,
+        decoding: DecodingConfig,
+        *,
+        attention: bool = False,
     ) -> Answer:
         """Caption the picture in an untrusted file.
 
         Raises:
-            NotReady: the model is being loaded.
             Overloaded: too many requests are in hand.
             PictureError: the bytes are no sound picture.
         """
-        received = time.perf_counter()
-        captioner, max_pixels = self.captioner, self.settings.max_pixels
-        loop = asyncio.get_running_loop()
-        with self._admitted():
-            decoded = await loop.run_in_executor(
-                self._decoding, stages.decode, captioner, data, max_pixels
+        with self.inference.admitted() as turn:
+            decoded = await turn.run_beside(
+                stages.decode, captioner, data, self.settings.max_pixels
             )
-            inferred = await loop.run_in_executor(
-                self._inference, stages.infer, captioner, decoded.pixels, decoding, attention
-            )
-        self._seconds += 0.1 * (inferred.ended - inferred.began - self._seconds)
+            inferred = await turn.run(stages.infer, captioner, decoded.pixels, decoding, attention)
         return Answer(
             inferred.captions,
             decoded.width,
             decoded.height,
             decoded.format,
-            _timing(received, decoded, inferred),
+            _timing(turn.began, decoded, inferred),
         )
 
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._in_hand >= self.settings.queue_size:
-            raise Overloaded(
-                f"{self._in_hand} requests are in hand, and no more are taken: try again later",
-                retry_after=self._in_hand * self._seconds,
-            )
-        self._in_hand += 1
-        try:
-            yield
-        finally:
-            self._in_hand -= 1
+    async def score_caption(
+        self, captioner: Captioner, data: bytes, text: str
+    ) -> tuple[Caption, WorkTiming]:
+        """Score a text about the picture in an untrusted file.
+
+        Raises:
+            Overloaded, PictureError: as in `caption`.
+        """
+        # The whole photograph waits here, not a small tensor: so only a few may.
+        with self.inference.admitted() as turn:
+            async with self._photographs:
+                picture = await turn.run_beside(decode_picture, data, self.settings.max_pixels)
+                caption = await turn.run(captioner.score, picture.image, text)
+        return caption, WorkTiming.of(turn)
+
+    async def write(self, writer: LanguageModel, order: stages.Order) -> AsyncGenerator[Slice]:
+        """Write texts, one slice after the other; the next is begun when it is asked for.
+
+        Raises:
+            Overloaded: too many requests are in hand.
+        """
+        with self.inference.admitted() as turn:
+            texts, ended = stages.begin(writer, order), False
+            while not ended:
+                pieces, ended = await turn.run(stages.write, texts)
+                yield Slice(pieces, WorkTiming.of(turn))
+
+    async def score(self, writer: LanguageModel, text: str) -> tuple[TextScore, WorkTiming]:
+        """Score a text.
+
+        Raises:
+            Overloaded: too many requests are in hand.
+        """
+        with self.inference.admitted() as turn:
+            return await turn.run(writer.score, text), WorkTiming.of(turn)
+
+    async def activations(
+        self, writer: LanguageModel, text: str, choose: Callable[[Activations], Chosen]
+    ) -> tuple[Chosen, WorkTiming]:
+        """Look at every unit after every token, and choose, beside the models, what is of use.
+
+        Raises:
+            Overloaded: too many requests are in hand.
+        """
+        with self.inference.admitted() as turn:
+            seen = await turn.run(writer.activations, text)
+            return await turn.run_beside(choose, seen), WorkTiming.of(turn)
 
     async def _load(self) -> None:
-        loop = asyncio.get_running_loop()
         began = time.perf_counter()
         try:
-            captioner = await loop.run_in_executor(self._inference, stages.load, self.settings)
+            models = await self.inference.run(loaded.load, self.settings)
         except Exception as error:
             self._failed = True
             # A ValueError's message says all; anything else is a fault that needs its traceback.
             expected = isinstance(error, ValueError)
-            _log.critical(
-                "the captioner cannot be loaded", reason=str(error), exc_info=not expected
-            )
+            _log.critical("a model cannot be loaded", reason=str(error), exc_info=not expected)
             # From a callback, SystemExit leaves the event loop, and its runner cleans up.
-            loop.call_soon(sys.exit, 1)
+            asyncio.get_running_loop().call_soon(sys.exit, 1)
             return
-        self._captioner = captioner
+        self._models = models
         _log.info(
             "ready",
-            model=captioner.config.name,
-            device=str(captioner.device),
+            models={name: str(model.device) for name, model in models.all.items()},
             seconds=round(time.perf_counter() - began, 2),
         )
 
@@ -181,4 +234,8 @@ def _timing(received: float, decoded: stages.Decoded, inferred: stages.Inferred)
         "search": inferred.ended - inferred.encoded,
         "total": inferred.ended - received,
     }
-    return Timing(**{name: round(1000 * seconds, 2) for name, seconds in spans.items()})
+    return Timing(**{name: _milliseconds(seconds) for name, seconds in spans.items()})
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 2)

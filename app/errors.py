@@ -6,6 +6,7 @@ Every error answers `{"error": {"code", "message", "request_id"}}`:
     ├── MalformedBody             400 malformed_body
     │   └── EmptyBody             400 empty_body
     ├── BodyTooLarge              413 body_too_large
+    ├── TextTooLong               413 text_too_long
     ├── UnsupportedContentType    415 unsupported_content_type
     ├── InvalidParameter          422 invalid_parameter
     ├── UnknownModel              404 unknown_model
@@ -41,6 +42,7 @@ __all__ = [
     "Overloaded",
     "PictureError",
     "ServiceError",
+    "TextTooLong",
     "TooManyPixels",
     "Unavailable",
     "UnknownModel",
@@ -71,7 +73,7 @@ class MalformedBody(ServiceError):
 
 
 class EmptyBody(MalformedBody):
-    """There is no picture in the body at all."""
+    """There is nothing in the body, or no picture where one is needed."""
 
     code = "empty_body"
 
@@ -80,6 +82,12 @@ class BodyTooLarge(ServiceError):
     """The body, or the picture file in it, has too many bytes."""
 
     status, code = 413, "body_too_large"
+
+
+class TextTooLong(ServiceError):
+    """A prompt or a text has too many characters."""
+
+    status, code = 413, "text_too_long"
 
 
 class UnsupportedContentType(ServiceError):
@@ -134,7 +142,7 @@ class Unavailable(ServiceError):
 
 
 class NotReady(Unavailable):
-    """The model is still being loaded."""
+    """The models are still being loaded."""
 
     code = "not_ready"
 
@@ -144,6 +152,9 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
 
+
+# What FastAPI puts before the names of parameters and fields.
+_PARTS = {"query", "path", "header", "body"}
 
 _HTTP_CODES = {400: "malformed_body", 404: "not_found", 405: "method_not_allowed"}
 
@@ -185,11 +196,17 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
 
 def _describe(fault: Mapping[str, Any]) -> str:
     """Say of one fault: where, what is wrong, what was given."""
-    where = ".".join(map(str, fault["loc"][1:] or fault["loc"])) or "body"
+    place = fault["loc"]
+    if place[:1] and place[0] in _PARTS:
+        place = place[1:]
+    where = _brief(".".join(map(str, place))) or "body"
     if fault["type"] == "extra_forbidden":
         return f"{where}: there is no such parameter or field"
     if fault["type"] == "missing":
         return f"{where}: is required"
-    given = repr(fault.get("input"))
-    given = given if len(given) <= 40 else given[:40] + "..."
+    given = _brief(repr(fault.get("input")))
     return f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {given}"
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 40 else text[:40] + "..."

@@ -27,7 +27,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPIOffline(
         title="Unrolled",
         version=VERSION,
-        description="Describes photographs with a CNN and an LSTM, and says how sure it is.",
+        description="Describes photographs and writes text with recurrent networks, and says how "
+        "sure it is.",
         lifespan=lambda _: engine.running(),
         middleware=middleware(settings),
     )

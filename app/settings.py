@@ -53,6 +53,21 @@ class Settings(BaseSettings):
     queue_size: int = Field(
         64, ge=1, le=100_000, description="Requests in hand at once; more are sent away with 503."
     )
+    max_tokens: int = Field(
+        5_000, ge=1, le=10_000, description="Most tokens that a text may be asked to have."
+    )
+    max_text_length: int = Field(
+        5_000,
+        ge=1,
+        le=100_000,
+        description="Most characters of a prompt, or of a text to score or to look into.",
+    )
+    max_activations: int = Field(
+        200_000,
+        ge=1_000,
+        le=100_000_000,
+        description="Most activations in an answer: units times characters.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call from a browser, separated by commas."
     )

@@ -1,6 +1,6 @@
-"""What runs in threads, never in the event loop: load, decode, infer. Each is timed.
+"""What runs in threads, never in the event loop: decode, infer, score, write a slice.
 
-Knows pictures and the captioner; knows nothing of threads, queues or HTTP.
+Knows pictures and models; knows nothing of threads, queues or HTTP.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from app.bundles import captioner_folder
 from app.images import decode_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
-    from app.settings import Settings
     from model.captioner import Caption, Captioner
-    from model.config import DecodingConfig
+    from model.config import DecodingConfig, SamplingConfig
+    from model.language_model import LanguageModel
+    from model.stopping import Piece
 
-__all__ = ["Decoded", "Inferred", "decode", "infer", "load"]
+__all__ = ["Decoded", "Inferred", "Order", "begin", "decode", "infer", "write"]
+
+_SLICE = 0.025  # seconds that a text is written at a time
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,16 @@ class Inferred:
     ended: float
 
 
-def load(settings: Settings) -> Captioner:
-    """Load the captioner and have it caption a blank picture, so that the first is not slow.
+@dataclass(frozen=True)
+class Order:
+    """What is to be written; `top` is how many alternatives are told of each token."""
 
-    Raises:
-        ValueError: the bundle cannot be used, or there is no such device.
-    """
-    # PyTorch takes seconds to import: that too belongs into the background.
-    import torch  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
-
-    from model.captioner import Captioner  # noqa: PLC0415
-
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    captioner = Captioner.load(captioner_folder(settings.weights), device=settings.device)
-    captioner.caption([Image.new("RGB", (640, 480), "white")])
-    return captioner
+    prompt: str
+    n: int
+    seed: int
+    stop: tuple[str, ...]
+    top: int
+    sampling: SamplingConfig
 
 
 def decode(captioner: Captioner, data: bytes, max_pixels: int) -> Decoded:
@@ -90,3 +87,26 @@ def infer(
     encoded = time.perf_counter()
     (captions,) = captioner.search(grid, **asdict(decoding), attention=attention)
     return Inferred(captions, began, encoded, time.perf_counter())
+
+
+def begin(writer: LanguageModel, order: Order) -> Iterator[Piece]:
+    """Begin texts; nothing is read or written before `write` asks for it."""
+    return writer.generate(
+        order.prompt,
+        n=order.n,
+        seed=order.seed,
+        stop=order.stop,
+        top=order.top,
+        **asdict(order.sampling),
+    )
+
+
+def write(texts: Iterator[Piece]) -> tuple[list[Piece], bool]:
+    """Go on writing for a moment; give what was written, and whether that was all."""
+    end = time.perf_counter() + _SLICE
+    written = []
+    for piece in texts:
+        written.append(piece)
+        if time.perf_counter() >= end:
+            return written, False
+    return written, True

@@ -21,9 +21,9 @@ _console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 _MANY = 20
 
 
-def complain(message: str) -> None:
+def complain(message: str, style: str = "red") -> None:
     """Print one line on standard error."""
-    _console.print(message, style="red")
+    _console.print(message, style=style)
 
 
 @contextmanager

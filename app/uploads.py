@@ -1,4 +1,4 @@
-"""A request's body to the bytes of one picture file.
+"""A request's body to the bytes of one picture file, and to texts that go with it.
 
 A picture comes in three forms: a multipart form's file `image`, raw bytes, or base64 in JSON.
 Knows HTTP bodies; does not know whether the bytes are a picture. `app.middleware` has limited
@@ -8,23 +8,25 @@ what can arrive.
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from typing import Annotated
 
 from anyio import to_thread
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from app.errors import (
-    BodyTooLarge,
-    EmptyBody,
-    InvalidParameter,
-    MalformedBody,
-    UnsupportedContentType,
-    describe_faults,
-)
+from app.bodies import content_type, parse_json
+from app.errors import BodyTooLarge, EmptyBody, MalformedBody, UnsupportedContentType
 
-__all__ = ["JsonUpload", "read_upload"]
+__all__ = [
+    "Base64Picture",
+    "JsonUpload",
+    "check_picture",
+    "from_base64",
+    "read_form",
+    "read_upload",
+]
 
 _FORMS = (
     "send a multipart form with the file `image`, raw bytes as image/jpeg or another image/* "
@@ -33,20 +35,22 @@ _FORMS = (
 
 _DATA_URI = re.compile(r"data:(image/[\w.+-]+|application/octet-stream);base64,", re.ASCII)
 
+Base64Picture = Annotated[
+    str,
+    Field(
+        description="The picture file in base64, or as a data URI "
+        "(`data:image/jpeg;base64,...`); no line breaks.",
+        examples=["data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="],
+    ),
+]
+
 
 class JsonUpload(BaseModel):
     """A picture in JSON."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    image: Annotated[
-        str,
-        Field(
-            description="The picture file in base64, or as a data URI "
-            "(`data:image/jpeg;base64,...`); no line breaks.",
-            examples=["data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="],
-        ),
-    ]
+    image: Base64Picture
 
 
 async def read_upload(request: Request, max_bytes: int) -> bytes:
@@ -58,19 +62,29 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
         InvalidParameter: the JSON has other fields, or other types.
         BodyTooLarge: the file has more than `max_bytes`.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == "multipart/form-data":
-        data = await _from_form(request)
-    elif content_type == "application/json":
+    kind = content_type(request)
+    if kind == "multipart/form-data":
+        data, _ = await read_form(request)
+    elif kind == "application/json":
         data = await to_thread.run_sync(_from_json, await request.body())
-    elif content_type.startswith("image/") or content_type == "application/octet-stream":
+    elif kind.startswith("image/") or kind == "application/octet-stream":
         data = await request.body()
-    elif content_type:
-        raise UnsupportedContentType(f"{content_type!r} is not taken here: {_FORMS}")
+    elif kind:
+        raise UnsupportedContentType(f"{kind!r} is not taken here: {_FORMS}")
     elif await request.body():
         raise UnsupportedContentType(f"the request has no Content-Type: {_FORMS}")
     else:
         data = b""
+    return check_picture(data, max_bytes)
+
+
+def check_picture(data: bytes, max_bytes: int) -> bytes:
+    """Give a picture's bytes, if there are some and not too many.
+
+    Raises:
+        EmptyBody: there are none.
+        BodyTooLarge: there are more than `max_bytes`.
+    """
     if not data:
         raise EmptyBody(f"the request brings no picture: {_FORMS}")
     if len(data) > max_bytes:
@@ -80,33 +94,38 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     return data
 
 
-async def _from_form(request: Request) -> bytes:
+async def read_form(request: Request, texts: Collection[str] = ()) -> tuple[bytes, dict[str, str]]:
+    """Read a form's file `image`, and those of the fields `texts` that it has.
+
+    Raises:
+        MalformedBody: there is no such file, or there are other fields.
+    """
     async with request.form(max_files=1, max_fields=8) as form:
-        unknown = sorted({name for name, _ in form.multi_items() if name != "image"})
+        unknown = sorted({name for name, _ in form.multi_items()} - {"image", *texts})
         if unknown:
+            takes = ", ".join(f"`{name}`" for name in texts)
             raise MalformedBody(
-                f"the form has a field {unknown[0]!r}: it takes the one file `image`, "
-                "and parameters go into the query"
+                f"the form has a field {unknown[0]!r}: it takes the one file `image`"
+                + (f" and {takes}" if texts else ", and parameters go into the query")
             )
         image = form.get("image")
         if not isinstance(image, UploadFile):
             raise MalformedBody(
                 "the form needs one file called `image`, with a file name: curl -F image=@photo.jpg"
             )
-        return await image.read()
+        fields = {name: form.getlist(name) for name in texts if name in form}
+        for name, values in fields.items():
+            if len(values) > 1 or not isinstance(values[0], str):
+                raise MalformedBody(f"the form's field `{name}` must be one text, and no file")
+        return await image.read(), {name: str(values[0]) for name, values in fields.items()}
 
 
-def _from_json(body: bytes) -> bytes:
-    if not body:
-        return b""
-    try:
-        text = JsonUpload.model_validate_json(body).image
-    except ValidationError as error:
-        faults = error.errors()
-        if faults[0]["type"] == "json_invalid":
-            raise MalformedBody(f"the body is not JSON: {faults[0]['msg']}") from error
-        message = f'{describe_faults(faults)}; send {{"image": "<base64 or data URI>"}}'
-        raise InvalidParameter(message) from error
+def from_base64(text: str) -> bytes:
+    """Decode base64, or a data URI.
+
+    Raises:
+        MalformedBody: it is neither.
+    """
     if text.startswith("data:"):
         head = _DATA_URI.match(text)
         if head is None:
@@ -118,3 +137,10 @@ def _from_json(body: bytes) -> bytes:
         raise MalformedBody(
             f"`image` is not base64 ({error}): use the standard alphabet, padding, no line breaks"
         ) from error
+
+
+def _from_json(body: bytes) -> bytes:
+    if not body:
+        return b""
+    hint = '; send {"image": "<base64 or data URI>"}'
+    return from_base64(parse_json(body, JsonUpload, hint).image)

@@ -47,7 +47,7 @@ _BODY: dict[str, Any] = {
     "/caption",
     summary="Caption a picture",
     response_model_exclude_none=True,
-    responses=error_responses(400, 413, 415, 422, 503),
+    responses=error_responses(400, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": _BODY},
 )
 async def caption(
@@ -61,7 +61,8 @@ async def caption(
 
     The picture comes as a multipart form's file `image`, as raw bytes, or as base64 in JSON.
     """
-    config = engine.captioner.config
+    captioner = engine.models.find_captioner()
+    config = captioner.config
     asked = parameters.model_dump(exclude={"attention"})
     try:
         decoding = resolve_decoding(config.decoding, **asked)
@@ -71,7 +72,7 @@ async def caption(
     data = await read_upload(request, settings.max_upload_bytes)
     bind_contextvars(bytes=len(data))
     answer = await unless_gone(
-        request, engine.caption(data, decoding, attention=parameters.attention)
+        request, engine.caption(captioner, data, decoding, attention=parameters.attention)
     )
     bind_contextvars(picture=f"{answer.width}x{answer.height} {answer.format}")
     return CaptionResponse(

@@ -12,12 +12,12 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 @router.get("/live", summary="Is the process alive?")
 async def live() -> Health:
-    """Answer at once, whether or not the model is loaded."""
+    """Answer at once, whether or not the models are loaded."""
     return Health(status="live")
 
 
-@router.get("/ready", summary="Can it caption?", responses=error_responses(503))
+@router.get("/ready", summary="Can the models be used?", responses=error_responses(503))
 async def ready(engine: EngineDep) -> Health:
-    """Answer 503 until the model is loaded and has captioned a picture."""
-    _ = engine.captioner
+    """Answer 503 until every model is loaded and has worked once."""
+    _ = engine.models
     return Health(status="ready")

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from tests.app.serving import Service, in_thread
+from tests.app.writers import save_all
 from tests.tiny import save_tiny_captioner
 
 
@@ -22,3 +23,20 @@ def service(bundle: Path) -> Iterator[Service]:
 @pytest.fixture
 def client(service: Service) -> httpx.Client:
     return service.client
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_all(tmp_path_factory.mktemp("several"))
+
+
+@pytest.fixture(scope="session")
+def writing(weights: Path) -> Iterator[Service]:
+    """A service of a captioner and two writers."""
+    with in_thread(weights) as running:
+        yield running
+
+
+@pytest.fixture
+def writers(writing: Service) -> httpx.Client:
+    return writing.client

@@ -114,6 +114,12 @@ def test_all_bad(run: Run, tmp_path: Path) -> None:
         ["train", "captioner"],
         ["train", "captioner", "--config", "nowhere.toml"],
         ["evaluate", "captioner", "--dataset", "nowhere.json"],
+        ["generate"],
+        ["generate", "x", "--temperature", "-1"],
+        ["generate", "x", "--n", "0"],
+        ["score", "x"],
+        ["cells", "x"],
+        ["cells", "x", "text", "--unit", "1", "--property", "word next"],
         ["nonsense"],
     ],
 )
@@ -139,10 +145,20 @@ def test_models(run: Run, bundle: Path) -> None:
 def test_models_with_scores(run: Run, bundle: Path, tmp_path: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
     config["scores"] = {"flickr8k test": {"3": {"CIDEr": 0.5, "BLEU-4": 0.25}}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "config.json").write_text(json.dumps(config))
+    config |= {"name": "writer", "kind": "text"}
+    config["scores"] = {"a-corpus/validation": {"model": {
+        "nats_per_character": 1.25, "perplexity": 3.49, "bits_per_character": 1.803,
+    }}}  # fmt: skip
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "config.json").write_text(json.dumps(config))
     table = run("models", "--weights", tmp_path).stdout
-    assert "CIDEr 0.500" in table
-    assert "BLEU-4 0.250" in table
+    assert max(map(len, table.splitlines())) <= 80
+    lines = [line.split() for line in table.splitlines()]
+    assert ["test", "set", "beam", "CIDEr", "BLEU-4"] in lines
+    assert ["flickr8k", "test", "3", "0.500", "0.250"] in lines
+    assert ["a-corpus/validation", "1.250", "3.490", "1.803"] in lines
 
 
 def test_a_reader_that_stops_reading(bundle: Path, folder: Path) -> None:

@@ -30,7 +30,7 @@ class Gate:
 @contextmanager
 def gate(service: Service) -> Iterator[Gate]:
     held = Gate()
-    with service.engine.captioner.network.encoder.register_forward_pre_hook(held):
+    with service.engine.models.find_captioner().network.encoder.register_forward_pre_hook(held):
         try:
             yield held
         finally:
@@ -78,7 +78,7 @@ def test_many_at_once_get_the_answers_of_one_by_one(
 def test_a_full_queue_sends_away_with_retry_after(bundle, threads: ThreadPoolExecutor) -> None:
     with in_thread(bundle, queue_size=2) as service, gate(service) as held:
         pending = [threads.submit(post, service) for _ in range(2)]
-        wait_until(lambda: service.engine._in_hand == 2)
+        wait_until(lambda: service.engine.inference.in_hand == 2)
         answer = post(service)
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "overloaded"
@@ -98,8 +98,8 @@ def test_who_hangs_up_while_waiting_costs_nothing(
         wait_until(lambda: bool(held.threads))
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(request)
-            wait_until(lambda: service.engine._in_hand == 2)
-        wait_until(lambda: service.engine._in_hand == 1)
+            wait_until(lambda: service.engine.inference.in_hand == 2)
+        wait_until(lambda: service.engine.inference.in_hand == 1)
         held.open.set()
         assert pending.result().status_code == 200
         assert post(service).status_code == 200
@@ -111,7 +111,7 @@ def test_who_hangs_up_halfway_through_an_upload_breaks_nothing(service: Service)
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(head + b"Content-Type: image/jpeg\r\n\r\n" + JPEG[:100])
     assert post(service).status_code == 200
-    assert service.engine._in_hand == 0
+    assert service.engine.inference.in_hand == 0
 
 
 def test_stopping_lets_the_running_job_end(bundle, threads: ThreadPoolExecutor) -> None:

@@ -6,10 +6,11 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from app import schemas
+from app import schemas, text_schemas
 from app.main import create_app
 from app.uploads import JsonUpload
 from tests.app.pictures import encoded, photo
+from tests.app.writers import events
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,8 @@ def test_every_example_fits_its_schema(document: dict) -> None:
     for name, schema in document["components"]["schemas"].items():
         for example in schema.get("examples", []):
             jsonschema.validate(example, resolved(document, schema))
-            getattr(schemas, name).model_validate(example, strict=True)
+            model = getattr(schemas, name, None) or getattr(text_schemas, name)
+            model.model_validate(example, strict=True)
             examples += 1
     assert examples >= 1
     content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
@@ -78,6 +80,36 @@ def test_the_forms_and_parameters_of_a_caption_are_documented(document: dict) ->
     assert all(parameter["description"] for parameter in parameters.values())
 
 
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        ("/generate-text", text_schemas.TextRequest),
+        ("/score", text_schemas.ScoreRequest),
+        ("/activations", text_schemas.ActivationsRequest),
+    ],
+)
+def test_the_bodies_about_texts_are_documented(
+    document: dict, writers: httpx.Client, path: str, schema: type
+) -> None:
+    operation = document["paths"][path]["post"]
+    described = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert set(described["properties"]) == set(schema.model_fields)
+    answered = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert described["examples"]
+    for example in described["examples"]:
+        jsonschema.validate(example, described)
+        answer = writers.post(path, json=example | {"model": "verse"})
+        assert answer.status_code == 200, answer.text
+        jsonschema.validate(answer.json(), resolved(document, answered))
+
+
+def test_the_events_of_a_stream_are_documented(document: dict, writers: httpx.Client) -> None:
+    content = document["paths"]["/generate-text"]["post"]["responses"]["200"]["content"]
+    schema = resolved(document, content["text/event-stream"]["schema"])
+    for chunk in events(writers, n=2, logprobs=1, max_tokens=500):
+        jsonschema.validate(chunk, schema)
+
+
 def test_errors_are_documented_in_their_one_shape(document: dict) -> None:
     shapes = set()
     for path in document["paths"].values():
@@ -87,13 +119,13 @@ def test_errors_are_documented_in_their_one_shape(document: dict) -> None:
                     shapes.add(response["content"]["application/json"]["schema"]["$ref"])
     assert shapes == {"#/components/schemas/ErrorResponse"}
     assert set(document["paths"]["/caption"]["post"]["responses"]) == {
-        "200", "400", "413", "415", "422", "503",
+        "200", "400", "404", "413", "415", "422", "503",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("attention", [False, True])
 def test_real_answers_fit_the_document(
-    client: httpx.Client, document: dict, attention: bool
+    client: httpx.Client, writers: httpx.Client, document: dict, attention: bool
 ) -> None:
     def schema(path: str, method: str, status: str) -> dict:
         response = document["paths"][path][method]["responses"][status]
@@ -104,6 +136,7 @@ def test_real_answers_fit_the_document(
     jsonschema.validate(answer.json(), schema("/caption", "post", "200"))
     jsonschema.validate(client.get("/models").json(), schema("/models", "get", "200"))
     jsonschema.validate(client.get("/models/tiny").json(), schema("/models/{name}", "get", "200"))
+    jsonschema.validate(writers.get("/models/verse").json(), schema("/models/{name}", "get", "200"))
     answer = client.get("/models/none")
     jsonschema.validate(answer.json(), schema("/models/{name}", "get", "404"))
 

@@ -73,7 +73,7 @@ def test_so_it_does_under_uvicorn(tmp_path: Path) -> None:
         check=False,
     )
     assert served.returncode == 1
-    assert "is not a folder" in served.stderr
+    assert "there is no bundle in" in served.stderr
     assert "Traceback" not in served.stderr
 
 

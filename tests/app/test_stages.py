@@ -1,30 +1,17 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from app import stages
 from app.errors import TooManyPixels
-from app.settings import Settings
-from model.config import DecodingConfig
-from model.encoder import Encoder
+from model.captioner import Captioner
+from model.config import DecodingConfig, SamplingConfig
 from tests.app.pictures import encoded, photo
-
-
-def test_what_is_loaded_is_warm(bundle: Path) -> None:
-    seen = []
-
-    def note(module: torch.nn.Module, *_: object) -> None:
-        if isinstance(module, Encoder):
-            seen.append(module)
-
-    with torch.nn.modules.module.register_module_forward_hook(note):
-        captioner = stages.load(Settings(weights=bundle, device="cpu", threads=1))
-    assert seen == [captioner.network.encoder]
+from tests.tiny import tiny_language_model
 
 
 def test_the_stages_together_are_what_the_captioner_says(bundle: Path) -> None:
-    captioner = stages.load(Settings(weights=bundle, device="cpu"))
+    captioner = Captioner.load(bundle, "cpu")
     decoded = stages.decode(captioner, encoded(photo()), max_pixels=10_000)
     inferred = stages.infer(captioner, decoded.pixels, DecodingConfig(num_captions=2), True)
     assert inferred.captions == captioner.caption([photo()], num_captions=2, attention=True)[0]
@@ -34,6 +21,20 @@ def test_the_stages_together_are_what_the_captioner_says(bundle: Path) -> None:
 
 
 def test_the_pixel_cap_is_passed_on(bundle: Path) -> None:
-    captioner = stages.load(Settings(weights=bundle, device="cpu"))
+    captioner = Captioner.load(bundle, "cpu")
     with pytest.raises(TooManyPixels):
         stages.decode(captioner, encoded(photo()), max_pixels=2_000)
+
+
+def test_a_text_is_written_in_slices_and_is_the_same_text() -> None:
+    writer = tiny_language_model()
+    sampling = SamplingConfig(max_tokens=2_000)
+    order = stages.Order("Twin", n=1, seed=7, stop=(), top=2, sampling=sampling)
+    texts = stages.begin(writer, order)
+    slices, ended = [], False
+    while not ended:
+        pieces, ended = stages.write(texts)
+        slices.append(pieces)
+    assert len(slices) > 3
+    whole = writer.generate("Twin", seed=7, top=2, max_tokens=2_000)
+    assert [piece for pieces in slices for piece in pieces] == list(whole)

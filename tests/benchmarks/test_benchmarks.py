@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import server, throughput
+from benchmarks import server, throughput, writers
 from benchmarks.__main__ import app
 from benchmarks.bench import ROOT, Bench
 from benchmarks.memory import measure_peak
@@ -15,7 +15,7 @@ from benchmarks.peak import ONLY_IMPORT
 from benchmarks.report import Sample, Table, as_markdown
 from benchmarks.stages import count_decoder
 from benchmarks.timing import interleave, quantile
-from tests.tiny import save_tiny_captioner
+from tests.tiny import save_tiny_captioner, save_tiny_language_model
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,24 @@ def test_the_command_prints_and_writes_its_report(
     for table in report["tables"]:
         assert f"## {table['title']}" in (tmp_path / "report.md").read_text()
         assert table["title"] in result.output
+
+
+def test_every_language_model_beside_the_captioner_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(writers, "_WRITTEN", 5)
+    monkeypatch.setattr(writers, "_READ", 30)
+    bench = Bench(
+        save_tiny_captioner(tmp_path / "captioner"), ROOT / "examples", slow_rounds=1, warmups=0
+    )
+    assert writers.measure(bench) == []
+    save_tiny_language_model(tmp_path / "text" / "verse")
+
+    (table,) = writers.measure(bench)
+
+    (row,) = table.rows
+    assert list(row) == ["model", "parameters", "1 at once", "4 at once", "16 at once", "read"]
+    assert all(row[f"{texts} at once"].median > 0 for texts in (1, 4, 16))
 
 
 @pytest.mark.parametrize(

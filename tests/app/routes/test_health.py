@@ -1,18 +1,18 @@
 import threading
 
-from app import stages
+from app import loaded
 from tests.app.pictures import encoded, photo
 from tests.app.serving import in_thread, wait_until
 
 
 def test_live_at_once_and_ready_once_warm(bundle, monkeypatch) -> None:
-    may_load, load = threading.Event(), stages.load
+    may_load, load = threading.Event(), loaded.load
 
     def load_later(settings):
         assert may_load.wait(30)
         return load(settings)
 
-    monkeypatch.setattr(stages, "load", load_later)
+    monkeypatch.setattr(loaded, "load", load_later)
     with in_thread(bundle, ready=False) as service:
         try:
             assert service.client.get("/health/live").json() == {"status": "live"}

@@ -4,7 +4,7 @@ from tests.app.serving import Service
 
 
 def test_the_list(client: httpx.Client, service: Service) -> None:
-    parameters = sum(p.numel() for p in service.engine.captioner.network.parameters())
+    parameters = sum(p.numel() for p in service.engine.models.find_captioner().network.parameters())
     assert client.get("/models").json() == {
         "models": [
             {
@@ -37,3 +37,17 @@ def test_no_such_model(client: httpx.Client) -> None:
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "unknown_model"
     assert "'tiny'" in answer.json()["error"]["message"]
+
+
+def test_writers(writers: httpx.Client) -> None:
+    listed = writers.get("/models").json()["models"]
+    assert [(model["name"], model["kind"]) for model in listed] == [
+        ("tiny", "captioner"), ("notes", "text"), ("verse", "text"),
+    ]  # fmt: skip
+    detail = writers.get("/models/notes").json()
+    assert detail["card"] == "# notes\n"
+    assert (detail["level"], detail["ends"], detail["device"]) == ("word", True, "cpu")
+    assert detail["network"]["cell"] == "lstm"
+    assert detail["sampling"] == {
+        "max_tokens": 20, "temperature": 1, "top_k": 0, "top_p": 1, "block_ngram": 0,
+    }  # fmt: skip

@@ -1,0 +1,102 @@
+"""One thread for all models, a few beside it for the rest, and who is let in.
+
+Work is done in the order in which it is asked for. Whoever needs the models for long asks for a
+little at a time, so that others get their turns in between. Knows nothing of what the work is.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar, TypeVarTuple
+
+from app.errors import Overloaded
+
+__all__ = ["Inference", "Turn"]
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+_THREADS_BESIDE = min(4, os.cpu_count() or 1)
+
+_LONGEST_RETRY = 60.0  # seconds: longer than that is a guess
+
+
+class Inference:
+    """The threads, and a bound on the requests that wait for them.
+
+    Args:
+        queue_size: how many requests are let in at once.
+    """
+
+    def __init__(self, queue_size: int) -> None:
+        self.in_hand = 0
+        self._queue_size = queue_size
+        self._seconds = 0.1  # that the models take for a request, a moving average
+        self._models = ThreadPoolExecutor(1, "inference")
+        self._beside = ThreadPoolExecutor(_THREADS_BESIDE, "beside")
+
+    @contextmanager
+    def admitted(self) -> Iterator["Turn"]:
+        """Let a request in, until it leaves the block.
+
+        Raises:
+            Overloaded: too many are in.
+        """
+        if self.in_hand >= self._queue_size:
+            raise Overloaded(
+                f"{self.in_hand} requests are in hand, and no more are taken: try again later",
+                retry_after=min(self.in_hand * self._seconds, _LONGEST_RETRY),
+            )
+        self.in_hand += 1
+        turn = Turn(self)
+        try:
+            yield turn
+        finally:
+            self.in_hand -= 1
+            if turn.worked:
+                self._seconds += 0.1 * (turn.worked - self._seconds)
+
+    async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Do what needs a model. Cancelled before it has begun, it is not done."""
+        return await asyncio.get_running_loop().run_in_executor(self._models, work, *arguments)
+
+    async def run_beside(
+        self, work: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Result:
+        """Do what needs no model."""
+        return await asyncio.get_running_loop().run_in_executor(self._beside, work, *arguments)
+
+    async def shut_down(self) -> None:
+        """Let what is being done end, and drop what waits."""
+        for threads in (self._models, self._beside):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+
+
+class Turn:
+    """A request that was let in; `worked` is how many seconds the models gave it."""
+
+    def __init__(self, inference: Inference) -> None:
+        self.began = time.perf_counter()
+        self.worked = 0.0
+        self._inference = inference
+
+    async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Do what needs a model, and note how long it took."""
+
+        def timed() -> tuple[Result, float]:
+            began = time.perf_counter()
+            result = work(*arguments)
+            return result, time.perf_counter() - began
+
+        result, seconds = await self._inference.run(timed)
+        self.worked += seconds
+        return result
+
+    async def run_beside(
+        self, work: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Result:
+        """Do what needs no model."""
+        return await self._inference.run_beside(work, *arguments)

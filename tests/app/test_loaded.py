@@ -1,0 +1,97 @@
+"""What of a weights folder is loaded, and what stops the start."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.errors import InvalidParameter, UnknownModel
+from app.loaded import Models, load
+from app.settings import Settings
+from model.encoder import Encoder
+from model.text_network import TextNetwork
+from tests.app.writers import save_writer
+
+
+def loaded(weights: Path) -> Models:
+    return load(Settings(weights=weights, device="cpu", threads=1))
+
+
+def test_captioner_and_writers_are_loaded_and_warm(weights: Path) -> None:
+    seen = []
+
+    def note(module: torch.nn.Module, *_: object) -> None:
+        if isinstance(module, Encoder):
+            seen.append(module)
+
+    step = TextNetwork.step
+
+    def noting(network: TextNetwork, *arguments: object) -> object:
+        seen.append(network)
+        return step(network, *arguments)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        torch.nn.modules.module.register_module_forward_hook(note),
+    ):
+        patch.setattr(TextNetwork, "step", noting)
+        models = loaded(weights)
+    assert list(models.all) == ["tiny", "notes", "verse"]
+    assert models.find_captioner().network.encoder in seen
+    assert {w.network for w in models.writers.values()} < set(seen)
+
+
+def test_a_folder_of_writers_alone(tmp_path: Path) -> None:
+    save_writer(tmp_path / "text" / "verse")
+    (tmp_path / "text" / ".verse.1.tmp").mkdir()  # left by a save that was cut off
+    models = loaded(tmp_path)
+    assert list(models.all) == ["verse"]
+    assert models.find_writer() is models.find("verse")
+    with pytest.raises(UnknownModel, match="no captioner is loaded: there is 'verse'"):
+        models.find_captioner()
+
+
+def test_one_bundle_of_either_kind(tmp_path: Path, bundle: Path) -> None:
+    assert list(loaded(save_writer(tmp_path / "verse")).all) == ["verse"]
+    models = loaded(bundle)
+    assert list(models.all) == ["tiny"]
+    with pytest.raises(UnknownModel, match="no model that writes text"):
+        models.find_writer()
+
+
+def test_which_model_is_meant(weights: Path) -> None:
+    models = loaded(weights)
+    with pytest.raises(InvalidParameter, match="model: is required, one of 'notes', 'verse'"):
+        models.find_writer()
+    with pytest.raises(InvalidParameter, match="'tiny' is a captioner"):
+        models.find_writer("tiny")
+    with pytest.raises(InvalidParameter, match="'verse' writes text"):
+        models.find_captioner("verse")
+    with pytest.raises(UnknownModel, match="'tiny', 'notes', 'verse'"):
+        models.find_writer("prose")
+    assert models.find_captioner("tiny") is models.captioner
+
+
+def test_nothing_to_load(tmp_path: Path) -> None:
+    for weights in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match="there is no bundle in"):
+            loaded(weights)
+
+
+def test_two_of_one_name(tmp_path: Path) -> None:
+    first = save_writer(tmp_path / "text" / "verse")
+    first.rename(first.with_name("a"))
+    save_writer(tmp_path / "text" / "verse")
+    with pytest.raises(ValueError, match="its name 'verse' is another bundle's too"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [("vocabulary.json", "vocabulary.json is damaged"), ("config.json", "is not JSON")],
+)
+def test_a_damaged_writer_stops_the_start(tmp_path: Path, file: str, says: str) -> None:
+    folder = save_writer(tmp_path / "text" / "verse")
+    (folder / file).write_text("{")
+    with pytest.raises(ValueError, match=says):
+        loaded(tmp_path)

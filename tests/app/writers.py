@@ -1,0 +1,52 @@
+"""Weights folders with tiny models that write, and how the tests ask them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from model.bundle import save_bundle
+from tests.tiny import save_tiny_captioner, tiny_language_model
+
+NOTES = "a b c d e f g h"
+
+
+def save_writer(folder: Path, **options: object) -> Path:
+    """A tiny writer, named as its folder is."""
+    writer = tiny_language_model(**options)
+    config = replace(writer.config, name=folder.name)
+    state = writer.network.state_dict()
+    save_bundle(folder, config, state, writer.vocabulary, f"# {folder.name}\n")
+    return folder
+
+
+def save_all(weights: Path) -> Path:
+    """The captioner `tiny`, and the writers `notes` (of words) and `verse` (of characters)."""
+    save_tiny_captioner(weights / "captioner")
+    save_writer(weights / "text" / "verse")
+    save_writer(weights / "text" / "notes", text=NOTES, level="word", ends=True)
+    return weights
+
+
+def generate(client: httpx.Client, **body: object) -> dict:
+    answer = client.post("/generate-text", json={"model": "verse"} | body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def texts(client: httpx.Client, **body: object) -> list[str]:
+    return [choice["text"] for choice in generate(client, **body)["choices"]]
+
+
+def events(client: httpx.Client, **body: object) -> list[dict]:
+    """The chunks of a streamed text, whose last event is [DONE]."""
+    asked = {"model": "verse", "stream": True} | body
+    with client.stream("POST", "/generate-text", json=asked) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    *chunks, done = (line.removeprefix("data: ") for line in lines)
+    assert done == "[DONE]"
+    return [json.loads(chunk) for chunk in chunks]
