@@ -7,21 +7,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.config import DecodingConfig
+from model.config import DecodingConfig, RecurrentConfig, SamplingConfig
+from model.vocabulary import Level
 
 __all__ = [
     "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
+    "CaptionerDetail",
     "ErrorDetail",
     "ErrorResponse",
     "Health",
-    "ModelDetail",
     "ModelList",
     "ModelSummary",
     "PictureInfo",
     "TimingResult",
     "TokenResult",
+    "WriterDetail",
 ]
 
 
@@ -103,23 +105,28 @@ class TimingResult(_Result):
 # What the shipped captioner answers for examples/chelsea.jpg.
 _CAPTION_EXAMPLE: dict[str, Any] = {
     "model": "captioner",
-    "model_version": "1",
+    "model_version": "2",
     "request_id": "aa4de1104feb49abacb0cf2fda582f5e",
     "captions": [
         {
-            "text": "a cat is laying on the ground",
-            "logprob": -10.316,
-            "mean_logprob": -1.2895,
+            "text": "a cat is sitting on a table in front of a mirror",
+            "logprob": -15.769,
+            "mean_logprob": -1.213,
             "finished": True,
             "tokens": [
-                {"token": "a", "logprob": -0.3798},
-                {"token": "cat", "logprob": -0.9478},
-                {"token": "is", "logprob": -1.929},
-                {"token": "laying", "logprob": -1.4724},
-                {"token": "on", "logprob": -0.794},
-                {"token": "the", "logprob": -1.2072},
-                {"token": "ground", "logprob": -2.392},
-                {"token": "<END>", "logprob": -1.1939},
+                {"token": "a", "logprob": -0.4146},
+                {"token": "cat", "logprob": -1.7474},
+                {"token": "is", "logprob": -1.1817},
+                {"token": "sitting", "logprob": -1.8396},
+                {"token": "on", "logprob": -0.6957},
+                {"token": "a", "logprob": -1.041},
+                {"token": "table", "logprob": -2.4145},
+                {"token": "in", "logprob": -2.211},
+                {"token": "front", "logprob": -0.7583},
+                {"token": "of", "logprob": -0.1092},
+                {"token": "a", "logprob": -0.5937},
+                {"token": "mirror", "logprob": -2.6537},
+                {"token": "<END>", "logprob": -0.1086},
             ],
         }
     ],
@@ -153,21 +160,35 @@ class ModelSummary(BaseModel):
     """A loaded model."""
 
     name: str
-    kind: Literal["captioner"]
+    kind: Literal["captioner", "text"]
     version: str
     device: str = Field(description="Where it runs.", examples=["cpu", "cuda:0"])
     parameters: int = Field(description="How many numbers were learned.")
 
 
-class ModelDetail(ModelSummary):
-    """A loaded model with its card."""
-
+class _Detail(ModelSummary):
     card: str = Field(description="The model card, Markdown.")
     scores: dict[str, dict[str, dict[str, float]]] = Field(
-        description="By test set, then beam size, then metric."
+        description="By test set, then beam size (`model` where text is scored), then metric."
     )
     provenance: dict[str, Any] = Field(description="Data, licence and recipe of the weights.")
+
+
+class CaptionerDetail(_Detail):
+    """A loaded captioner with its card."""
+
+    kind: Literal["captioner"]
     decoding: DecodingConfig = Field(description="Defaults of the search.")
+
+
+class WriterDetail(_Detail):
+    """A loaded model that writes text, with its card."""
+
+    kind: Literal["text"]
+    level: Level = Field(description="What a token is.")
+    ends: bool = Field(description="Whether its texts end by themselves.")
+    network: RecurrentConfig = Field(description="Its cells and sizes.")
+    sampling: SamplingConfig = Field(description="Defaults of the drawing.")
 
 
 class ModelList(BaseModel):
