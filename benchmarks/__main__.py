@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from app.bundles import captioner_folder
-from benchmarks import memory, server, stages, throughput
+from benchmarks import memory, server, stages, throughput, writers
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe, describe_captioner
 from benchmarks.report import Table, as_json, as_markdown, as_rich
@@ -23,6 +23,7 @@ __all__ = ["SUITES", "app"]
 SUITES: dict[str, Suite] = {
     "stages": stages.measure,
     "throughput": throughput.measure,
+    "writers": writers.measure,
     "memory": memory.measure,
     "server": server.measure,
 }
