@@ -34,6 +34,8 @@ __all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
 
 # Tokens that go through the network at once: what bounds memory for a text of any length.
 _CHUNK = 512
+# Tokens of a prompt between two pieces: some 20 ms.
+_PROMPT_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class LanguageModel:
 
         Yields:
             The pieces of all texts as they come, those of one text in order; the last of each
-            says why it ended.
+            says why it ended. While a long prompt is read, pieces that add nothing.
 
         Raises:
             ValueError: a number is out of its range.
@@ -208,7 +210,11 @@ class LanguageModel:
         )
         guards = [RepetitionGuard(sampling.block_ngram, read) for _ in range(n)]
         stoppers = [Stopper(stop) for _ in range(n)]
-        logits, state = self._read([self.vocabulary.start_id, *read])
+        chunks = self._chunks([self.vocabulary.start_id, *read])
+        logits, state = next(chunks)
+        for chunk in chunks:
+            yield Piece(0, "")  # whoever serves others too may do so while a prompt is read
+            logits, state = chunk
         logits, state = logits.expand(n, -1), tuple(s.expand(-1, n, -1) for s in state)
         writing, spaced = set(range(n)), not prompt or prompt[-1].isspace()
         for step in range(sampling.max_tokens):
@@ -331,16 +337,21 @@ class LanguageModel:
         )
 
     def _read(self, tokens: Sequence[int]) -> tuple[Tensor, State]:
-        """Read tokens from the beginning on.
+        """Read tokens, at least one, from the beginning on; see `_chunks`."""
+        *_, last = self._chunks(tokens)
+        return last
 
-        Returns:
+    def _chunks(self, tokens: Sequence[int]) -> Iterator[tuple[Tensor, State]]:
+        """Read tokens from the beginning on, some at a time.
+
+        Yields:
             The logits of what comes next (1, vocabulary); the state, each (layers, 1, hidden).
         """
         state = self.network.begin(1)
-        for start in range(0, len(tokens), _CHUNK):
-            chunk = torch.tensor([tokens[start : start + _CHUNK]], device=self.device)
+        for start in range(0, len(tokens), _PROMPT_CHUNK):
+            chunk = torch.tensor([tokens[start : start + _PROMPT_CHUNK]], device=self.device)
             logits, state = self.network(chunk, state)
-        return logits[:, -1], state
+            yield logits[:, -1], state
 
     def _piece(self, index: int, token: int, logprobs: Tensor, top: int, *, spaced: bool) -> Piece:
         """Make a token a piece; a word brings the space before it, unless it has one."""
