@@ -109,26 +109,26 @@ def evaluate_text(
     *,
     corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Its whole text.")],
     output: Annotated[Path, typer.Option(help="Folder of the report.")],
-    characters: Annotated[int | None, typer.Option(min=1, help="That trained; else all.")] = None,
-    validation_share: Annotated[float, typer.Option(min=0.001, max=0.999)] = 0.05,
-    min_count: Annotated[int, typer.Option(min=1, help="As in the recipe.")] = 1,
     order: Annotated[int, typer.Option(min=0, max=20, help="Of the n-grams; 0: none.")] = 20,
     device: Annotated[Device, typer.Option()] = "auto",
 ) -> None:
-    """Measure a language model on the end of its corpus, beside n-grams; write the report."""
+    """Measure a language model on what validates of its corpus, beside n-grams."""
     with needs_extra("evaluation"):
         from model.data.corpus import Corpus  # noqa: PLC0415
         from model.evaluation.text import evaluate_text as measure  # noqa: PLC0415
         from model.language_model import LanguageModel  # noqa: PLC0415
     with told(ValueError, FileNotFoundError):
         writer = LanguageModel.load(weights, device)
+        # Divided as it was for training, or what is validated was learned by heart.
+        trained = writer.config.provenance
         text = Corpus.read(
             corpus,
             level=writer.config.level,
             ends=writer.config.ends,
-            characters=characters,
-            validation_share=validation_share,
-            min_count=min_count,
+            characters=trained.get("training_characters"),
+            validation_share=trained.get("validation_share", 0.05),
+            validation_pieces=trained.get("validation_pieces", 1),
+            min_count=trained.get("min_count", 1),
         )
         report = measure(writer, text, name=corpus.stem, order=order)
     report.write(output / f"{report.corpus}-validation")

@@ -5,6 +5,7 @@ Knows files, tokens and where training ends and validation begins; knows nothing
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -38,6 +39,7 @@ class Corpus:
         ends: bool = False,
         characters: int | None = None,
         validation_share: float = 0.05,
+        validation_pieces: int = 1,
         min_count: int = 1,
     ) -> "Corpus":
         """Read a text file; see `TextRecipe` for the arguments.
@@ -53,11 +55,9 @@ class Corpus:
             text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not text in UTF-8: {error}") from error
-        edge = int(len(text) * (1 - validation_share))
-        last = min(edge, len(text) if characters is None else characters)
-        if ends:  # a line is not divided
-            edge, last = (text.rfind("\n", 0, place) + 1 for place in (edge, last))
-        train, validation = text[:last], text[edge:]
+        train, validation = _divide(text, validation_share, validation_pieces, ends=ends)
+        if characters is not None:
+            train = train[: _place(train, characters, ends=ends)]
         known = text if level == "character" else train
         vocabulary = Vocabulary.build(known.split("\n") if ends else [known], level, min_count)
         parts = [_encode(part, vocabulary, ends=ends) for part in (train, validation)]
@@ -66,6 +66,24 @@ class Corpus:
         if len(vocabulary) <= vocabulary.unknown_id + 1:
             raise ValueError(f"{path} holds no {level} {min_count} times: there is none to learn")
         return cls(vocabulary, train, validation, *parts)
+
+
+def _divide(text: str, share: float, pieces: int, *, ends: bool) -> tuple[str, str]:
+    """Cut a text into pieces of equal length, and take the end of each for validation."""
+    places = [_place(text, len(text) * i // pieces, ends=ends) for i in range(pieces)] + [len(text)]
+    train, validation = [], []
+    for start, stop in pairwise(places):
+        edge = max(start, _place(text, start + int((stop - start) * (1 - share)), ends=ends))
+        train.append(text[start:edge])
+        validation.append(text[edge:stop])
+    return "".join(train), "".join(validation)
+
+
+def _place(text: str, place: int, *, ends: bool) -> int:
+    """Move a place back to the start of its line where texts are lines, which are not divided."""
+    if not ends or place >= len(text):
+        return place
+    return text.rfind("\n", 0, place) + 1
 
 
 def _encode(text: str, vocabulary: Vocabulary, *, ends: bool) -> Tensor:

@@ -140,10 +140,12 @@ class TextOptimisationConfig:
 class TextRecipe:
     """All that a language model's training depends on.
 
-    `corpus` is a text file in UTF-8, its path as in `DataConfig`, whose last `validation_share`
-    validates; of the rest `characters` trains on that many of the first alone. Where texts end by
-    themselves (`ends`), each line is one. `min_count` is how often the training text must hold a
-    token for it to be learned. A sample that goes on from `prompt` is shown at every validation.
+    `corpus` is a text file in UTF-8, its path as in `DataConfig`. It is cut into
+    `validation_pieces` of equal length, and the last `validation_share` of each validates
+    (char-rnn does so with 50 pieces); of the rest `characters` trains on that many of the first
+    alone. Where texts end by themselves (`ends`), each line is one. `min_count` is how often the
+    training text must hold a token for it to be learned. A sample that goes on from `prompt` is
+    shown at every validation.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -154,6 +156,7 @@ class TextRecipe:
     ends: bool = False
     characters: Positive | None = None
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    validation_pieces: Positive = 1
     min_count: Positive = 1
     network: RecurrentConfig = RecurrentConfig()
     sampling: SamplingConfig = SamplingConfig()

@@ -80,6 +80,7 @@ class TextTrainer:
             ends=recipe.ends,
             characters=recipe.characters,
             validation_share=recipe.validation_share,
+            validation_pieces=recipe.validation_pieces,
             min_count=recipe.min_count,
         )
         if self.streams < self.accelerator.num_processes:
@@ -167,6 +168,9 @@ class TextTrainer:
             provenance = {
                 "corpus": Path(self.recipe.corpus).name,
                 "training_characters": len(self.corpus.train_text),
+                "validation_share": self.recipe.validation_share,
+                "validation_pieces": self.recipe.validation_pieces,
+                "min_count": self.recipe.min_count,
                 "recipe": self.recipe.name,
                 "best_epoch": self.best["epoch"] + 1,
             }

@@ -46,6 +46,28 @@ def test_another_share_and_fewer_characters(tmp_path):
     assert corpus.vocabulary.tokens == more.vocabulary.tokens
 
 
+def test_each_piece_of_a_text_ends_in_its_validation_part(tmp_path):
+    text = "".join(letter * 9 + letter.upper() for letter in "abcd")
+    corpus = Corpus.read(write(tmp_path, text), validation_share=0.1, validation_pieces=4)
+    assert corpus.train_text == "".join(letter * 9 for letter in "abcd")
+    assert corpus.validation_text == "ABCD"
+    fewer = Corpus.read(
+        write(tmp_path, text), validation_share=0.1, validation_pieces=4, characters=10
+    )
+    assert fewer.train_text == "a" * 9 + "b"
+    assert fewer.validation_text == "ABCD"
+
+
+def test_a_line_is_in_one_part_alone(tmp_path):
+    lines = [f"{word} {number}\n" for number in range(40) for word in ("ab", "abcdefg")]
+    corpus = Corpus.read(
+        write(tmp_path, "".join(lines)), ends=True, validation_share=0.3, validation_pieces=5
+    )
+    parts = [part.splitlines(keepends=True) for part in (corpus.train_text, corpus.validation_text)]
+    assert sorted(parts[0] + parts[1]) == sorted(lines)
+    assert 0.2 < len(corpus.validation_text) / len("".join(lines)) < 0.4
+
+
 def test_characters_are_known_from_the_whole_text(tmp_path):
     corpus = Corpus.read(write(tmp_path, "ab" * 50 + "xyz"))
     assert set(corpus.vocabulary.tokens[4:]) == set("abxyz")
