@@ -377,6 +377,9 @@ def test_the_bundle_says_where_it_comes_from(tmp_path):
     assert config.provenance == {
         "corpus": "corpus.txt",
         "training_characters": 300,
+        "validation_share": 0.1,
+        "validation_pieces": 1,
+        "min_count": 1,
         "recipe": "toy",
         "best_epoch": 1,
     }
