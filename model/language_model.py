@@ -10,12 +10,10 @@ nothing of files other than the bundle, nor of who reads the text.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -28,6 +26,7 @@ from model.sampling import RepetitionGuard, Sampler
 from model.stopping import Piece, Stopper
 from model.text import with_known_characters
 from model.text_network import TextNetwork
+from model.text_score import Activations, TextScore, TextToken
 from model.vocabulary import Vocabulary
 
 __all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
@@ -36,50 +35,6 @@ __all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
 _CHUNK = 512
 # Tokens of a prompt between two pieces: some 20 ms.
 _PROMPT_CHUNK = 64
-
-
-@dataclass(frozen=True)
-class TextToken:
-    """One token and the natural logarithm of its probability given those before it."""
-
-    token: str
-    logprob: float
-
-
-@dataclass(frozen=True)
-class TextScore:
-    """How likely a text is. `characters` counts those of the text as it was given."""
-
-    tokens: tuple[TextToken, ...]
-    characters: int
-
-    @property
-    def logprob(self) -> float:
-        """The log-probability of the whole text."""
-        return math.fsum(token.logprob for token in self.tokens)
-
-    @property
-    def perplexity(self) -> float:
-        """Exp of the mean negative log-probability of a token; 1 where there is none."""
-        return math.exp(min(700.0, -self.logprob / max(1, len(self.tokens))))
-
-    @property
-    def bits_per_character(self) -> float:
-        """-log2 of the text's probability over its characters; 0 where there is none."""
-        return max(0.0, -self.logprob) / math.log(2) / max(1, self.characters)
-
-
-@dataclass(frozen=True)
-class Activations:
-    """What every unit does after each token.
-
-    `values` is (tokens, units), -1 to 1: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015),
-    h of the other cells. `units` names them.
-    """
-
-    tokens: tuple[str, ...]
-    values: npt.NDArray[np.float32]
-    units: tuple[str, ...]
 
 
 class LanguageModel:

@@ -23,7 +23,13 @@ from model.captioner import Captioner, CaptionNetwork
 from model.config import CaptionerConfig
 from model.data.batches import CaptionBatch
 from model.training.checkpoint import load_checkpoint, save_checkpoint
-from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
+from model.training.common import (
+    from_main,
+    keep_weights,
+    make_accelerator,
+    progress_bar,
+    start_or_resume,
+)
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
 from model.training.loss import CaptionLoss
@@ -52,13 +58,7 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
     """
     recipe = read_recipe(config, CaptionerRecipe)
     trainer = Trainer(recipe, output or Path("runs") / recipe.name)
-    if resume and trainer.run.checkpoint.exists():
-        trainer.resume()
-    elif trainer.run.main:
-        # Whoever resumes this run later must not go on with the one that it replaces.
-        trainer.run.checkpoint.unlink(missing_ok=True)
-    trainer.fit()
-    return trainer.save()
+    return start_or_resume(trainer, resume=resume)
 
 
 class Trainer:

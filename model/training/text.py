@@ -26,7 +26,13 @@ from model.data.corpus import Corpus, streams
 from model.language_model import LanguageModel
 from model.text_network import TextNetwork
 from model.training.checkpoint import load_checkpoint, save_checkpoint
-from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
+from model.training.common import (
+    from_main,
+    keep_weights,
+    make_accelerator,
+    progress_bar,
+    start_or_resume,
+)
 from model.training.config import TextRecipe, data_path, read_recipe
 from model.training.optimisation import decaying_groups, update_average
 from model.training.run import Run
@@ -56,13 +62,7 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
     """
     recipe = read_recipe(config, TextRecipe)
     trainer = TextTrainer(recipe, output or Path("runs") / recipe.name)
-    if resume and trainer.run.checkpoint.exists():
-        trainer.resume()
-    elif trainer.run.main:
-        # Whoever resumes this run later must not go on with the one that it replaces.
-        trainer.run.checkpoint.unlink(missing_ok=True)
-    trainer.fit()
-    return trainer.save()
+    return start_or_resume(trainer, resume=resume)
 
 
 class TextTrainer:

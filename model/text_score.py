@@ -1,0 +1,56 @@
+"""What a language model finds in a text: how likely it is, and what the units do as it is read.
+
+Knows numbers and names; knows nothing of how they are found.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Activations", "TextScore", "TextToken"]
+
+
+@dataclass(frozen=True)
+class TextToken:
+    """One token and the natural logarithm of its probability given those before it."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """How likely a text is. `characters` counts those of the text as it was given."""
+
+    tokens: tuple[TextToken, ...]
+    characters: int
+
+    @property
+    def logprob(self) -> float:
+        """The log-probability of the whole text."""
+        return math.fsum(token.logprob for token in self.tokens)
+
+    @property
+    def perplexity(self) -> float:
+        """Exp of the mean negative log-probability of a token; 1 where there is none."""
+        return math.exp(min(700.0, -self.logprob / max(1, len(self.tokens))))
+
+    @property
+    def bits_per_character(self) -> float:
+        """-log2 of the text's probability over its characters; 0 where there is none."""
+        return max(0.0, -self.logprob) / math.log(2) / max(1, self.characters)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What every unit does after each token.
+
+    `values` is (tokens, units), -1 to 1: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015),
+    h of the other cells. `units` names them.
+    """
+
+    tokens: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+    units: tuple[str, ...]
