@@ -1,9 +1,9 @@
 """Asynchronous requests to the models.
 
 Pictures are decoded in a few threads, and models work in one, so that the event loop never waits
-and no model is asked two things at once. Texts are written in slices, between which captions and
-other texts get their turns. A request that is cancelled is dropped before its next turn. Knows
-nothing of HTTP.
+and no model is asked two things at once. Texts are written and read in slices, between which
+captions and other texts get their turns. A request that is cancelled is dropped before its next
+turn. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from model.captioner import Caption, Captioner
     from model.config import DecodingConfig
     from model.language_model import Activations, LanguageModel, TextScore
+    from model.reading import Turns
     from model.stopping import Piece
 
 __all__ = ["Answer", "Engine", "Slice", "Timing", "WorkTiming"]
 
 Chosen = TypeVar("Chosen")
+Result = TypeVar("Result")
 
 _log = structlog.get_logger("app")
 
@@ -192,7 +194,8 @@ class Engine:
             Overloaded: too many requests are in hand.
         """
         with self.inference.admitted() as turn:
-            return await turn.run(writer.score, text), WorkTiming.of(turn)
+            scored = await _in_turns(turn, writer.score_in_turns(text))
+        return scored, WorkTiming.of(turn)
 
     async def activations(
         self, writer: LanguageModel, text: str, choose: Callable[[Activations], Chosen]
@@ -203,8 +206,9 @@ class Engine:
             Overloaded: too many requests are in hand.
         """
         with self.inference.admitted() as turn:
-            seen = await turn.run(writer.activations, text)
-            return await turn.run_beside(choose, seen), WorkTiming.of(turn)
+            seen = await _in_turns(turn, writer.activations_in_turns(text))
+            chosen = await turn.run_beside(choose, seen)
+        return chosen, WorkTiming.of(turn)
 
     async def _load(self) -> None:
         began = time.perf_counter()
@@ -224,6 +228,13 @@ class Engine:
             models={name: str(model.device) for name, model in models.all.items()},
             seconds=round(time.perf_counter() - began, 2),
         )
+
+
+async def _in_turns(turn: Turn, work: Turns[Result]) -> Result:
+    """Do work a moment at a time, so that others get their turns in between."""
+    while True:
+        if ended := await turn.run(stages.go_on, work):
+            return ended[0]
 
 
 def _timing(received: float, decoded: stages.Decoded, inferred: stages.Inferred) -> Timing:

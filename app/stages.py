@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from app.images import decode_picture
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from model.captioner import Caption, Captioner
     from model.config import DecodingConfig, SamplingConfig
     from model.language_model import LanguageModel
+    from model.reading import Turns
     from model.stopping import Piece
 
-__all__ = ["Decoded", "Inferred", "Order", "begin", "decode", "infer", "write"]
+__all__ = ["Decoded", "Inferred", "Order", "begin", "decode", "go_on", "infer", "write"]
 
-_SLICE = 0.025  # seconds that a text is written at a time
+Result = TypeVar("Result")
+
+_SLICE = 0.025  # seconds that a text is written or read at a time
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,18 @@ def begin(writer: LanguageModel, order: Order) -> Iterator[Piece]:
         top=order.top,
         **asdict(order.sampling),
     )
+
+
+def go_on(work: Turns[Result]) -> tuple[Result] | None:
+    """Go on with work for a moment; give its result, in a tuple, if it has come to its end."""
+    end = time.perf_counter() + _SLICE
+    try:
+        next(work)  # however short a moment is
+        while time.perf_counter() < end:
+            next(work)
+    except StopIteration as ended:
+        return (ended.value,)
+    return None
 
 
 def write(texts: Iterator[Piece]) -> tuple[list[Piece], bool]:

@@ -22,19 +22,16 @@ from model.bundle import BundleError, load_bundle, load_weights
 from model.cells import State
 from model.config import SamplingConfig, TextConfig
 from model.device import choose_device
-from model.sampling import RepetitionGuard, Sampler
-from model.stopping import Piece, Stopper
+from model.draft import Draft
+from model.reading import Turns, complete, read, read_activations, read_logprobs
+from model.sampling import Sampler
+from model.stopping import Piece
 from model.text import with_known_characters
 from model.text_network import TextNetwork
 from model.text_score import Activations, TextScore, TextToken
 from model.vocabulary import Vocabulary
 
 __all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
-
-# Tokens that go through the network at once: what bounds memory for a text of any length.
-_CHUNK = 512
-# Tokens of a prompt between two pieces: some 20 ms.
-_PROMPT_CHUNK = 64
 
 
 class LanguageModel:
@@ -66,8 +63,11 @@ class LanguageModel:
         self.card = card
         self.device = torch.device(device)
         self.network = network.eval().to(self.device)
-        never = [vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id]
-        self._never = torch.tensor(never if config.ends else [*never, vocabulary.end_id])
+        self._never = [vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id]
+        if not config.ends:
+            self._never.append(vocabulary.end_id)
+        self._allowed = torch.zeros(len(vocabulary))  # what is added to a log-probability
+        self._allowed[self._never] = -math.inf
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
@@ -156,49 +156,44 @@ class LanguageModel:
         top: int,
     ) -> Iterator[Piece]:
         """Write a text for every seed, see `generate`."""
-        n, read = len(seeds), self.encode(prompt)
+        n, length, begun = len(seeds), sampling.block_ngram, self.encode(prompt)
+        spaced = not prompt or prompt[-1].isspace()
+        drafts = [
+            Draft(i, self.vocabulary, begun, spaced=spaced, block_ngram=length, stop=stop)
+            for i in range(n)
+        ]
         sampler = Sampler(
             seeds,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
         )
-        guards = [RepetitionGuard(sampling.block_ngram, read) for _ in range(n)]
-        stoppers = [Stopper(stop) for _ in range(n)]
-        chunks = self._chunks([self.vocabulary.start_id, *read])
+        chunks = read(self.network, [self.vocabulary.start_id, *begun])
         logits, state = next(chunks)
         for chunk in chunks:
             yield Piece(0, "")  # whoever serves others too may do so while a prompt is read
             logits, state = chunk
-        logits, state = logits.expand(n, -1), tuple(s.expand(-1, n, -1) for s in state)
-        writing, spaced = set(range(n)), not prompt or prompt[-1].isspace()
-        for step in range(sampling.max_tokens):
+        logits, state = logits[-1].expand(n, -1), tuple(s.expand(-1, n, -1) for s in state)
+        for _ in range(sampling.max_tokens):
             logprobs = logits.float().log_softmax(-1).cpu()  # (n, vocabulary)
-            allowed = logprobs.clone()
-            allowed[:, self._never] = -math.inf
-            for row, guard in zip(allowed, guards, strict=True):
-                guard.forbid(row)
+            allowed = logprobs + self._allowed
+            if length:
+                for row, draft in zip(allowed, drafts, strict=True):
+                    draft.forbid(row)
             drawn = sampler.draw(allowed)
-            for i in sorted(writing):
-                token = int(drawn[i])
-                guards[i].add(token)
-                piece = self._piece(i, token, logprobs[i], top, spaced=spaced and step == 0)
-                if token == self.vocabulary.end_id:
-                    writing.remove(i)
-                    yield from stoppers[i].flush()
-                    yield replace(piece, finish_reason="stop")
-                    continue
-                pieces, stopped = stoppers[i].add(piece)
-                yield from pieces
-                if stopped:
-                    writing.remove(i)
-                    yield Piece(i, "", finish_reason="stop")
-            if not writing:
+            own = logprobs.gather(1, drawn[:, None])[:, 0].tolist()
+            beside = self._likeliest(logprobs, top) if top > 0 else [None] * n
+            for draft, token, logprob, likeliest in zip(
+                drafts, drawn.tolist(), own, beside, strict=True
+            ):
+                if not draft.ended:
+                    yield from draft.add(token, logprob, likeliest)
+            if all(draft.ended for draft in drafts):
                 return
             logits, state = self.network.step(drawn.to(self.device), state)
-        for i in sorted(writing):
-            yield from stoppers[i].flush()
-            yield Piece(i, "", finish_reason="length")
+        for draft in drafts:
+            if not draft.ended:
+                yield from draft.cut()
 
     @torch.inference_mode()
     def search(
@@ -213,13 +208,15 @@ class LanguageModel:
     ) -> list[tuple[str, Hypothesis]]:
         """Find the likeliest ways to go on from a prompt, by beam search.
 
+        `block_ngram` forbids repeating what was found, not what the prompt holds.
+
         Returns:
             Best first, the text without the prompt, and its tokens with their log-probabilities.
         """
-        read = [self.vocabulary.start_id, *self.encode(prompt)]
+        *before, last = [self.vocabulary.start_id, *self.encode(prompt)]
         state = self.network.begin(1)
-        if len(read) > 1:
-            _, state = self._read(read[:-1])
+        for _, after in read(self.network, before):
+            state = after
 
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             rows = tokens.shape  # (batch, beam); states are (batch, beam, layers, hidden)
@@ -231,95 +228,68 @@ class LanguageModel:
         (found,) = search(
             step,
             tuple(s.transpose(0, 1) for s in state),
-            start_token=read[-1],
+            start_token=last,
             end_token=self.vocabulary.end_id,
             beam_size=beam_size,
             num_results=num_results,
             max_length=max_tokens,
             length_penalty=length_penalty,
             block_ngram=block_ngram,
-            forbidden=[int(i) for i in self._never],
+            forbidden=self._never,
         )
         return [(self.vocabulary.decode(hypothesis.tokens), hypothesis) for hypothesis in found]
 
-    @torch.inference_mode()
     def score(self, text: str) -> TextScore:
         """Give the log-probability of a text, token by token.
 
         Where texts end by themselves the end token counts too. An unknown token counts as such.
         """
+        return complete(self.score_in_turns(text))
+
+    @torch.inference_mode()
+    def score_in_turns(self, text: str) -> Turns[TextScore]:
+        """Do what `score` does, and let others have a turn in between."""
         tokens = self.encode(text) + ([self.vocabulary.end_id] if self.config.ends else [])
-        logprobs = self.logprobs(tokens)
-        names = self.vocabulary.tokens
-        return TextScore(
-            tuple(
-                TextToken(names[token], logprob)
-                for token, logprob in zip(tokens, logprobs.tolist(), strict=True)
-            ),
-            characters=len(text),
-        )
+        logprobs: list[float] = []
+        for chunk in read_logprobs(self.network, [self.vocabulary.start_id, *tokens]):
+            logprobs += chunk.tolist()
+            yield
+        names = (self.vocabulary.tokens[token] for token in tokens)
+        return TextScore(tuple(map(TextToken, names, logprobs)), characters=len(text))
 
     @torch.inference_mode()
     def logprobs(self, tokens: Sequence[int]) -> Tensor:
         """Give the log-probability of each token of a text given those before it: (tokens,)."""
-        own: list[Tensor] = []
-        state = self.network.begin(1)
-        read = torch.tensor([self.vocabulary.start_id, *tokens], device=self.device)
-        for start in range(0, len(tokens), _CHUNK):
-            chunk = read[start : start + _CHUNK + 1]  # each token, and the one after
-            logits, state = self.network(chunk[None, :-1], state)
-            logprobs = logits[0].float().log_softmax(-1)  # (time, vocabulary)
-            own.append(logprobs.gather(1, chunk[1:, None])[:, 0])
-        return torch.cat(own).cpu() if own else torch.zeros(0)
+        chunks = read_logprobs(self.network, [self.vocabulary.start_id, *tokens])
+        return torch.cat([torch.zeros(0), *chunks])
 
-    @torch.inference_mode()
     def activations(self, text: str) -> Activations:
         """Look at every unit after every token of a text."""
+        return complete(self.activations_in_turns(text))
+
+    @torch.inference_mode()
+    def activations_in_turns(self, text: str) -> Turns[Activations]:
+        """Do what `activations` does, and let others have a turn in between."""
         tokens = self.encode(text)
-        recurrent, layers = self.network.recurrent, self.config.network.layers
-        _, state = self._read([self.vocabulary.start_id])
         seen: list[Tensor] = []
-        for start in range(0, len(tokens), _CHUNK):
-            chunk = torch.tensor([tokens[start : start + _CHUNK]], device=self.device)
-            states, state = recurrent.states(self.network.read(chunk), state)
-            values = torch.tanh(states[1]) if recurrent.parts > 1 else states[0]
-            seen.append(values[0].flatten(1).cpu())  # (time, layers * hidden)
-        hidden = self.config.network.hidden_size
+        for chunk in read_activations(self.network, [self.vocabulary.start_id, *tokens]):
+            seen.append(chunk)
+            yield
+        layers, hidden = self.config.network.layers, self.config.network.hidden_size
         return Activations(
             tokens=tuple(self.vocabulary.tokens[token] for token in tokens),
-            values=(torch.cat(seen) if seen else torch.zeros(0, layers * hidden)).numpy(),
+            values=torch.cat(seen)[1:].numpy(),  # the first is the start token's
             units=tuple(f"layer {i} unit {j}" for i in range(1, layers + 1) for j in range(hidden)),
         )
 
-    def _read(self, tokens: Sequence[int]) -> tuple[Tensor, State]:
-        """Read tokens, at least one, from the beginning on; see `_chunks`."""
-        *_, last = self._chunks(tokens)
-        return last
-
-    def _chunks(self, tokens: Sequence[int]) -> Iterator[tuple[Tensor, State]]:
-        """Read tokens from the beginning on, some at a time.
-
-        Yields:
-            The logits of what comes next (1, vocabulary); the state, each (layers, 1, hidden).
-        """
-        state = self.network.begin(1)
-        for start in range(0, len(tokens), _PROMPT_CHUNK):
-            chunk = torch.tensor([tokens[start : start + _PROMPT_CHUNK]], device=self.device)
-            logits, state = self.network(chunk, state)
-            yield logits[:, -1], state
-
-    def _piece(self, index: int, token: int, logprobs: Tensor, top: int, *, spaced: bool) -> Piece:
-        """Make a token a piece; a word brings the space before it, unless it has one."""
-        likeliest = None
+    def _likeliest(self, logprobs: Tensor, top: int) -> list[tuple[tuple[str, float], ...]]:
+        """Name the likeliest tokens of each text: (texts, vocabulary)."""
         names = self.vocabulary.tokens
-        if top > 0:
-            values, ids = logprobs.topk(min(top, len(names)))
-            pairs = zip(ids.tolist(), values.tolist(), strict=True)
-            likeliest = tuple((names[i], value) for i, value in pairs)
-        text = self.vocabulary.decode([token])
-        if text and self.config.level == "word" and not spaced:
-            text = f" {text}"
-        return Piece(index, text, names[token], float(logprobs[token]), likeliest)
+        values, ids = logprobs.topk(min(top, len(names)))
+        return [
+            tuple((names[i], value) for i, value in zip(row, own, strict=True))
+            for row, own in zip(ids.tolist(), values.tolist(), strict=True)
+        ]
 
     def _sampling(self, **changes: Any) -> SamplingConfig:
         """The bundle's defaults with a call's changes; pydantic checks the ranges."""

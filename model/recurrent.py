@@ -60,8 +60,15 @@ class Recurrent(nn.Module):
         Returns:
             h of the last layer (batch, hidden), and the next state.
         """
-        states, state = self.states(inputs[:, None], state)
-        return states[0][:, 0, -1].to(inputs.dtype), state
+        precision = inputs.dtype
+        after: list[State] = []
+        for layer, (cell, projection) in enumerate(self._layers()):
+            if layer:
+                inputs = self.dropout(inputs)
+            last = cell(projection(inputs), tuple(part[layer] for part in state))
+            inputs = last[0].to(precision)
+            after.append(last)
+        return inputs, tuple(torch.stack(part) for part in zip(*after, strict=True))
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take every step of a sequence, with torch's fused kernels where there are any.
@@ -100,8 +107,7 @@ class Recurrent(nn.Module):
         precision = inputs.dtype
         seen: list[State] = []
         after: list[State] = []
-        layers = zip(cast("Iterable[Cell]", self.cells), self.projections, strict=True)
-        for layer, (cell, projection) in enumerate(layers):
+        for layer, (cell, projection) in enumerate(self._layers()):
             if layer:
                 inputs = self.dropout(inputs)
             before = tuple(part[layer] for part in state)
@@ -114,3 +120,6 @@ class Recurrent(nn.Module):
             inputs = inputs.to(precision)
             after.append(last)
         return inputs, seen, tuple(torch.stack(part) for part in zip(*after, strict=True))
+
+    def _layers(self) -> Iterable[tuple[Cell, nn.Module]]:
+        return zip(cast("Iterable[Cell]", self.cells), self.projections, strict=True)

@@ -4,12 +4,14 @@ Knows log-probabilities and chance; knows nothing of texts or networks.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["RepetitionGuard", "Sampler", "narrow"]
+
+_AHEAD = 64  # numbers that are drawn at once
 
 
 class Sampler:
@@ -26,6 +28,7 @@ class Sampler:
         self, seeds: Sequence[int], *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
     ) -> None:
         self._chances = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._numbers: Iterator[Tensor] = iter(())
         self._temperature, self._top_k, self._top_p = temperature, top_k, top_p
 
     def draw(self, logprobs: Tensor) -> Tensor:
@@ -43,11 +46,17 @@ class Sampler:
         narrowed = narrow(logprobs, self._temperature, self._top_k, self._top_p)
         # The inverse of the cumulative distribution, in double precision: one number a text.
         cumulative = narrowed.double().exp().cumsum(-1)
-        numbers = [torch.rand(1, generator=c, dtype=torch.float64) for c in self._chances]
-        drawn = torch.searchsorted(
-            cumulative, torch.stack(numbers) * cumulative[:, -1:], right=True
-        )
+        drawn = torch.searchsorted(cumulative, self._number() * cumulative[:, -1:], right=True)
         return drawn[:, 0].clamp(max=logprobs.shape[-1] - 1)
+
+    def _number(self) -> Tensor:
+        """Take a number of 0 to 1 from each text's chance (texts, 1)."""
+        number = next(self._numbers, None)
+        if number is None:  # one call a text for many steps, not for each
+            ahead = [torch.rand(_AHEAD, generator=c, dtype=torch.float64) for c in self._chances]
+            self._numbers = iter(torch.stack(ahead).split(1, dim=1))
+            number = next(self._numbers)
+        return number
 
 
 def narrow(logprobs: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:

@@ -42,6 +42,8 @@ class Stopper:
 
     def add(self, piece: Piece) -> tuple[list[Piece], bool]:
         """Take a piece; give those that are certain by now, and whether the text has ended."""
+        if not self._stops:
+            return [piece], False
         self._held.append(piece)
         text = "".join(held.text for held in self._held)
         found = [

@@ -38,3 +38,15 @@ def test_a_text_is_written_in_slices_and_is_the_same_text() -> None:
     assert len(slices) > 3
     whole = writer.generate("Twin", seed=7, top=2, max_tokens=2_000)
     assert [piece for pieces in slices for piece in pieces] == list(whole)
+
+
+@pytest.mark.parametrize("work", ["score_in_turns", "activations_in_turns"])
+def test_a_text_is_read_in_slices(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "_SLICE", 0.0)  # one chunk of the text a slice
+    writer = tiny_language_model()
+    reading = getattr(writer, work)("Twinkle, " * 100)
+    slices = 1
+    while (ended := stages.go_on(reading)) is None:
+        slices += 1
+    assert slices > 10
+    assert len(ended[0].tokens) == 900
