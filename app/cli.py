@@ -1,4 +1,4 @@
-"""The `unrolled` command: caption, generate, score, cells, serve, models, train, evaluate.
+"""The `unrolled` command: caption, write, score, cells, serve, models, train, evaluate.
 
 Knows options and exit codes. What a command needs is imported inside it, since PyTorch takes
 seconds and `unrolled --help` should not.
@@ -22,7 +22,7 @@ from app.model_tables import model_tables
 from app.options import DeviceName, Weights, settings_from
 from app.study_cli import study
 from app.terminal import complain, told, with_progress
-from app.text_cli import generate, score
+from app.text_cli import score, write
 from app.version import VERSION
 
 __all__ = ["app"]
@@ -107,7 +107,7 @@ def caption(
     raise typer.Exit(1 if any_bad else 0)
 
 
-for _command in (generate, score, cells):
+for _command in (write, score, cells):
     app.command()(_command)
 
 

@@ -1,4 +1,4 @@
-"""`unrolled generate` and `unrolled score`.
+"""`unrolled write` and `unrolled score`.
 
 Knows options and what is printed; `model` does the work, and is imported only then.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from model.language_model import LanguageModel, TextToken
     from model.stopping import Piece
 
-__all__ = ["generate", "load_writer", "score"]
+__all__ = ["load_writer", "score", "write"]
 
 
 class TextFormat(StrEnum):
@@ -38,10 +38,10 @@ class TextFormat(StrEnum):
     JSONL = "jsonl"
 
 
-def generate(
-    model: ModelName,
-    prompt: Annotated[str, typer.Argument(help="What the text goes on from.")] = "",
+def write(
     *,
+    model: Annotated[str, typer.Option(help="A name in weights/, or a bundle's folder.")],
+    prompt: Annotated[str, typer.Option(help="What the text goes on from.")] = "",
     max_tokens: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Tokens; else the bundle's default.")
     ] = None,

@@ -1,4 +1,4 @@
-"""`unrolled generate`, `unrolled score` and `unrolled cells`."""
+"""`unrolled write`, `unrolled score` and `unrolled cells`."""
 
 import json
 import os
@@ -32,28 +32,30 @@ def written(prompt: str = "", **options: object) -> str:
 
 
 def test_a_text_follows_its_prompt(run: Run, weights: Path) -> None:
-    options = ("Twin", "--seed", 3, "--max-tokens", 30, "--temperature", 0.5, "--top-k", 4)
+    prompt = ("--prompt", "Twin", "--seed", 3)
+    options = (*prompt, "--max-tokens", 30, "--temperature", 0.5, "--top-k", 4)
     expected = written("Twin", seed=3, max_tokens=30, temperature=0.5, top_k=4)
-    by_name, by_path = (run("generate", m, *options) for m in ("verse", weights / "text" / "verse"))
+    places = ("verse", weights / "text" / "verse")
+    by_name, by_path = (run("write", "--model", place, *options) for place in places)
     assert by_name.exit_code == by_path.exit_code == 0
     assert by_name.stdout == by_path.stdout == f"Twin{expected}\n"
     assert by_name.stderr == ""
 
 
 def test_a_drawn_seed_is_told(run: Run) -> None:
-    result = run("generate", "verse")
+    result = run("write", "--model", "verse")
     word, seed = result.stderr.split()
     assert word == "seed"
     assert result.stdout == written(seed=int(seed)) + "\n"
 
 
 def test_several_texts(run: Run) -> None:
-    result = run("generate", "verse", "--n", 2, "--seed", 7)
+    result = run("write", "--model", "verse", "--n", 2, "--seed", 7)
     first, second = written(seed=7), written(seed=8)
     assert result.stdout == (f"--- 1 of 2, seed 7 ---\n{first}\n--- 2 of 2, seed 8 ---\n{second}\n")
     lines = [
         json.loads(line)
-        for line in run("generate", "verse", "--n", 2, "--seed", 7, "--format", "jsonl")
+        for line in run("write", "--model", "verse", "--n", 2, "--seed", 7, "--format", "jsonl")
         .stdout.splitlines()
     ]  # fmt: skip
     assert {line["seed"]: line["text"] for line in lines} == {7: first, 8: second}
@@ -64,13 +66,13 @@ def test_several_texts(run: Run) -> None:
 
 def test_stops(run: Run) -> None:
     whole = written(seed=7, max_tokens=50)
-    result = run("generate", "verse", "--seed", 7, "--max-tokens", 50,
+    result = run("write", "--model", "verse", "--seed", 7, "--max-tokens", 50,
                  "--stop", whole[20:22], "--stop", "☃")  # fmt: skip
     assert result.stdout == whole[: whole.index(whole[20:22])] + "\n"
 
 
 def test_a_text_is_shown_while_it_is_written(weights: Path) -> None:
-    asked = ["generate", "verse", "--max-tokens", "10000", "--seed", "1"]
+    asked = ["write", "--model", "verse", "--max-tokens", "10000", "--seed", "1"]
     with subprocess.Popen(
         [*COMMAND, *asked],
         env=os.environ | {"UNROLLED_WEIGHTS": str(weights), "UNROLLED_DEVICE": "cpu"},
@@ -84,16 +86,16 @@ def test_a_text_is_shown_while_it_is_written(weights: Path) -> None:
 
 
 def test_a_prompt_of_odd_bytes(run: Run) -> None:
-    result = run("generate", "verse", "caf\udce9", "--seed", 1)
+    result = run("write", "--model", "verse", "--prompt", "caf\udce9", "--seed", 1)
     assert result.stdout.startswith("caf\N{REPLACEMENT CHARACTER}")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["generate", "prose"], 1, "there is no model 'prose'"),
-        (["generate", "captioner"], 1, "'text' is asked for"),
-        (["generate", "verse", "--top-p", "0"], 2, "top_p"),
+        (["write", "--model", "prose"], 1, "there is no model 'prose'"),
+        (["write", "--model", "captioner"], 1, "'text' is asked for"),
+        (["write", "--model", "verse", "--top-p", "0"], 2, "top_p"),
         (["score", "captioner", "a"], 2, "give --image"),
         (["score", "verse", "a", "--image", __file__], 2, "reads no pictures"),
         (["score", "captioner", "a", "--image", __file__], 1, "no picture that is read here"),
