@@ -36,7 +36,7 @@ def train_captioner(
     """Train a captioner as a recipe says."""
     with needs_extra("training"):
         from model.training.captioner import main  # noqa: PLC0415
-    with told(ValueError, FileNotFoundError):
+    with told(ValueError, OSError):
         main(config, output, resume=resume)
 
 
@@ -50,7 +50,7 @@ def train_text(
     """Train a language model as a recipe says."""
     with needs_extra("training"):
         from model.training.text import main  # noqa: PLC0415
-    with told(ValueError, FileNotFoundError):
+    with told(ValueError, OSError):
         main(config, output, resume=resume)
 
 
@@ -81,7 +81,7 @@ def evaluate_captioner(
         from model.captioner import Captioner  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
         from model.evaluation.captioner import evaluate as measure  # noqa: PLC0415
-    with told(ValueError, FileNotFoundError):
+    with told(ValueError, OSError):
         folder = captioner_folder(weights or read_settings().weights)
         captioner = Captioner.load(folder, device)
         captioner.config = replace(
@@ -99,7 +99,7 @@ def evaluate_captioner(
             batch_size=batch_size,
             training_captions=data.captions("train"),
         )
-    report.write(output / f"{report.dataset}-{report.split}")
+        report.write(output / f"{report.dataset}-{report.split}")
     typer.echo(report.as_markdown())
 
 
@@ -117,7 +117,7 @@ def evaluate_text(
         from model.data.corpus import Corpus  # noqa: PLC0415
         from model.evaluation.text import evaluate_text as measure  # noqa: PLC0415
         from model.language_model import LanguageModel  # noqa: PLC0415
-    with told(ValueError, FileNotFoundError):
+    with told(ValueError, OSError):
         writer = LanguageModel.load(weights, device)
         # Divided as it was for training, or what is validated was learned by heart.
         trained = writer.config.provenance
@@ -131,5 +131,5 @@ def evaluate_text(
             min_count=trained.get("min_count", 1),
         )
         report = measure(writer, text, name=corpus.stem, order=order)
-    report.write(output / f"{report.corpus}-validation")
+        report.write(output / f"{report.corpus}-validation")
     typer.echo(report.as_markdown())

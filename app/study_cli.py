@@ -70,7 +70,7 @@ def study_cells(
     with needs_extra("training"):
         from model.studies.cells import CellStudySettings  # noqa: PLC0415
         from model.studies.cells import study_cells as compare  # noqa: PLC0415
-    with told(ValueError, FileNotFoundError):
+    with told(ValueError, OSError):
         settings = CellStudySettings(
             corpus,
             cells=_names(cells),
@@ -127,7 +127,7 @@ def study_gradients(
     with needs_extra("training"):
         from model.studies.gradients import GradientStudySettings  # noqa: PLC0415
         from model.studies.gradients import study_gradients as measure  # noqa: PLC0415
-    with told(ValueError, FileNotFoundError):
+    with told(ValueError, OSError):
         settings = GradientStudySettings(
             corpus=corpus,
             runs=runs,

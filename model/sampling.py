@@ -54,7 +54,7 @@ class Sampler:
         number = next(self._numbers, None)
         if number is None:  # one call a text for many steps, not for each
             ahead = [torch.rand(_AHEAD, generator=c, dtype=torch.float64) for c in self._chances]
-            self._numbers = iter(torch.stack(ahead).split(1, dim=1))
+            self._numbers = iter(torch.stack(ahead, dim=1)[..., None])
             number = next(self._numbers)
         return number
 

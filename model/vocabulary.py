@@ -15,7 +15,9 @@ PAD, START, END, UNKNOWN = "<PAD>", "<START>", "<END>", "<UNK>"
 Level = Literal["word", "character"]
 
 # A word keeps its inner apostrophes and hyphens ("man's", "t-shirt"); all else separates words.
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+# Either quote may stand for the apostrophe, as people and their telephones type it.
+_APOSTROPHES = str.maketrans("‘’", "''")
 
 
 class Vocabulary:
@@ -93,5 +95,10 @@ class Vocabulary:
 
 
 def split(text: str, level: Level) -> list[str]:
-    """Cut text into tokens: lower-case words without punctuation, or characters as they are."""
-    return list(text) if level == "character" else _WORD.findall(text.lower())
+    """Cut text into tokens: lower-case words without punctuation, or characters as they are.
+
+    Words have plain apostrophes, whichever the text has.
+    """
+    if level == "character":
+        return list(text)
+    return _WORD.findall(text.lower().translate(_APOSTROPHES))

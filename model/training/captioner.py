@@ -22,18 +22,12 @@ from model.bundle import check_tensors, save_bundle
 from model.captioner import Captioner, CaptionNetwork
 from model.config import CaptionerConfig
 from model.data.batches import CaptionBatch
-from model.training.checkpoint import load_checkpoint, save_checkpoint
-from model.training.common import (
-    from_main,
-    keep_weights,
-    make_accelerator,
-    progress_bar,
-    start_or_resume,
-)
+from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
 from model.training.loss import CaptionLoss
 from model.training.optimisation import parameter_groups, update_average
+from model.training.resuming import digest, load_progress, save_progress, start_or_resume
 from model.training.run import Run
 from model.training.schedule import learning_rate_factor, sampling_chance
 from model.training.validation import Validation
@@ -53,12 +47,13 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
         The folder of the bundle that was written.
 
     Raises:
-        ValueError: the recipe or the data is not as it should be.
-        FileNotFoundError: a file that the recipe names is not there.
+        ValueError: the recipe or the data is not as it should be, or not as it was when the run to
+            go on with began.
+        OSError: a file that the recipe names is not there, or cannot be read.
     """
     recipe = read_recipe(config, CaptionerRecipe)
-    trainer = Trainer(recipe, output or Path("runs") / recipe.name)
-    return start_or_resume(trainer, resume=resume)
+    folder = output or Path("runs") / recipe.name
+    return start_or_resume(Trainer, recipe, folder, resume=resume)
 
 
 class Trainer:
@@ -71,8 +66,9 @@ class Trainer:
             recipe, kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
         )
         self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
-        self.run = Run(folder, recipe, main=self.accelerator.is_main_process)
+        self.run = Run(folder, main=self.accelerator.is_main_process)
         self.data = TrainingData(recipe)
+        self.data_digest = digest([self.data.train, self.data.validation])
         torch.manual_seed(recipe.seed)
         self.network = CaptionNetwork(
             self._bundle_config(), len(self.data.vocabulary), pretrained=recipe.pretrained
@@ -91,7 +87,7 @@ class Trainer:
         )
         self.average.to(self.accelerator.device)
         loss = CaptionLoss(self.network, self.settings.label_smoothing)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             parameter_groups(self.network, self.settings), fused=True
         )
         self.loss, self.optimizer = self.accelerator.prepare(loss, self.optimizer)
@@ -106,27 +102,17 @@ class Trainer:
         """Steps of the whole run."""
         return self.settings.epochs * len(self.data.plan)
 
+    def modules(self) -> dict[str, nn.Module]:
+        """Name what steps change: the network, and the average of its weights."""
+        return {"network": self.network, "average": self.average}
+
     def resume(self) -> None:
         """Go on from the checkpoint."""
-        progress = load_checkpoint(self.run.checkpoint, self._modules(), self.optimizer)
-        self.step, self.best = progress["step"], progress["best"]
-        if self.accelerator.scaler and progress["scaler"]:
-            self.accelerator.scaler.load_state_dict(progress["scaler"])
-        self.run.restore(progress["curve"])
-        self.console.print(f"going on from step {self.step} of {self.total_steps}")
+        load_progress(self)
 
     def checkpoint(self) -> None:
         """Write everything that `resume` needs."""
-        if not self.accelerator.is_main_process:
-            return
-        scaler = self.accelerator.scaler
-        progress = {
-            "step": self.step,
-            "best": self.best,
-            "curve": self.run.curve,
-            "scaler": scaler.state_dict() if scaler else None,
-        }
-        save_checkpoint(self.run.checkpoint, self._modules(), self.optimizer, progress)
+        save_progress(self)
 
     def fit(self) -> None:
         """Train until the last epoch, or until validation has stopped rising."""
@@ -238,9 +224,6 @@ class Trainer:
         network = self.average.module
         assert isinstance(network, CaptionNetwork)  # noqa: S101 - what it was made of
         return network
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network, "average": self.average}
 
     def _bundle_config(self) -> CaptionerConfig:
         recipe = self.recipe

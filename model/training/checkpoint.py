@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "read_progress", "save_checkpoint"]
 
 
 def save_checkpoint(
@@ -38,10 +38,23 @@ def save_checkpoint(
     temporary.replace(path)
 
 
+def read_progress(path: Path) -> Any:
+    """Give back the `progress` of a checkpoint.
+
+    Raises:
+        ValueError: it is no whole checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["progress"])
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+
+
 def load_checkpoint(
     path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer
-) -> Any:
-    """Restore modules and optimizer in place, and give back `progress`.
+) -> None:
+    """Restore modules and optimizer in place.
 
     Raises:
         ValueError: it is no whole checkpoint, or of another network or another optimizer.
@@ -50,8 +63,7 @@ def load_checkpoint(
         with safe_open(path, framework="pt") as file:
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-            progress = json.loads((file.metadata() or {})["progress"])
-    except (SafetensorError, KeyError) as error:
+    except SafetensorError as error:
         raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
     for module_name, module in modules.items():
         prefix = f"{module_name}/"
@@ -69,7 +81,6 @@ def load_checkpoint(
         raise ValueError(f"{path} is of another optimizer: it trained other parameters")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": states, "param_groups": groups})
-    return progress
 
 
 def _fits(states: dict[int, dict[str, Tensor]], optimizer: torch.optim.Optimizer) -> bool:

@@ -4,7 +4,7 @@ Knows processes, terminals and files; knows nothing of what is trained.
 """
 
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -14,9 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from model.training.config import CaptionerRecipe, TextRecipe
-from model.training.run import Run
 
-__all__ = ["from_main", "keep_weights", "make_accelerator", "progress_bar", "start_or_resume"]
+__all__ = ["from_main", "keep_weights", "make_accelerator", "progress_bar"]
 
 Value = TypeVar("Value")
 
@@ -58,34 +57,3 @@ def keep_weights(network: nn.Module, path: Path) -> None:
     # Clones: tied weights share memory, which the format does not allow.
     save_file({name: t.cpu().clone().contiguous() for name, t in state.items()}, temporary)
     temporary.replace(path)
-
-
-class Training(Protocol):
-    """A run that can be begun, gone on with, and kept."""
-
-    run: Run
-
-    def resume(self) -> None:
-        """Go on from the checkpoint."""
-
-    def fit(self) -> None:
-        """Train to the end."""
-
-    def save(self) -> Path:
-        """Write the bundle, and give its folder."""
-        ...
-
-
-def start_or_resume(trainer: Training, *, resume: bool) -> Path:
-    """Train from the run's checkpoint if there is one and it is wanted, else from the beginning.
-
-    Returns:
-        The folder of the bundle that was written.
-    """
-    if resume and trainer.run.checkpoint.exists():
-        trainer.resume()
-    elif trainer.run.main:
-        # Whoever resumes this run later must not go on with the one that it replaces.
-        trainer.run.checkpoint.unlink(missing_ok=True)
-    trainer.fit()
-    return trainer.save()

@@ -3,6 +3,7 @@
 Knows names, ranges and defaults; knows nothing of how training goes about it.
 """
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "CaptionerRecipe",
     "DataConfig",
     "OptimisationConfig",
+    "Recipe",
     "TextOptimisationConfig",
     "TextRecipe",
     "data_path",
@@ -168,18 +170,19 @@ class TextRecipe:
 
 
 def read_recipe(path: Path, kind: type[Recipe]) -> Recipe:
-    """Read a recipe of a kind.
+    """Read a recipe of a kind: TOML, or JSON as runs leave it.
 
     Raises:
-        ValueError: it is not TOML, or says something that a recipe may not say.
+        ValueError: it is neither, or says something that a recipe may not say.
         FileNotFoundError: it is not there.
     """
+    language, loads = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = loads(path.read_text(encoding="utf-8"))
         recipe: Recipe = TypeAdapter(kind).validate_python(data)
         return recipe
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not {language}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

@@ -14,7 +14,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from model.training.config import CaptionerRecipe, TextRecipe
 
-__all__ = ["Run"]
+__all__ = ["CHECKPOINT", "RECIPE", "Run"]
+
+CHECKPOINT, RECIPE = "checkpoint.safetensors", "recipe.json"
 
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pillow", "safetensors")
 
@@ -24,21 +26,24 @@ class Run:
 
     Args:
         folder: is made where it is not there.
-        recipe: is written there as `recipe.json`.
         main: whether this is the main process.
     """
 
-    def __init__(self, folder: Path, recipe: CaptionerRecipe | TextRecipe, *, main: bool) -> None:
+    def __init__(self, folder: Path, *, main: bool) -> None:
         self.folder = folder
-        self.checkpoint = folder / "checkpoint.safetensors"
+        self.checkpoint = folder / CHECKPOINT
         self.best = folder / "best.safetensors"
         self.main = main
         self.curve: list[dict[str, Any]] = []
         self._board: SummaryWriter | None = None
         if main:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "recipe.json", asdict(recipe))
-            write_json(folder / "environment.json", _environment())
+
+    def describe(self, recipe: CaptionerRecipe | TextRecipe) -> None:
+        """Write what is trained, and where."""
+        if self.main:
+            write_json(self.folder / RECIPE, asdict(recipe))
+            write_json(self.folder / "environment.json", _environment())
 
     def restore(self, curve: list[dict[str, Any]]) -> None:
         """Take up the curve of a checkpoint; what was logged after it is forgotten."""

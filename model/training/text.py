@@ -25,16 +25,10 @@ from model.config import TextConfig
 from model.data.corpus import Corpus, streams
 from model.language_model import LanguageModel
 from model.text_network import TextNetwork
-from model.training.checkpoint import load_checkpoint, save_checkpoint
-from model.training.common import (
-    from_main,
-    keep_weights,
-    make_accelerator,
-    progress_bar,
-    start_or_resume,
-)
+from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
 from model.training.config import TextRecipe, data_path, read_recipe
 from model.training.optimisation import decaying_groups, update_average
+from model.training.resuming import digest, load_progress, save_progress, start_or_resume
 from model.training.run import Run
 from model.training.schedule import learning_rate_factor
 from model.training.streams import HeldState, gather_state, own_streams
@@ -57,12 +51,13 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
         The folder of the bundle that was written.
 
     Raises:
-        ValueError: the recipe or the corpus is not as it should be.
-        FileNotFoundError: the corpus is not there.
+        ValueError: the recipe or the corpus is not as it should be, or not as it was when the run
+            to go on with began.
+        OSError: the corpus is not there, or cannot be read.
     """
     recipe = read_recipe(config, TextRecipe)
-    trainer = TextTrainer(recipe, output or Path("runs") / recipe.name)
-    return start_or_resume(trainer, resume=resume)
+    folder = output or Path("runs") / recipe.name
+    return start_or_resume(TextTrainer, recipe, folder, resume=resume)
 
 
 class TextTrainer:
@@ -73,7 +68,7 @@ class TextTrainer:
         self.settings = recipe.optimisation
         self.accelerator = make_accelerator(recipe)
         self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
-        self.run = Run(folder, recipe, main=self.accelerator.is_main_process)
+        self.run = Run(folder, main=self.accelerator.is_main_process)
         self.corpus = Corpus.read(
             Path(data_path(recipe.corpus)),
             level=recipe.level,
@@ -83,6 +78,8 @@ class TextTrainer:
             validation_pieces=recipe.validation_pieces,
             min_count=recipe.min_count,
         )
+        text = [self.corpus.train_text, self.corpus.validation_text]
+        self.data_digest = digest([self.corpus.vocabulary.tokens, *text])
         if self.streams < self.accelerator.num_processes:
             raise ValueError(f"{self.streams} streams are too few: each process needs one")
         torch.manual_seed(recipe.seed)
@@ -91,7 +88,7 @@ class TextTrainer:
             self.network, multi_avg_fn=partial(update_average, decay=self.settings.average)
         )
         self.average.to(self.accelerator.device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             decaying_groups(self.network, self.settings.learning_rate, self.settings.weight_decay),
             fused=True,
         )
@@ -116,36 +113,24 @@ class TextTrainer:
         """Steps of the whole run."""
         return self.settings.epochs * self.steps_each_epoch
 
+    def modules(self) -> dict[str, nn.Module]:
+        """Name what steps change: the network, and the average of its weights."""
+        return {"network": self.network, "average": self.average}
+
     def resume(self) -> None:
         """Go on from the checkpoint."""
         held = HeldState(self.network.begin(self.streams))
-        modules = self._modules() | {"state": held}
-        progress = load_checkpoint(self.run.checkpoint, modules, self.optimizer)
-        self.step, self.best = progress["step"], progress["best"]
+        load_progress(self, state=held)
         if self.step % self.steps_each_epoch:
             whole = held.state(self.accelerator.device)
             self.state = tuple(own_streams(part, self.accelerator, dim=1) for part in whole)
-        if self.accelerator.scaler and progress["scaler"]:
-            self.accelerator.scaler.load_state_dict(progress["scaler"])
-        self.run.restore(progress["curve"])
-        self.console.print(f"going on from step {self.step} of {self.total_steps}")
 
     def checkpoint(self) -> None:
         """Write everything that `resume` needs; every process must call it."""
         state = self.network.begin(self.streams)
         if self.state is not None:
             state = gather_state(self.state, self.accelerator, self.streams)
-        if not self.accelerator.is_main_process:
-            return
-        scaler = self.accelerator.scaler
-        progress = {
-            "step": self.step,
-            "best": self.best,
-            "curve": self.run.curve,
-            "scaler": scaler.state_dict() if scaler else None,
-        }
-        modules = self._modules() | {"state": HeldState(state)}
-        save_checkpoint(self.run.checkpoint, modules, self.optimizer, progress)
+        save_progress(self, state=HeldState(state))
 
     def fit(self) -> None:
         """Train until the last epoch, or until validation has stopped falling."""
@@ -288,9 +273,6 @@ class TextTrainer:
         network = self.average.module
         assert isinstance(network, TextNetwork)  # noqa: S101 - what it was made of
         return network
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network, "average": self.average}
 
     def _bundle_config(self) -> TextConfig:
         recipe = self.recipe

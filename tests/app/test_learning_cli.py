@@ -1,4 +1,4 @@
-"""`unrolled evaluate text`: a corpus is divided as it was for training."""
+"""`unrolled train` and `unrolled evaluate`: what is measured, and what is told in one line."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,8 @@ from app.cli import app
 from model.bundle import save_bundle
 from model.data.corpus import Corpus
 from tests.model.evaluation.test_text import RHYME, writer_of
+from tests.model.training.recipes import write_data, write_recipe
+from tests.model.training.text_recipes import write_text_recipe
 
 DIVIDED = {"validation_share": 0.2, "validation_pieces": 3, "min_count": 2}
 
@@ -26,8 +28,14 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def evaluate(bundle: Path, corpus: Path, output: Path) -> tuple[int, str]:
-    words = ["evaluate", "text", bundle, "--corpus", corpus, "--output", output, "--order", 2]
+    return unrolled(
+        *("evaluate", "text", bundle, "--corpus", corpus, "--output", output, "--order", 2)
+    )
+
+
+def unrolled(*words: object) -> tuple[int, str]:
     result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
     return result.exit_code, result.output
 
 
@@ -47,3 +55,42 @@ def test_another_corpus_is_refused_in_one_line(bundle, tmp_path):
     assert "another vocabulary" in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "reports").exists()
+
+
+def test_a_folder_is_no_corpus_to_measure_on(bundle, tmp_path):
+    code, printed = evaluate(bundle, tmp_path, tmp_path / "reports")
+    assert code == 2
+    assert "'--corpus'" in printed
+
+
+def test_a_report_that_cannot_be_written_is_told(bundle, tmp_path):
+    code, printed = evaluate(bundle, tmp_path / "rhyme.txt", tmp_path / "rhyme.txt")
+    assert code == 1
+    assert printed.startswith("unrolled: ")
+    assert printed.count("\n") == 1
+    assert "rhyme.txt" in printed
+
+
+def test_a_folder_is_no_corpus_to_train_on(tmp_path):
+    recipe = write_text_recipe(tmp_path, RHYME, {"corpus": str(tmp_path)})
+    code, printed = unrolled("train", "text", "--config", recipe, "--output", tmp_path / "run")
+    assert code == 1
+    assert printed == f"unrolled: [Errno 21] Is a directory: '{tmp_path}'\n"
+
+
+def test_a_folder_holds_no_captions(tmp_path):
+    data = write_data(tmp_path)
+    recipe = write_recipe(
+        tmp_path, data, {"data": [{"captions": str(data), "pictures": [f"{data}/meadow"]}]}
+    )
+    code, printed = unrolled("train", "captioner", "--config", recipe, "--output", tmp_path / "run")
+    assert code == 1
+    assert printed == f"unrolled: [Errno 21] Is a directory: '{data}'\n"
+
+
+def test_a_file_is_no_folder_to_train_in(tmp_path):
+    recipe = write_text_recipe(tmp_path, RHYME)
+    code, printed = unrolled("train", "text", "--config", recipe, "--output", recipe)
+    assert code == 1
+    assert printed.startswith("unrolled: ")
+    assert "recipe.toml" in printed

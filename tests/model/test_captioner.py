@@ -11,6 +11,7 @@ from PIL import Image
 
 from model.captioner import Captioner
 from model.device import choose_device
+from model.vocabulary import Vocabulary
 from tests.tiny import WORDS, save_tiny_captioner, tiny_captioner
 
 KINDS = [
@@ -116,6 +117,17 @@ def test_score_reads_text_as_people_write_it(captioner):
     unknown = captioner.score(picture, "a zebra runs")
     assert [t.token for t in unknown.tokens] == ["a", "<UNK>", "runs", "<END>"]
     assert [t.token for t in captioner.score(picture, "").tokens] == ["<END>"]
+
+
+def test_score_reads_any_apostrophe():
+    captioner, (picture,) = tiny_captioner(), pictures(1)
+    assert "dog" in captioner.vocabulary
+    captioner.vocabulary = Vocabulary(
+        [t.replace("dog", "dog's") for t in captioner.vocabulary.tokens]
+    )
+    plain = captioner.score(picture, "the dog's ball")
+    assert [t.token for t in plain.tokens] == ["the", "dog's", "ball", "<END>"]
+    assert captioner.score(picture, "The dog’s ball.") == plain  # noqa: RUF001
 
 
 def test_every_default_of_a_bundle_can_be_said_in_a_call(captioner):

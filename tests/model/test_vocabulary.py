@@ -43,7 +43,9 @@ def test_rare_words_are_left_out():
     [
         ("A dog, running.", ["a", "dog", "running"]),
         ("The man's T-shirt", ["the", "man's", "t-shirt"]),
-        ("the man’s dogs'", ["the", "man’s", "dogs"]),  # noqa: RUF001 - as people type it
+        ("the man’s dogs'", ["the", "man's", "dogs"]),  # noqa: RUF001 - as people type it
+        ("‘Don’t’ — rock ’n’ roll", ["don't", "rock", "n", "roll"]),  # noqa: RUF001
+        ("they‘re", ["they're"]),  # noqa: RUF001
         ("two-  -three", ["two", "three"]),
         ("snake_case 3 dogs", ["snake", "case", "3", "dogs"]),
         ("ÜBER café", ["über", "café"]),
@@ -60,6 +62,18 @@ def test_words_survive_the_round_trip(words):
     assert words.decode(words.encode("The dog's the man's, and a DOG runs")) == (
         "the the man's and a dog runs"
     )
+
+
+@pytest.mark.parametrize("text", ["the man's", "The man’s", "‘the man‘s’"])  # noqa: RUF001
+def test_every_apostrophe_is_the_plain_one(words, text):
+    assert words.decode(words.encode(text)) == "the man's"
+    assert Vocabulary.build([text]).tokens[4:] == ("man's", "the")
+
+
+def test_an_apostrophe_is_a_character_like_any_other():
+    vocabulary = Vocabulary.build(["it’s"], "character")  # noqa: RUF001
+    assert vocabulary.decode(vocabulary.encode("it’s")) == "it’s"  # noqa: RUF001
+    assert vocabulary.encode("'") == [vocabulary.unknown_id]
 
 
 def test_encoding_adds_no_special_tokens_but_the_unknown(words):

@@ -1,5 +1,7 @@
 """A recipe that is wrong says where; the recipes of the repository are right."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,16 @@ def test_what_is_not_toml_is_refused(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"binary\.toml is not TOML"):
         read_recipe(tmp_path / "binary.toml", CaptionerRecipe)
+
+
+def test_a_recipe_can_be_json_as_runs_leave_it(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path, tmp_path), CaptionerRecipe)
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(asdict(recipe)))
+    assert read_recipe(path, CaptionerRecipe) == recipe
+    path.write_text(MINIMAL)
+    with pytest.raises(ValueError, match=r"recipe\.json is not JSON"):
+        read_recipe(path, CaptionerRecipe)
 
 
 def test_a_missing_recipe_is_not_found(tmp_path):

@@ -188,8 +188,9 @@ def test_a_run_that_began_again_is_never_taken_for_the_old_one(
     [({"decoder": {"hidden_size": 8}}, "of another network"), (TUNED, "of another optimizer")],
     ids=["network", "optimizer"],
 )
-def test_another_recipes_run_is_refused(tmp_path, data, unbroken, change, message):
+def test_another_recipes_checkpoint_is_refused(tmp_path, data, unbroken, change, message):
     shutil.copytree(unbroken("frozen"), tmp_path / "run")
+    (tmp_path / "run" / "recipe.json").unlink()
     with pytest.raises(ValueError, match=message):
         train(write_recipe(tmp_path, data, change), tmp_path / "run")
 

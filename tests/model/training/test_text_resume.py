@@ -142,9 +142,10 @@ def test_a_run_that_began_again_is_never_taken_for_the_old_one(tmp_path, unbroke
     assert_same(train_text(recipe, run), unbroken)
 
 
-def test_another_recipes_run_is_refused(tmp_path, unbroken, kind):
+def test_another_recipes_checkpoint_is_refused(tmp_path, unbroken, kind):
     for change in ({"optimisation": {"streams": 4}}, {"network": {"hidden_size": 13}}):
         shutil.copytree(unbroken, tmp_path / "run", dirs_exist_ok=True)
+        (tmp_path / "run" / "recipe.json").unlink()
         recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], change)
         with pytest.raises(ValueError, match="of another network"):
             train_text(recipe, tmp_path / "run")
