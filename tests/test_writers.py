@@ -1,5 +1,6 @@
 """The shipped language models as a user finds them: size, card, scores, what they write."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from model.language_model import LanguageModel
 ROOT = Path(__file__).parent.parent
 BUNDLES = sorted(path.parent for path in (ROOT / "weights" / "text").glob("*/config.json"))
 
-# Nats a character that a shipped writer has at most on what validates of its corpus.
-GATES = {"shakespeare": 1.42, "war-and-peace": 1.30, "linux": 1.20}
+# Nats a token that a shipped writer has at most on what validates of its corpus.
+GATES = {"shakespeare": 1.42, "war-and-peace": 1.30, "linux": 1.20, "captions": 2.85}
 
 
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
@@ -39,7 +40,8 @@ def test_it_is_small_and_named_as_its_folder(bundle, writer):
 def test_its_card_and_configuration_say_the_same(writer):
     (scores,) = (score["model"] for score in writer.config.scores.values())
     nats = scores[f"nats_per_{writer.config.level}"]
-    assert f"**{nats:.3f}**" in writer.card
+    told = re.findall(r"\*\*([\d.]+)\*\*", writer.card)
+    assert [float(number) for number in told] == [pytest.approx(nats, abs=6e-4)]
     assert not any(gap in writer.card for gap in ("{scores}", "{sample}", "{part}"))
     assert nats <= GATES.get(writer.config.name, float("inf"))
 
@@ -70,3 +72,9 @@ def test_shakespeare_writes_plays():
     speakers = [line for line in text.splitlines() if line.endswith(":")]
     assert speakers
     assert all(line.istitle() or line.isupper() for line in map(str.strip, speakers))
+
+
+def test_captions_end_by_themselves():
+    writer = LanguageModel.load(ROOT / "weights" / "text" / "captions", device="cpu")
+    last = [list(writer.generate("a", seed=seed, max_tokens=50))[-1] for seed in range(10)]
+    assert all((piece.token, piece.finish_reason) == ("<END>", "stop") for piece in last)
