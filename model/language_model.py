@@ -27,7 +27,7 @@ from model.reading import Turns, complete, read, read_activations, read_logprobs
 from model.sampling import Sampler
 from model.stopping import Piece
 from model.text import with_known_characters
-from model.text_network import TextNetwork
+from model.text_network import TextNetwork, TokenNetwork
 from model.text_score import Activations, TextScore, TextToken
 from model.vocabulary import Vocabulary
 
@@ -51,7 +51,7 @@ class LanguageModel:
 
     def __init__(
         self,
-        network: TextNetwork,
+        network: TokenNetwork,
         config: TextConfig,
         vocabulary: Vocabulary,
         *,
@@ -264,12 +264,18 @@ class LanguageModel:
         return torch.cat([torch.zeros(0), *chunks])
 
     def activations(self, text: str) -> Activations:
-        """Look at every unit after every token of a text."""
+        """Look at every unit after every token of a text.
+
+        Raises:
+            ValueError: the network has no units.
+        """
         return complete(self.activations_in_turns(text))
 
     @torch.inference_mode()
     def activations_in_turns(self, text: str) -> Turns[Activations]:
         """Do what `activations` does, and let others have a turn in between."""
+        if not isinstance(self.network, TextNetwork):
+            raise ValueError(f"{self.config.name} has no units to look at: give a network")
         tokens = self.encode(text)
         seen: list[Tensor] = []
         for chunk in read_activations(self.network, [self.vocabulary.start_id, *tokens]):

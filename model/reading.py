@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model.cells import State
-from model.text_network import TextNetwork
+from model.text_network import TextNetwork, TokenNetwork
 
 __all__ = ["Turns", "complete", "read", "read_activations", "read_logprobs"]
 
@@ -32,7 +32,7 @@ def complete(work: Turns[Result]) -> Result:
             return result
 
 
-def read(network: TextNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor, State]]:
+def read(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor, State]]:
     """Read tokens from the beginning on.
 
     Yields:
@@ -40,12 +40,12 @@ def read(network: TextNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor, 
         state after the last, each (layers, 1, hidden).
     """
     state = network.begin(1)
-    for chunk in _chunks(network, tokens):
+    for chunk in _chunks(tokens, state):
         logits, state = network(chunk, state)
         yield logits[0], state
 
 
-def read_logprobs(network: TextNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
+def read_logprobs(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
     """Read tokens from the beginning on.
 
     Yields:
@@ -68,17 +68,13 @@ def read_activations(network: TextNetwork, tokens: Sequence[int]) -> Iterator[Te
         the CPU: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015), h of the other cells.
     """
     recurrent, state = network.recurrent, network.begin(1)
-    for chunk in _chunks(network, tokens):
+    for chunk in _chunks(tokens, state):
         states, state = recurrent.states(network.read(chunk), state)
         values = torch.tanh(states[1]) if recurrent.parts > 1 else states[0]
         yield values[0].flatten(1).cpu()
 
 
-def _chunks(network: TextNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
-    """Cut tokens into chunks, each (1, time)."""
+def _chunks(tokens: Sequence[int], state: State) -> Iterator[Tensor]:
+    """Cut tokens into chunks, each (1, time), where the state is."""
     for start in range(0, len(tokens), _CHUNK):
-        yield torch.tensor([tokens[start : start + _CHUNK]], device=_device(network))
-
-
-def _device(network: TextNetwork) -> torch.device:
-    return network.to_word.weight.device
+        yield torch.tensor([tokens[start : start + _CHUNK]], device=state[0].device)

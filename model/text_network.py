@@ -3,6 +3,8 @@
 Knows tokens only as ids; how a text is drawn from the scores is `model.language_model`'s business.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -10,11 +12,27 @@ from model.cells import State
 from model.config import RecurrentConfig
 from model.recurrent import Recurrent
 
-__all__ = ["TextNetwork"]
+__all__ = ["TextNetwork", "TokenNetwork"]
 
 
-class TextNetwork(nn.Module):
-    """Tokens in, scores of the next token out.
+class TokenNetwork(nn.Module, ABC):
+    """What writes and scores texts: after each token it says how likely each next one is."""
+
+    @abstractmethod
+    def begin(self, batch: int) -> State:
+        """Make the state before the first token, each (any, batch, any)."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read sequences: (batch, time) -> logits (batch, time, vocabulary), and the last state."""
+
+
+class TextNetwork(TokenNetwork):
+    """A stack of recurrent cells: tokens in, scores of the next token out.
 
     Args:
         config: sizes.

@@ -210,9 +210,14 @@ def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _
             if writer.vocabulary.tokens != corpus.vocabulary.tokens:
                 raise ValueError(f"{study.corpus} is not the text that {cell} was trained on")
             yield cell, BEFORE, _new(writer.config.network, corpus.vocabulary, study.seed)
-            yield cell, AFTER, writer.network
+            yield cell, AFTER, _trained(writer)
 
     return _read(settings, study.name, corpus, networks())
+
+
+def _trained(writer: LanguageModel) -> TextNetwork:
+    assert isinstance(writer.network, TextNetwork)  # noqa: S101 - a bundle holds no other
+    return writer.network
 
 
 def _bundle(settings: GradientStudySettings, writer: LanguageModel) -> _Subject:
@@ -221,7 +226,7 @@ def _bundle(settings: GradientStudySettings, writer: LanguageModel) -> _Subject:
     if writer.config.ends:
         raise ValueError(f"the texts of {name} end by themselves: they are too short to look back")
     untrained = _new(network, writer.vocabulary, settings.seed)
-    networks = iter([(name, BEFORE, untrained), (name, AFTER, writer.network)])
+    networks = iter([(name, BEFORE, untrained), (name, AFTER, _trained(writer))])
     length = _length(settings)
     if settings.corpus is None:
         written: list[list[int]] = [[] for _ in range(settings.rows)]
