@@ -38,7 +38,7 @@ class NGramNetwork(TokenNetwork):
         return logprobs[0], state
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read sequences: (batch, time) -> logprobs (batch, time, vocabulary), and the last state."""
+        """Read sequences: (batch, time) -> logprobs (batch, time, vocabulary), the last state."""
         seen: list[Tensor] = []
         for token in tokens.unbind(1):
             logprobs, state = self.step(token, state)
