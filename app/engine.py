@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from app import loaded, stages
-from app.errors import NotReady
+from app.errors import NotReady, Unavailable
 from app.images import decode_picture
 from app.inference import Inference, Turn
 
@@ -175,6 +175,25 @@ class Engine:
                 caption = await turn.run(captioner.score, picture.image, text)
         return caption, WorkTiming.of(turn)
 
+    async def writer(self, name: str) -> LanguageModel:
+        """Give a writer that there is, loaded if it was not in memory.
+
+        Raises:
+            Overloaded: too many requests are in hand, and it would have to be loaded.
+            Unavailable: its weights cannot be used.
+        """
+        shelf = self.models.shelf
+        if (writer := shelf.find(name)) is not None:
+            return writer
+        with self.inference.admitted() as turn:
+            try:
+                return await turn.run(shelf.load, name)
+            except ValueError as error:
+                _log.critical("a model cannot be loaded", model=name, reason=str(error))
+                raise Unavailable(
+                    f"the model {name!r} cannot be loaded: the log of the service says why", 60
+                ) from error
+
     async def write(self, writer: LanguageModel, order: stages.Order) -> AsyncGenerator[Slice]:
         """Write texts, one slice after the other; the next is begun when it is asked for.
 
@@ -225,7 +244,8 @@ class Engine:
         self._models = models
         _log.info(
             "ready",
-            models={name: str(model.device) for name, model in models.all.items()},
+            device=models.shelf.device,
+            models=list(models.all),
             seconds=round(time.perf_counter() - began, 2),
         )
 

@@ -1,4 +1,4 @@
-"""The models in memory: loaded and warmed once, found by name.
+"""The models: checked, loaded and warmed at the start, found by name.
 
 Knows bundles and what a request may ask of which model; knows nothing of threads or HTTP bodies.
 """
@@ -10,36 +10,56 @@ from typing import TYPE_CHECKING
 
 from app.bundles import find_folders
 from app.errors import InvalidParameter, UnknownModel
+from app.shelf import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from app.settings import Settings
+    from model.bundle import Bundle
     from model.captioner import Captioner
-    from model.language_model import LanguageModel
+    from model.config import TextConfig
 
 __all__ = ["Models", "load"]
 
 
 @dataclass(frozen=True)
 class Models:
-    """What is loaded: the captioner, if there is one, and the writers by name."""
+    """The captioner, if there is one, and the writers, which are loaded as they are needed."""
 
     captioner: Captioner | None
-    writers: dict[str, LanguageModel]
+    shelf: Shelf
 
     @property
-    def all(self) -> dict[str, Captioner | LanguageModel]:
+    def writers(self) -> dict[str, Bundle[TextConfig]]:
+        """The writers by name, whether they are in memory or not."""
+        return self.shelf.bundles
+
+    @property
+    def all(self) -> dict[str, Captioner | Bundle[TextConfig]]:
         """Every model by name, the captioner first."""
         first = {} if self.captioner is None else {self.captioner.config.name: self.captioner}
         return {**first, **self.writers}
 
-    def find(self, name: str) -> Captioner | LanguageModel:
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many numbers each model learned, by name."""
+        if self.captioner is None:
+            return self.shelf.parameters
+        weights = self.captioner.network.parameters()
+        return {
+            self.captioner.config.name: sum(part.numel() for part in weights),
+            **self.shelf.parameters,
+        }
+
+    def find(self, name: str) -> Captioner | Bundle[TextConfig]:
         """Find any model.
 
         Raises:
             UnknownModel: none has this name.
         """
         if name not in self.all:
-            raise UnknownModel(f"no model {name!r} is loaded: there is {_named(self.all)}")
+            raise UnknownModel(f"there is no model {name!r}: there is {_named(self.all)}")
         return self.all[name]
 
     def find_captioner(self, name: str | None = None) -> Captioner:
@@ -55,7 +75,7 @@ class Models:
             raise UnknownModel(f"no captioner is loaded: there is {_named(self.all)}")
         return self.captioner
 
-    def find_writer(self, name: str | None = None) -> LanguageModel:
+    def find_writer(self, name: str | None = None) -> Bundle[TextConfig]:
         """Find a writer; it need not be named where it is the only one.
 
         Raises:
@@ -79,7 +99,7 @@ class Models:
 
 
 def load(settings: Settings) -> Models:
-    """Load every bundle, and have each model work once, so that its first request is not slow.
+    """Load the captioner, and check every writer; have each model that is loaded work once.
 
     Raises:
         ValueError: a bundle cannot be used, there is none, two have one name, or there is no
@@ -90,28 +110,37 @@ def load(settings: Settings) -> Models:
     from PIL import Image  # noqa: PLC0415
 
     from model.captioner import Captioner  # noqa: PLC0415
-    from model.language_model import LanguageModel  # noqa: PLC0415
+    from model.device import choose_device  # noqa: PLC0415
+    from model.language_model import load_text_bundle  # noqa: PLC0415
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
+    device = str(choose_device(settings.device))
     folders = find_folders(settings.weights)
     captioner = None
     if folders.captioner is not None:
-        captioner = Captioner.load(folders.captioner, device=settings.device)
+        captioner = Captioner.load(folders.captioner, device=device)
         captioner.caption([Image.new("RGB", (640, 480), "white")])
     names = set() if captioner is None else {captioner.config.name}
-    writers: dict[str, LanguageModel] = {}
+    bundles = []
     for folder in folders.writers:
-        writer = LanguageModel.load(folder, device=settings.device)
-        name = writer.config.name
+        bundle = load_text_bundle(folder)
+        name = bundle.config.name
         if name in names:
             raise ValueError(f"{folder}: its name {name!r} is another bundle's too: rename one")
-        for _ in writer.generate("a", max_tokens=3):
-            pass
         names.add(name)
-        writers[name] = writer
-    return Models(captioner, writers)
+        bundles.append(bundle)
+    shelf = Shelf(bundles, device, settings.writers_megabytes * 10**6)
+    if settings.load_writers == "at_start":
+        for name in shelf.bundles:
+            shelf.load(name)
+        if missing := set(shelf.bundles) - set(shelf.kept):
+            raise ValueError(
+                f"{_named(sorted(missing))} had to make room for other writers: raise "
+                "UNROLLED_WRITERS_MEGABYTES, or set UNROLLED_LOAD_WRITERS=on_first_use"
+            )
+    return Models(captioner, shelf)
 
 
-def _named(models: dict[str, LanguageModel] | dict[str, Captioner | LanguageModel]) -> str:
-    return ", ".join(map(repr, models))
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -157,13 +157,16 @@ class CaptionResponse(BaseModel):
 
 
 class ModelSummary(BaseModel):
-    """A loaded model."""
+    """A model that can be asked for."""
 
     name: str
     kind: Literal["captioner", "text"]
     version: str
     device: str = Field(description="Where it runs.", examples=["cpu", "cuda:0"])
     parameters: int = Field(description="How many numbers were learned.")
+    loaded: bool = Field(
+        description="Whether it is in memory; if not, the first request that needs it loads it."
+    )
 
 
 class _Detail(ModelSummary):
@@ -175,14 +178,14 @@ class _Detail(ModelSummary):
 
 
 class CaptionerDetail(_Detail):
-    """A loaded captioner with its card."""
+    """A captioner with its card."""
 
     kind: Literal["captioner"]
     decoding: DecodingConfig = Field(description="Defaults of the search.")
 
 
 class WriterDetail(_Detail):
-    """A loaded model that writes text, with its card."""
+    """A model that writes text, with its card."""
 
     kind: Literal["text"]
     level: Level = Field(description="What a token is.")

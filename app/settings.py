@@ -53,6 +53,14 @@ class Settings(BaseSettings):
     queue_size: int = Field(
         64, ge=1, le=100_000, description="Requests in hand at once; more are sent away with 503."
     )
+    load_writers: Literal["on_first_use", "at_start"] = Field(
+        "on_first_use", description="When the models that write text take memory."
+    )
+    writers_megabytes: int = Field(
+        500,
+        ge=1,
+        description="Memory for the weights of writers; those not asked for the longest make room.",
+    )
     max_tokens: int = Field(
         5_000, ge=1, le=10_000, description="Most tokens that a text may be asked to have."
     )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from model.beam_search import Hypothesis, search
-from model.bundle import BundleError, load_bundle, load_weights
+from model.bundle import Bundle, BundleError, load_bundle, load_weights
 from model.cells import State
 from model.config import SamplingConfig, TextConfig
 from model.device import choose_device
@@ -31,7 +31,7 @@ from model.text_network import TextNetwork, TokenNetwork
 from model.text_score import Activations, TextScore, TextToken
 from model.vocabulary import Vocabulary
 
-__all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
+__all__ = ["Activations", "LanguageModel", "TextScore", "TextToken", "load_text_bundle"]
 
 
 class LanguageModel:
@@ -81,15 +81,12 @@ class LanguageModel:
             BundleError: the bundle cannot be used; the message says why.
             ValueError: there is no such device.
         """
+        return cls.of(load_text_bundle(path), device)
+
+    @classmethod
+    def of(cls, bundle: Bundle[TextConfig], device: str = "auto") -> Self:
+        """Load the weights of a bundle that `load_text_bundle` has read; see `load`."""
         chosen = choose_device(device)
-        bundle = load_bundle(path, TextConfig)
-        if bundle.vocabulary.level != bundle.config.level:
-            raise BundleError(
-                f"{path}: its vocabulary is of the level {bundle.vocabulary.level!r}, its "
-                f"configuration of {bundle.config.level!r}"
-            )
-        if len(bundle.vocabulary) <= bundle.vocabulary.unknown_id + 1:
-            raise BundleError(f"{path}: its vocabulary has no token to write with")
         with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
             network = TextNetwork(bundle.config.network, len(bundle.vocabulary))
         load_weights(bundle, network)
@@ -301,3 +298,20 @@ class LanguageModel:
         """The bundle's defaults with a call's changes; pydantic checks the ranges."""
         given = {name: value for name, value in changes.items() if value is not None}
         return replace(self.config.sampling, **given)
+
+
+def load_text_bundle(path: str | Path) -> Bundle[TextConfig]:
+    """Read and check a language model's bundle, all but its weights.
+
+    Raises:
+        BundleError: it cannot be used; the message says why.
+    """
+    bundle = load_bundle(path, TextConfig)
+    if bundle.vocabulary.level != bundle.config.level:
+        raise BundleError(
+            f"{path}: its vocabulary is of the level {bundle.vocabulary.level!r}, its "
+            f"configuration of {bundle.config.level!r}"
+        )
+    if len(bundle.vocabulary) <= bundle.vocabulary.unknown_id + 1:
+        raise BundleError(f"{path}: its vocabulary has no token to write with")
+    return bundle

@@ -44,7 +44,7 @@ async def activations(
     """
     models = engine.models
     asked = await read_json(request, ActivationsRequest, settings.max_text_length)
-    writer = models.find_writer(asked.model)
+    config = models.find_writer(asked.model).config
     check_length("text", asked.text, settings.max_text_length)
     if (asked.units is None) == (asked.property is None):
         raise InvalidParameter("give either `units` or `property`")
@@ -55,7 +55,6 @@ async def activations(
             f"{units} units after {len(asked.text)} characters are {numbers:,} activations: at "
             f"most {settings.max_activations:,} are given, so ask for fewer units or less text"
         )
-    config = writer.config
     bind_contextvars(model=config.name)
 
     def choose(
@@ -71,7 +70,7 @@ async def activations(
         return seen.tokens, [_unit(seen, unit) for unit in chosen], None
 
     (tokens, found, followed), timing = await unless_gone(
-        request, engine.activations(writer, asked.text, choose)
+        request, engine.activations(await engine.writer(config.name), asked.text, choose)
     )
     return ActivationsResponse(
         model=config.name,

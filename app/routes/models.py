@@ -1,4 +1,4 @@
-"""`GET /models`: what is loaded, where it comes from and how good it is."""
+"""`GET /models`: what there is, where it comes from and how good it is."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,26 +9,30 @@ from app.schemas import CaptionerDetail, ModelList, ModelSummary, WriterDetail
 from model.config import CaptionerConfig
 
 if TYPE_CHECKING:
+    from app.loaded import Models
+    from model.bundle import Bundle
     from model.captioner import Captioner
-    from model.language_model import LanguageModel
+    from model.config import TextConfig
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/models", tags=["models"])
 
 
-@router.get("", summary="List the loaded models", responses=error_responses(503))
+@router.get("", summary="List the models", responses=error_responses(503))
 async def list_models(engine: EngineDep) -> ModelList:
-    """List what is loaded; `GET /models/{name}` says more of each."""
-    return ModelList(models=[_summarise(model) for model in engine.models.all.values()])
+    """List what there is; `GET /models/{name}` says more of each."""
+    models = engine.models
+    return ModelList(models=[_summarise(models, model) for model in models.all.values()])
 
 
 @router.get("/{name}", summary="Show a model's card", responses=error_responses(404, 422, 503))
 async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDetail:
     """Show one model: its card, scores, provenance and defaults."""
-    model = engine.models.find(name)
+    models = engine.models
+    model = models.find(name)
     config = model.config
-    common: dict[str, Any] = _summarise(model).model_dump() | {
+    common: dict[str, Any] = _summarise(models, model).model_dump() | {
         "card": model.card,
         "scores": config.scores,
         "provenance": config.provenance,
@@ -44,12 +48,14 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDe
     )
 
 
-def _summarise(model: "Captioner | LanguageModel") -> ModelSummary:
-    config = model.config
+def _summarise(models: "Models", model: "Captioner | Bundle[TextConfig]") -> ModelSummary:
+    config, shelf = model.config, models.shelf
+    loaded = config.name not in shelf.bundles or config.name in shelf.kept
     return ModelSummary(
         name=config.name,
         kind=config.kind,
         version=config.version,
-        device=str(model.device),
-        parameters=sum(weights.numel() for weights in model.network.parameters()),
+        device=shelf.device,
+        parameters=models.parameters[config.name],
+        loaded=loaded,
     )

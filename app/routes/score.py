@@ -78,12 +78,12 @@ async def score(
     asked, picture = await _read(request)
     if picture is None:
         _need_no_picture(models, asked.model)
-        writer = models.find_writer(asked.model)
+        config: CaptionerConfig | TextConfig = models.find_writer(asked.model).config
         check_length("text", asked.text, settings.max_text_length)
-        bind_contextvars(model=writer.config.name)
+        bind_contextvars(model=config.name)
+        writer = await engine.writer(config.name)
         text, timing = await unless_gone(request, engine.score(writer, asked.text))
         scored = _sum(text.tokens) | {"bits_per_character": text.bits_per_character}
-        config: CaptionerConfig | TextConfig = writer.config
     else:
         captioner = models.find_captioner(asked.model)
         check_picture(picture, settings.max_upload_bytes)

@@ -82,11 +82,11 @@ async def generate_text(
     """Go on from a prompt, with the log-probability of every text and, if asked, every token."""
     models = engine.models
     asked = await read_json(request, TextRequest, settings.max_text_length)
-    writer = models.find_writer(asked.model)
+    config = models.find_writer(asked.model).config
     check_length("prompt", asked.prompt, settings.max_text_length)
     try:
         sampling = resolve_sampling(
-            writer.config.sampling,
+            config.sampling,
             most_tokens=settings.max_tokens,
             **asked.model_dump(include=set(_SAMPLING)),
         )
@@ -96,12 +96,13 @@ async def generate_text(
     order = Order(
         asked.prompt, asked.n, seed, tuple(asked.stop or ()), asked.logprobs or 0, sampling
     )
-    bind_contextvars(model=writer.config.name, n=asked.n, stream=asked.stream)
+    bind_contextvars(model=config.name, n=asked.n, stream=asked.stream)
+    writer = await engine.writer(config.name)
     answer = _Answer(
         asked,
         {
-            "model": writer.config.name,
-            "model_version": writer.config.version,
+            "model": config.name,
+            "model_version": config.version,
             "request_id": request_id,
             "seed": seed,
         },

@@ -13,8 +13,8 @@ from model.text_network import TextNetwork
 from tests.app.writers import save_writer
 
 
-def loaded(weights: Path) -> Models:
-    return load(Settings(weights=weights, device="cpu", threads=1))
+def loaded(weights: Path, **settings: object) -> Models:
+    return load(Settings(weights=weights, device="cpu", threads=1, **settings))  # type: ignore[arg-type]
 
 
 def test_captioner_and_writers_are_loaded_and_warm(weights: Path) -> None:
@@ -35,10 +35,23 @@ def test_captioner_and_writers_are_loaded_and_warm(weights: Path) -> None:
         torch.nn.modules.module.register_module_forward_hook(note),
     ):
         patch.setattr(TextNetwork, "step", noting)
-        models = loaded(weights)
+        models = loaded(weights, load_writers="at_start")
     assert list(models.all) == ["tiny", "notes", "verse"]
     assert models.find_captioner().network.encoder in seen
-    assert {w.network for w in models.writers.values()} < set(seen)
+    assert models.shelf.kept == ("notes", "verse")
+    assert {models.shelf.load(name).network for name in models.shelf.kept} < set(seen)
+
+
+def test_writers_are_loaded_when_they_are_needed(weights: Path) -> None:
+    models = loaded(weights)
+    assert list(models.all) == ["tiny", "notes", "verse"]
+    assert models.shelf.kept == ()
+
+
+def test_writers_at_the_start_must_fit_together(weights: Path, monkeypatch) -> None:
+    monkeypatch.setattr("app.shelf._BYTES", 300)
+    with pytest.raises(ValueError, match="'notes' had to make room for other writers"):
+        loaded(weights, load_writers="at_start", writers_megabytes=1)
 
 
 def test_a_folder_of_writers_alone(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_an_error_in_a_slice_is_told_and_logged(weights, capfd: pytest.CaptureFi
         raise RuntimeError("the secret innards")
 
     with in_thread(weights, log_format="json") as service:
-        recurrent = service.engine.models.find_writer("verse").network.recurrent
+        recurrent = service.engine.models.shelf.load("verse").network.recurrent
         with recurrent.register_forward_pre_hook(break_down):
             for stream in (False, True):
                 asked = {"model": "verse", "stream": stream}

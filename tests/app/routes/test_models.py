@@ -13,6 +13,7 @@ def test_the_list(client: httpx.Client, service: Service) -> None:
                 "version": "0",
                 "device": "cpu",
                 "parameters": parameters,
+                "loaded": True,
             }
         ]
     }

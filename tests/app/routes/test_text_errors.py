@@ -115,7 +115,7 @@ def test_other_models(writers: httpx.Client, path: str) -> None:
     asked = {"text": "a", "units": [0]} if path == "/activations" else {"text": "a"}
     asked = {"prompt": "a"} if path == "/generate-text" else asked
     message = assert_error(send(writers, path, asked | {"model": "prose"}), 404, "unknown_model")
-    assert message == "no model 'prose' is loaded: there is 'tiny', 'notes', 'verse'"
+    assert message == "there is no model 'prose': there is 'tiny', 'notes', 'verse'"
     assert_error(send(writers, path, asked | {"model": "tiny"}), 422, "invalid_parameter")
 
 
