@@ -56,7 +56,7 @@ def study_cells(
     characters: Annotated[int | None, typer.Option(min=1, help="That train; else all.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Characters the gradient goes back.")] = 64,
     streams: Annotated[int, typer.Option(min=1, help="Pieces read side by side.")] = 64,
-    learning_rates: Annotated[str, typer.Option(help="All tried, the best kept.")] = "1e-3,3e-3",
+    learning_rates: Annotated[str, typer.Option(help="All tried, the best kept.")] = "3e-3,1e-2",
     order: Annotated[int, typer.Option(min=0, max=20, help="Of the n-grams; 0: none.")] = 20,
     precision: Annotated[Precision, typer.Option()] = Precision.FLOAT32,
     device: Annotated[TrainingDevice, typer.Option()] = TrainingDevice.AUTO,

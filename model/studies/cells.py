@@ -59,7 +59,7 @@ class CellStudySettings:
     epochs: int = 10
     streams: int = 64
     steps: int = 64
-    learning_rates: tuple[float, ...] = (1e-3, 3e-3)
+    learning_rates: tuple[float, ...] = (3e-3, 1e-2)
     characters: int | None = None
     validation_share: float = 0.05
     order: int = MAX_ORDER
