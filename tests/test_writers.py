@@ -48,7 +48,13 @@ def test_its_card_and_configuration_say_the_same(writer):
 
 def test_its_sample_can_be_had_again(writer):
     fence = writer.card.split("```")[1].strip("\n")
-    prompt = {"shakespeare": "ROMEO:", "war-and-peace": "Pierre ", "linux": "static int "}
+    prompt = {
+        "shakespeare": "ROMEO:",
+        "war-and-peace": "Pierre ",
+        "linux": "static int ",
+        "bible": "1:1 In the beginning ",
+        "stacks": "\\begin{lemma}",
+    }
     start = prompt.get(writer.config.name, "a")
     # Another processor rounds otherwise, and one other draw makes another text.
     assert f"{start}{text_of(writer, start, seed=1)}".strip("\n")[:12] == fence[:12]
