@@ -44,9 +44,9 @@ def test_a_text_is_written_in_slices_and_is_the_same_text() -> None:
 def test_a_text_is_read_in_slices(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "_SLICE", 0.0)  # one chunk of the text a slice
     writer = tiny_language_model()
-    reading = getattr(writer, work)("Twinkle, " * 100)
+    reading = getattr(writer, work)("Twinkle, " * 700)
     slices = 1
     while (ended := stages.go_on(reading)) is None:
         slices += 1
     assert slices > 10
-    assert len(ended[0].tokens) == 900
+    assert len(ended[0].tokens) == 6300

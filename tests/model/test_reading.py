@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from model import reading
 from model.reading import Turns, complete, read, read_activations, read_logprobs
 from model.text_network import TextNetwork
 from tests.tiny import tiny_language_model
@@ -14,7 +13,7 @@ def network() -> TextNetwork:
     return tiny_language_model(layers=2).network
 
 
-@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("length", [1, 64, 65, 512, 513, 700])
 def test_chunks_are_the_whole(network: TextNetwork, length: int) -> None:
     tokens = [4 + i * i % 11 for i in range(length)]
     with torch.inference_mode():
@@ -33,9 +32,8 @@ def test_chunks_are_the_whole(network: TextNetwork, length: int) -> None:
 
 
 def test_no_chunk_is_longer_than_agreed(network: TextNetwork) -> None:
-    lengths = [len(logits) for logits, _ in read(network, [4] * 150)]
-    assert lengths == [64, 64, 22]
-    assert reading._CHUNK == 64
+    assert [len(logits) for logits, _ in read(network, [4] * 1100)] == [512, 512, 76]
+    assert [len(values) for values in read_activations(network, [4] * 150)] == [64, 64, 22]
 
 
 def test_work_is_completed_whatever_it_yields() -> None:
