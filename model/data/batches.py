@@ -6,7 +6,7 @@ the batches that an unbroken one would have had, whatever the number of processe
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import torch
@@ -91,16 +91,24 @@ class CaptionBatch:
 
     `inputs` holds what is read, from the start token on, and `targets` what follows each of
     these tokens, up to the end token. `reads` is true where there is a token and not padding;
-    pictures with fewer captions than others have empty ones.
+    pictures with fewer captions than others have empty ones. `texts` holds all sentences about
+    each picture, those too that are not read, where a loss asks for them.
     """
 
     inputs: Tensor
     targets: Tensor
     reads: Tensor
+    texts: Sequence[Sequence[str]] = ()
+
+    @property
+    def pictures(self) -> Tensor:
+        """Which pictures have a caption that is read: (pictures,), boolean."""
+        return self.reads.any(-1).any(-1)
 
     def to(self, device: torch.device) -> "CaptionBatch":
         """Move to a device."""
-        return CaptionBatch(self.inputs.to(device), self.targets.to(device), self.reads.to(device))
+        inputs, targets, reads = (t.to(device) for t in (self.inputs, self.targets, self.reads))
+        return replace(self, inputs=inputs, targets=targets, reads=reads)
 
 
 def collate(

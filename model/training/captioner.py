@@ -6,9 +6,11 @@ that was killed goes on from its checkpoint to the very weights it would have ha
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from accelerate.utils import DistributedDataParallelKwargs
@@ -18,18 +20,21 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from model.bundle import check_tensors, save_bundle
+from model.bundle import save_bundle
 from model.captioner import Captioner, CaptionNetwork
 from model.config import CaptionerConfig
 from model.data.batches import CaptionBatch
 from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
-from model.training.loss import CaptionLoss
+from model.training.initial import first_network
+from model.training.loss import CaptionLoss, Losses, Mean
 from model.training.optimisation import parameter_groups, update_average
 from model.training.resuming import digest, load_progress, save_progress, start_or_resume
+from model.training.reward import Reward
 from model.training.run import Run
 from model.training.schedule import learning_rate_factor, sampling_chance
+from model.training.self_critical import SelfCriticalLoss
 from model.training.validation import Validation
 
 __all__ = ["Trainer", "main"]
@@ -70,13 +75,7 @@ class Trainer:
         self.data = TrainingData(recipe)
         self.data_digest = digest([self.data.train, self.data.validation])
         torch.manual_seed(recipe.seed)
-        self.network = CaptionNetwork(
-            self._bundle_config(), len(self.data.vocabulary), pretrained=recipe.pretrained
-        )
-        if recipe.encoder_weights:
-            self._load_encoder(Path(recipe.encoder_weights))
-        if self.network.decoder.detector:
-            self.network.decoder.detector.expect(self.data.word_rates())
+        self.network = first_network(recipe, self._bundle_config(), self.data)
         self.network.encoder.tune(
             self.settings.tune_from, update_batch_norm=self.settings.update_batch_norm
         )
@@ -86,7 +85,7 @@ class Trainer:
             use_buffers=True,
         )
         self.average.to(self.accelerator.device)
-        loss = CaptionLoss(self.network, self.settings.label_smoothing)
+        loss = self._make_loss()
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             parameter_groups(self.network, self.settings), fused=True
         )
@@ -116,14 +115,16 @@ class Trainer:
 
     def fit(self) -> None:
         """Train until the last epoch, or until validation has stopped rising."""
+        if self.step == 0 and self.recipe.initial_weights:
+            self._validate(-1, {})  # what is better than all that follows is kept
         first, position = divmod(self.step, len(self.data.plan))
         for epoch in range(first, self.settings.epochs):
             if epoch - self.best["epoch"] > self.settings.patience:
                 self.console.print(f"validation has not risen since epoch {self.best['epoch'] + 1}")
                 break
-            self._epoch(epoch, position)
+            trained = self._epoch(epoch, position)
             position = 0
-            self._validate(epoch)
+            self._validate(epoch, trained)
             self.checkpoint()
             self.accelerator.wait_for_everyone()
         self.run.close()
@@ -148,36 +149,39 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         return folder
 
-    def _epoch(self, epoch: int, position: int) -> None:
+    def _epoch(self, epoch: int, position: int) -> dict[str, float]:
+        """Take an epoch's steps from a position on; the means of what its losses watch."""
         plan = self.data.plan.epoch(epoch)
         rank, of = self.accelerator.process_index, self.accelerator.num_processes
         batches = Batches(self.data, epoch, plan[position:], rank, of)
         loader = DataLoader(batches, batch_size=None, num_workers=self.recipe.workers)
         chance = sampling_chance(epoch, epochs=self.settings.epochs, last=self.settings.sampling)
         self.loss.train()
-        losses, started, saved = [], time.monotonic(), time.monotonic()
+        steps: list[dict[str, float]] = []
+        started = saved = time.monotonic()
         with progress_bar(self.console) as bar:
             task = bar.add_task(f"epoch {epoch + 1}", total=len(plan), completed=position, note="")
             for done, (pictures, captions) in enumerate(loader, start=1):
-                losses.append(self._step(pictures, captions, chance))
+                steps.append(self._step(pictures, captions, chance))
                 speed = done * self.settings.batch_size / (time.monotonic() - started)
-                note = f"loss {losses[-1]:.3f}  {speed:.0f} pictures/s"
+                note = f"{_told(steps[-1])}  {speed:.0f} pictures/s"
                 bar.update(task, advance=1, note=note)
                 # Not after the last step: who goes on from there would skip its validation.
                 due = time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes
                 if due and done < len(batches):
                     self.checkpoint()
                     saved = time.monotonic()
-        seconds = time.monotonic() - started
+        means = {name: fmean(step[name] for step in steps) for name in steps[0]}
         self.run.log(
             self.step,
-            loss=sum(losses) / max(1, len(losses)),
+            **means,
             learning_rate=self.optimizer.param_groups[0]["lr"],
-            seconds=seconds,
+            seconds=time.monotonic() - started,
         )
+        return means
 
-    def _step(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> float:
-        """Take one step; the loss is a token's mean over all processes, the detector's left out."""
+    def _step(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> dict[str, float]:
+        """Take one step; the means over all processes of what the loss watches."""
         accelerator, settings = self.accelerator, self.settings
         torch.manual_seed(hash((self.recipe.seed, self.step, accelerator.process_index)))
         factor = learning_rate_factor(
@@ -186,21 +190,21 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         pictures, captions = pictures.to(accelerator.device), captions.to(accelerator.device)
-        count = captions.reads.sum()
-        tokens = accelerator.reduce(count, "sum")
         with accelerator.autocast():
-            losses = self.loss(pictures, captions, sampling)
+            losses: Losses = self.loss(pictures, captions, sampling)
+        weights = accelerator.reduce([term.weight for term in losses.terms], "sum")
+        loss = sum(t.total / weight for t, weight in zip(losses.terms, weights, strict=True))
         # Processes' gradients are averaged, so each gives its sum times their number.
-        loss = (losses.captions + losses.detector) * accelerator.num_processes / tokens
-        accelerator.backward(loss)
+        accelerator.backward(loss * accelerator.num_processes)
         accelerator.clip_grad_norm_(self.loss.parameters(), settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.average.update_parameters(self.network)
         self.step += 1
-        return float(accelerator.reduce(losses.captions.detach(), "sum") / tokens)
+        watched: dict[str, Mean] = accelerator.reduce(losses.watched, "sum")
+        return {name: float(mean.total / mean.weight) for name, mean in watched.items()}
 
-    def _validate(self, epoch: int) -> None:
+    def _validate(self, epoch: int, trained: dict[str, float]) -> None:
         """Validate the averaged weights, and keep them where they are the best so far."""
         if self.accelerator.is_main_process:
             captioner = Captioner(
@@ -212,9 +216,7 @@ class Trainer:
             with self.console.status("validating"):
                 values = self.validation(captioner)
             self.run.log(self.step, epoch=epoch + 1, **values)
-            point = " ".join(f"{name} {value:.3f}" for name, value in values.items())
-            loss = next(p["loss"] for p in reversed(self.run.curve) if "loss" in p)
-            self.console.print(f"epoch {epoch + 1}: loss {loss:.3f} {point}")
+            self.console.print(f"epoch {epoch + 1}: {_told(trained | values)}")
             if values["cider"] > self.best["cider"]:
                 self.best = {"cider": values["cider"], "epoch": epoch}
                 keep_weights(self._averaged(), self.run.best)
@@ -236,14 +238,22 @@ class Trainer:
             decoding=recipe.decoding,
         )
 
-    def _load_encoder(self, path: Path) -> None:
-        """Fill the trunk from a file in the CNN's own names; a classifier there is left out."""
-        trunk = self.network.encoder.trunk
-        target = getattr(trunk, "network", trunk)
-        expected = target.state_dict()
-        state = {name: t for name, t in load_file(path).items() if name in expected}
-        check_tensors({n: tuple(t.shape) for n, t in state.items()}, expected, str(path))
-        target.load_state_dict(state)
+    def _make_loss(self) -> CaptionLoss:
+        smoothing, settings = self.settings.label_smoothing, self.recipe.self_critical
+        if settings is None:
+            return CaptionLoss(self.network, smoothing)
+        rewards = Reward(
+            [entry.captions for entries in self.data.train for entry in entries],
+            self.data.vocabulary,
+            repetition_penalty=settings.repetition_penalty,
+        )
+        return SelfCriticalLoss(
+            self.network,
+            smoothing,
+            settings=settings,
+            rewards=rewards,
+            max_words=self.recipe.max_words,
+        )
 
     def _cache_features(self) -> None:
         dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
@@ -255,3 +265,7 @@ class Trainer:
                 dtype,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
+
+
+def _told(values: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in values.items())

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from model.config import (
@@ -29,6 +29,7 @@ __all__ = [
     "DataConfig",
     "OptimisationConfig",
     "Recipe",
+    "SelfCriticalConfig",
     "TextOptimisationConfig",
     "TextRecipe",
     "data_path",
@@ -85,11 +86,27 @@ class OptimisationConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class SelfCriticalConfig:
+    """How captions that the network draws are rewarded (see `model.training.self_critical`).
+
+    `samples` captions are drawn of each picture. `repetition_penalty` is taken off the reward of
+    one that says something twice, on the scale of CIDEr, 0 to 10. `cross_entropy_share` of the
+    loss is that of the human captions, which hold rare words that hardly pay.
+    """
+
+    samples: Annotated[int, Field(ge=2)] = 5
+    repetition_penalty: NotNegative = 0.5
+    cross_entropy_share: Fraction = 0.2
+
+
+@dataclass(frozen=True, config=_STRICT)
 class CaptionerRecipe:
     """All that a captioner's training depends on.
 
     `encoder_weights` is a safetensors file in the encoder's own names, `pretrained` asks the
-    encoder's library for its weights instead; with neither they are random. `views` counts the
+    encoder's library for its weights instead; with neither they are random. `initial_weights`
+    are the whole network's, of another run: its `best.safetensors`, or a bundle. `self_critical`
+    rewards what the network writes (None: cross-entropy alone). `views` counts the
     views of a picture that a frozen encoder's cache holds; with a tuned encoder each epoch shows
     a new view (1: always the picture as it is). `min_count` is how often the training captions
     must hold a word for it to be learned. `device` `auto` takes a GPU where there is one.
@@ -102,10 +119,12 @@ class CaptionerRecipe:
     encoder: EncoderConfig = EncoderConfig()
     encoder_weights: str | None = None
     pretrained: bool = False
+    initial_weights: str | None = None
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     decoder: DecoderConfig = DecoderConfig()
     decoding: DecodingConfig = DecodingConfig()
     optimisation: OptimisationConfig = OptimisationConfig()
+    self_critical: SelfCriticalConfig | None = None
     min_count: Positive = 4
     max_words: Annotated[int, Field(ge=1, le=50)] = 20
     views: Positive = 2
@@ -114,6 +133,14 @@ class CaptionerRecipe:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     workers: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "CaptionerRecipe":
+        if self.initial_weights and (self.encoder_weights or self.pretrained):
+            raise ValueError(
+                "initial_weights are the encoder's too: leave out encoder_weights and pretrained"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)

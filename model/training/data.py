@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.data.augmentation import augment, is_mirrored
+from model.data.augmentation import augment, is_mirrored, mirror_caption
 from model.data.batches import CaptionBatch, Item, Plan, collate
 from model.data.features import FeatureCache, Progress
 from model.data.karpathy import CaptionDataset, Entry
@@ -95,16 +95,22 @@ class TrainingData:
         seeds = [
             entry.filename if self.cached else f"{entry.filename}/{epoch}" for entry in entries
         ]
-        views = [item.view for item in batch]
+        mirrored = [is_mirrored(i.view, seed) for i, seed in zip(batch, seeds, strict=True)]
         captions = collate(
             [
                 [e.captions[i] for i in item.captions]
                 for e, item in zip(entries, batch, strict=True)
             ],
-            [is_mirrored(view, seed) for view, seed in zip(views, seeds, strict=True)],
+            mirrored,
             self.vocabulary,
             self.recipe.max_words,
         )
+        if self.recipe.self_critical:
+            texts = [
+                [mirror_caption(text) if swap else text for text in e.captions]
+                for e, swap in zip(entries, mirrored, strict=True)
+            ]
+            captions = replace(captions, texts=texts)
         if self.cached:
             rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
             return torch.cat(rows), captions

@@ -1,6 +1,7 @@
 """What every step sees is a function of the seed, and its captions are padded right."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -135,8 +136,16 @@ def test_a_mirrored_pictures_caption_swaps_left_and_right(vocabulary):
     assert batch.targets.tolist() == [[[10, 7, 5, 2]], [[10, 6, 5, 2]]]
 
 
+def test_pictures_with_a_caption_that_is_read_are_told(vocabulary):
+    batch = collate([["a dog", "a"], ["runs"], ["a"]], [False] * 3, vocabulary, max_words=20)
+    batch.reads[2] = False
+    assert batch.pictures.tolist() == [True, True, False]
+
+
 def test_a_batch_moves_whole(vocabulary):
-    batch = collate([["a"]], [False], vocabulary, 20).to(torch.device("meta"))
+    batch = replace(collate([["a"]], [False], vocabulary, 20), texts=[["a"]])
+    batch = batch.to(torch.device("meta"))
+    assert batch.texts == [["a"]]
     assert {batch.inputs.device.type, batch.targets.device.type, batch.reads.device.type} == {
         "meta"
     }

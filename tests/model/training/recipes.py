@@ -46,6 +46,8 @@ SMALL = {
 FROZEN: dict[str, Any] = {}
 # The last two stages (a convolution and its normalisation) are trained, on new views each epoch.
 TUNED: dict[str, Any] = {"optimisation": {"tune_from": -2, "encoder_learning_rate": 0.01}}
+# Captions are drawn and rewarded, beside cross-entropy.
+REWARDED: dict[str, Any] = {"self_critical": {"samples": 3}}
 
 # What another process runs, with the recipe and the folder of the run.
 TRAIN = """

@@ -2,21 +2,20 @@
 
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from model.captioner import Captioner, CaptionNetwork
 from model.data.batches import collate
-from model.training.loss import CaptionLoss
+from model.training.loss import CaptionLoss, Losses
 from model.vocabulary import Vocabulary
 from model.vocabulary import split as cut
 from tests.model.data.toys import draw, encoded, karpathy
 from tests.model.training.recipes import (
+    REWARDED,
     TRAIN,
     TUNED,
     command,
@@ -174,6 +173,16 @@ def test_the_curve_has_every_epoch(short):
     assert validated["cider"] == pytest.approx(sum(sets) / 2)
 
 
+def test_the_curve_of_rewards_has_what_captions_are_like(tmp_path, data):
+    recipe = write_recipe(tmp_path, data, REWARDED, ONE_EPOCH, {"max_words": 6})
+    trained, validated = read_curve(train(recipe, tmp_path / "run"))
+    assert trained.keys() >= {"reward", "length", "finished", "loss", "learning_rate", "seconds"}
+    assert 0 <= trained["finished"] <= 1
+    assert 1 <= trained["length"] <= 7
+    assert trained["loss"] > 1
+    assert validated["epoch"] == 1
+
+
 def test_tensorboard_can_read_the_run(short):
     (events,) = (short / "tensorboard").glob("events.out.tfevents.*")
     content = events.read_bytes()
@@ -223,15 +232,23 @@ def one_caption(smoothing: float) -> tuple[CaptionLoss, torch.Tensor, Any, float
     return loss, grid, captions, captioner.score(draw(1), text).logprob
 
 
+def total(losses: Losses) -> float:
+    """Give the cross-entropy, whose weight is the number of tokens."""
+    words, detector = losses.terms
+    assert words.total == losses.watched["loss"].total
+    assert words.weight == detector.weight == 7
+    return words.total.item()
+
+
 def test_the_loss_in_evaluation_is_the_captions_log_probability():
     loss, grid, captions, logprob = one_caption(smoothing=0.1)
-    assert loss.eval()(grid, captions, 0.0).captions.item() == pytest.approx(-logprob, rel=1e-4)
+    assert total(loss.eval()(grid, captions, 0.0)) == pytest.approx(-logprob, rel=1e-4)
 
 
 def test_labels_are_smoothed_while_training_alone():
     loss, grid, captions, logprob = one_caption(smoothing=0.1)
-    smoothed = loss.train()(grid, captions, 0.0).captions.item()
-    plain = one_caption(smoothing=0.0)[0].train()(grid, captions, 0.0).captions.item()
+    smoothed = total(loss.train()(grid, captions, 0.0))
+    plain = total(one_caption(smoothing=0.0)[0].train()(grid, captions, 0.0))
     assert plain == pytest.approx(-logprob, rel=1e-4)
     assert smoothed != pytest.approx(plain, rel=1e-3)
 
@@ -239,10 +256,12 @@ def test_labels_are_smoothed_while_training_alone():
 def test_a_batch_without_words_costs_nothing_and_moves_nothing():
     loss, grid, captions, _ = one_caption(smoothing=0.1)
     captions.reads[:] = False
-    total = sum(loss.train()(grid, captions, 0.0))
-    total.backward()
+    losses = loss.train()(grid, captions, 0.0)
+    cost = sum(term.total for term in losses.terms)
+    cost.backward()
     gradients = [p.grad for p in loss.parameters() if p.grad is not None]
-    assert total.item() == 0
+    assert cost.item() == 0
+    assert not any(term.weight for term in losses.terms)
     assert gradients
     assert not any(gradient.any() for gradient in gradients)
 
@@ -250,7 +269,7 @@ def test_a_batch_without_words_costs_nothing_and_moves_nothing():
 def test_the_detector_learns_from_its_own_loss_alone():
     loss, grid, captions, _ = one_caption(smoothing=0.1)
     detector = loss.network.decoder.detector
-    written, detected = loss.train()(grid, captions, 0.0)
+    written, detected = (term.total for term in loss.train()(grid, captions, 0.0).terms)
     written.backward(retain_graph=True)
     assert all(p.grad is None for p in detector.parameters())
     detected.backward()
@@ -353,6 +372,16 @@ def test_only_matrices_decay_and_the_encoder_has_its_own_rate(tmp_path, data):
     assert {id(p) for group in groups for p in group["params"]} == trained
 
 
+def test_a_tuned_encoder_reads_pixels_in_the_fast_layout(tmp_path, data):
+    trainer = make_trainer(write_recipe(tmp_path, data, TUNED, ONE_EPOCH), tmp_path / "run")
+    layouts = []
+    trainer.network.encoder.register_forward_pre_hook(
+        lambda _, pixels: layouts.append(pixels[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    trainer.fit()
+    assert layouts == [True] * 5
+
+
 def test_pixels_are_not_taken_for_a_grid_of_as_many_channels(tmp_path, data, monkeypatch):
     # A picture 96 pixels wide, and an encoder of 96 channels.
     change = {"encoder": {"name": "timm/test_resnet"}, "preprocessing": {"size": 96}}
@@ -369,40 +398,10 @@ def test_pixels_are_not_taken_for_a_grid_of_as_many_channels(tmp_path, data, mon
     assert set(seen) == {(3, 3, 96)}
 
 
-# Where the encoder's weights come from
-
-
-def encoder_file(tmp_path: Path, **changes: torch.Tensor) -> State:
-    """Write other weights than the recipe's seed gives, in the CNN's own names."""
-    torch.manual_seed(99)
-    network = tiny_captioner(seed=99).network.encoder.trunk.network
-    state = network.state_dict() | {"classifier.weight": torch.zeros(3, 3)} | changes
-    state = {name: tensor.contiguous() for name, tensor in state.items()}
-    save_file(state, tmp_path / "encoder.safetensors")
-    return state
-
-
-def test_the_encoder_starts_from_its_file_whose_classifier_is_left_out(tmp_path, data):
-    state = encoder_file(tmp_path)
-    change = {"encoder_weights": str(tmp_path / "encoder.safetensors")}
-    trainer = make_trainer(write_recipe(tmp_path, data, change), tmp_path / "run")
-    ours = trainer.network.encoder.trunk.network.state_dict()
-    assert changed(ours, state) == set()
-    average = trainer.average.module.encoder.trunk.network.state_dict()
-    assert changed(average, state) == set()
-
-
-def test_a_file_of_another_encoder_is_refused(tmp_path, data):
-    encoder_file(tmp_path, **{"conv_stem.weight": torch.zeros(1, 3, 3, 3)})
-    change = {"encoder_weights": str(tmp_path / "encoder.safetensors")}
-    with pytest.raises(ValueError, match=r"encoder\.safetensors: conv_stem\.weight has the shape"):
-        make_trainer(write_recipe(tmp_path, data, change), tmp_path / "run")
-
-
 # Precision and processes
 
 
-@pytest.mark.parametrize("kind", [{}, TUNED], ids=["frozen", "tuned"])
+@pytest.mark.parametrize("kind", [{}, TUNED, REWARDED], ids=["frozen", "tuned", "rewarded"])
 def test_bfloat16_trains_float32_weights(tmp_path, data, kind):
     losses = {}
     for precision in ("float32", "bfloat16"):
@@ -416,29 +415,55 @@ def test_bfloat16_trains_float32_weights(tmp_path, data, kind):
     assert losses["bfloat16"] != losses["float32"]
 
 
+# Chance is each process's own. So these captions are not drawn: the first word of one is the
+# likeliest, of the next the second likeliest, and so on, and every later word is the likeliest.
+RANKED = """
+import torch
+from model.training import self_critical
+
+def ranked(decoder, grid, samples, max_words):
+    picture = decoder.begin(grid.detach())
+    state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
+    tokens, steps = torch.ones(len(grid), samples, dtype=torch.long), []
+    for _ in range(max_words + 1):
+        logprobs, state, _ = decoder.step(tokens, state, picture)
+        best = logprobs[..., 2:].topk(samples).indices + 2
+        tokens = best[..., 0] if steps else best[:, 0]
+        tokens = tokens + (tokens == 3)
+        if steps:
+            tokens = tokens * ~((steps[-1] == 2) | (steps[-1] == 0))
+        steps.append(tokens)
+    return torch.stack(steps, 2)
+
+self_critical.draw_captions = torch.no_grad()(ranked)
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(tmp_path, data):
+@pytest.mark.parametrize(
+    ("kind", "script"), [({}, TRAIN), (REWARDED, RANKED + TRAIN)], ids=["read", "rewarded"]
+)
+def test_two_processes_train_as_one_does(tmp_path, data, kind, script):
     # 18 pictures an epoch: the first step's are split unevenly, and one process idles in the
     # second. Without attention every parameter has a true gradient, which Adam does not blow up.
     change = {
         "decoder": {"kind": "global", "dropout": 0.0},
         "optimisation": {"batch_size": 17, "sampling": 0.0},
     }
-    one = write_recipe(tmp_path / "one", data, change)
-    alone = train(one, tmp_path / "one" / "run")
-    shutil.copytree(tmp_path / "one" / "features", tmp_path / "two" / "features")
-    two = write_recipe(tmp_path / "two", data, change)
-    script = tmp_path / "train.py"
-    script.write_text(TRAIN)
+    (tmp_path / "train.py").write_text(script)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    process = command(*launcher, str(script), str(two), str(tmp_path / "two" / "run"))
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output.decode()
-    together = tmp_path / "two" / "run"
-    environment = json.loads((together / "environment.json").read_text())
-    assert environment["processes"] == 2
-    ours, theirs = network_of(final(alone)), network_of(final(together))
+    runs = []
+    for name, start in (("one", ()), ("two", launcher)):
+        recipe = write_recipe(tmp_path / name, data, change, kind)
+        runs.append(tmp_path / name / "run")
+        process = command(*start, str(tmp_path / "train.py"), str(recipe), str(runs[-1]))
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output.decode()
+        environment = json.loads((runs[-1] / "environment.json").read_text())
+        assert environment["processes"] == 1 + (name == "two")
+    ours, theirs = (network_of(final(run)) for run in runs)
     for name, tensor in ours.items():
         torch.testing.assert_close(theirs[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
-    for ours, theirs in zip(read_curve(alone), read_curve(together), strict=True):
-        assert math.isclose(ours.get("loss", 0), theirs.get("loss", 0), rel_tol=1e-5)
+    for ours, theirs in zip(*map(read_curve, runs), strict=True):
+        for name in ours.keys() & {"loss", "reward", "length", "finished"}:
+            assert math.isclose(ours[name], theirs[name], rel_tol=1e-5)

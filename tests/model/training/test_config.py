@@ -78,6 +78,10 @@ def test_tables_fill_their_fields(tmp_path):
         ("optimisation.patience = 0", "optimisation.patience"),
         ('optimisation.tune_from = "all"', "optimisation.tune_from"),
         ("optimisation.momentum = 0.9", "optimisation.momentum"),
+        ("self_critical.samples = 1", "self_critical.samples"),
+        ("self_critical.repetition_penalty = -1", "self_critical.repetition_penalty"),
+        ("self_critical.cross_entropy_share = 1", "self_critical.cross_entropy_share"),
+        ("self_critical.temperature = 1", "self_critical.temperature"),
         ("decoder.dropout = 1", "decoder.dropout"),
         ("decoder.attention_heads = 2", "decoder"),
         ('encoder.name = "resnet18"', "encoder.name"),
@@ -87,6 +91,20 @@ def test_tables_fill_their_fields(tmp_path):
 )
 def test_a_wrong_value_is_refused_by_its_field(tmp_path, line, where):
     assert f"recipe.toml: {where}: " in refused(tmp_path, line + MINIMAL)
+
+
+def test_self_critical_training_is_asked_for(tmp_path):
+    assert read_recipe(write_recipe(tmp_path, tmp_path), CaptionerRecipe).self_critical is None
+    path = write_recipe(tmp_path, tmp_path, {"self_critical": {}})
+    settings = read_recipe(path, CaptionerRecipe).self_critical
+    assert settings is not None
+    assert settings.samples == 5
+
+
+@pytest.mark.parametrize("other", ['encoder_weights = "b"', "pretrained = true"])
+def test_a_network_starts_from_one_place(tmp_path, other):
+    start = f'initial_weights = "a"\n{other}\n'
+    assert "initial_weights are the encoder's too" in refused(tmp_path, start + MINIMAL)
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "a b", ".hidden"])

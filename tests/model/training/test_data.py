@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.data.augmentation import is_mirrored
+from model.data.augmentation import is_mirrored, mirror_caption
 from model.data.batches import Item
 from model.encoder import Encoder
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
-from tests.model.training.recipes import write_recipe
+from tests.model.training.recipes import REWARDED, write_recipe
 
 
 @pytest.fixture
@@ -102,6 +102,27 @@ def test_captions_are_mirrored_as_the_pictures_are(training, view, cached):
         mirrored = is_mirrored(view, name if cached else f"{name}/{epoch}")
         assert ("right" in text) == mirrored
         assert ("left" in text) != mirrored
+
+
+@pytest.mark.parametrize("view", range(3))
+def test_rewards_have_all_sentences_about_a_picture_mirrored_as_it_is(tmp_path, data, view):
+    recipe = write_recipe(tmp_path, data, REWARDED)
+    training = TrainingData(read_recipe(recipe, CaptionerRecipe))
+    index, number = find_side(training)
+    entry = training.train[0][index]
+    assert len(entry.captions) > 1
+    for epoch in range(4):
+        _, captions = training.load([Item(0, index, view, (number,))], epoch)
+        ((*texts,),) = captions.texts
+        if is_mirrored(view, f"{entry.filename}/{epoch}"):
+            assert "right" in texts[number]
+            texts = [mirror_caption(text) for text in texts]
+        assert texts == list(entry.captions)
+
+
+def test_without_rewards_sentences_are_left_out(training):
+    _, captions = training.load(training.plan.epoch(0)[0], 0)
+    assert captions.texts == ()
 
 
 def test_a_tuned_encoder_sees_a_new_crop_each_epoch(training):

@@ -14,6 +14,7 @@ import torch
 from model.training.captioner import Trainer
 from tests.model.training.recipes import (
     FROZEN,
+    REWARDED,
     TRAIN,
     TUNED,
     command,
@@ -25,7 +26,7 @@ from tests.model.training.recipes import (
     write_recipe,
 )
 
-KINDS = {"frozen": FROZEN, "tuned": TUNED}
+KINDS = {"frozen": FROZEN, "tuned": TUNED, "rewarded": REWARDED}
 EVERY_STEP = {"checkpoint_minutes": 1e-6}
 Unbroken = Callable[[str], Path]
 
