@@ -1,9 +1,11 @@
 """A weights bundle on disk: saved whole, loaded checked.
 
-A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`.
-Nothing in it is ever unpickled. Loading compares every file with its sha256 and every tensor's
-name and shape with what the configuration asks for, before any memory is taken for the network,
-and says what is wrong and how to mend it. Knows nothing of what the network does.
+A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`; a
+captioner's may also hold `mean-picture.safetensors` (see `model.grounding`) and pictures in
+`golden/` (see `model.golden`). Nothing in it is ever unpickled. Loading compares every file with
+its sha256 and every tensor's name and shape with what the configuration asks for, before any
+memory is taken for the network, and says what is wrong and how to mend it. Knows nothing of what
+the network does.
 """
 
 import hashlib
@@ -24,7 +26,16 @@ from torch import Tensor, nn
 from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig
 from model.vocabulary import Vocabulary
 
-__all__ = ["Bundle", "BundleError", "check_tensors", "load_bundle", "load_weights", "save_bundle"]
+__all__ = [
+    "MEAN_PICTURE",
+    "MEND",
+    "Bundle",
+    "BundleError",
+    "check_tensors",
+    "load_bundle",
+    "load_weights",
+    "save_bundle",
+]
 
 CONFIG, WEIGHTS, VOCABULARY, CARD = (
     "config.json",
@@ -32,13 +43,14 @@ CONFIG, WEIGHTS, VOCABULARY, CARD = (
     "vocabulary.json",
     "README.md",
 )
+MEAN_PICTURE = "mean-picture.safetensors"
 
 # No honest configuration, vocabulary or card comes near this; weights may be of any size.
 _TEXT_LIMIT = 16 * 2**20
 
 Config = TypeVar("Config", CaptionerConfig, TextConfig)
 
-_MEND = "restore the bundle from where you got it, or train it again"
+MEND = "restore the bundle from where you got it, or train it again"
 
 
 class BundleError(ValueError):
@@ -61,19 +73,25 @@ def save_bundle(
     state: Mapping[str, Tensor],
     vocabulary: Vocabulary,
     card: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
 ) -> Config:
     """Write a bundle, in place of the one that is there, never half of one.
 
     Matrices and kernels are kept in half precision; vectors (biases, the statistics of batch
-    normalisation), where the range matters and the size does not, in single.
+    normalisation), where the range matters and the size does not, in single. `files` are those
+    that not every bundle has, by name.
 
     Returns:
         The configuration as written, with the sha256 of the other files.
 
     Raises:
-        ValueError: a weight does not fit into half precision, or is not finite.
+        ValueError: a weight does not fit into half precision, or is not finite; or a golden
+            picture that the configuration names is not among the files.
     """
-    contents = {
+    if missing := set(_golden(config)) - set(files or {}):
+        raise ValueError(f"the configuration names {min(missing)}, which is not there")
+    contents = dict(files or {}) | {
         WEIGHTS: safetensors_bytes({name: _compact(name, t) for name, t in state.items()}),
         VOCABULARY: json.dumps(vocabulary.to_json(), ensure_ascii=False, indent=0).encode(),
         CARD: card.encode(),
@@ -84,6 +102,7 @@ def save_bundle(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for name, data in contents.items():
+        (temporary / name).parent.mkdir(exist_ok=True)
         (temporary / name).write_bytes(data)
     if folder.exists():
         old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
@@ -113,13 +132,13 @@ def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
         raise BundleError(
             f"{folder} holds a model of the kind {config.kind!r}, and {kind.kind!r} is asked for"
         )
-    for name in (WEIGHTS, VOCABULARY, CARD):
+    for name in _files(config):
         if name not in config.sha256:
-            raise BundleError(f"{folder / CONFIG} gives no sha256 of {name}: {_MEND}")
+            raise BundleError(f"{folder / CONFIG} gives no sha256 of {name}: {MEND}")
         if _sha256_of(folder / name) != config.sha256[name]:
             raise BundleError(
                 f"{folder / name} is damaged or of another bundle: its sha256 is not the one in "
-                f"{CONFIG}; {_MEND}"
+                f"{CONFIG}; {MEND}"
             )
     try:
         vocabulary = Vocabulary.from_json(_json(folder / VOCABULARY))
@@ -142,10 +161,10 @@ def load_weights(bundle: Bundle[Any], network: nn.Module) -> None:
             check_tensors(shapes, expected, str(path))
             state = {name: _float(file.get_tensor(name)) for name in shapes}
     except SafetensorError as error:
-        raise BundleError(f"{path} is not a whole safetensors file ({error}): {_MEND}") from error
+        raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
-            raise BundleError(f"{path}: {name} holds numbers that are not finite: {_MEND}")
+            raise BundleError(f"{path}: {name} holds numbers that are not finite: {MEND}")
     network.load_state_dict(state, assign=True)
 
 
@@ -186,13 +205,24 @@ def _config(folder: Path) -> CaptionerConfig | TextConfig:
         raise BundleError(f"{path}: {where}: {first['msg']}") from error
 
 
+def _files(config: CaptionerConfig | TextConfig) -> list[str]:
+    """Name the files of a bundle; whatever else has a digest is not its, and never opened."""
+    optional = [MEAN_PICTURE] if MEAN_PICTURE in config.sha256 else []
+    return [WEIGHTS, VOCABULARY, CARD, *optional, *_golden(config)]
+
+
+def _golden(config: CaptionerConfig | TextConfig) -> list[str]:
+    golden = config.golden if isinstance(config, CaptionerConfig) else ()
+    return [picture.file for picture in golden]
+
+
 def _json(path: Path) -> Any:
     try:
         return json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise
-        raise BundleError(f"{path} is not JSON ({error}): {_MEND}") from error
+        raise BundleError(f"{path} is not JSON ({error}): {MEND}") from error
 
 
 def _text(path: Path) -> str:
@@ -200,13 +230,13 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(_TEXT_LIMIT + 1)
     except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}): {_MEND}") from error
+        raise BundleError(f"{path} cannot be read ({error.strerror}): {MEND}") from error
     if len(data) > _TEXT_LIMIT:
-        raise BundleError(f"{path} is larger than {_TEXT_LIMIT >> 20} MB: {_MEND}")
+        raise BundleError(f"{path} is larger than {_TEXT_LIMIT >> 20} MB: {MEND}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path} is not UTF-8 text: {_MEND}") from error
+        raise BundleError(f"{path} is not UTF-8 text: {MEND}") from error
 
 
 def _sha256(data: bytes) -> str:
@@ -218,7 +248,7 @@ def _sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}): {_MEND}") from error
+        raise BundleError(f"{path} cannot be read ({error.strerror}): {MEND}") from error
 
 
 def _compact(name: str, tensor: Tensor) -> Tensor:

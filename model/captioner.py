@@ -9,7 +9,7 @@ the bundle, nor of untrusted bytes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,45 +20,19 @@ from torch import Tensor, nn
 from model.beam_search import Hypothesis, search
 from model.beam_search import State as SearchState
 from model.bundle import BundleError, load_bundle, load_weights
+from model.calibration import estimate_confidence
+from model.caption import Caption, Token
 from model.config import CaptionerConfig, DecodingConfig
-from model.decoder import Decoder, make_decoder
+from model.decoder import Decoder, Picture, make_decoder
 from model.device import choose_device
 from model.encoder import Encoder
+from model.golden import Golden, check_golden, read_golden
+from model.grounding import from_parts, ground, parts, read_mean_picture
 from model.preprocessing import Preprocessing
+from model.caption_reading import look, read
 from model.vocabulary import Vocabulary
 
 __all__ = ["Caption", "CaptionNetwork", "Captioner", "Token"]
-
-Grid = tuple[tuple[float, ...], ...]  # rows x columns
-
-
-@dataclass(frozen=True)
-class Token:
-    """One word of a caption, or the end token.
-
-    `logprob` is the natural logarithm of its probability given the picture and the words before
-    it; `attention`, if asked for, says where the decoder looked: rows x columns, of sum 1.
-    """
-
-    token: str
-    logprob: float
-    attention: Grid | None = None
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A sentence about a picture.
-
-    `logprob` is the sum of the tokens' log-probabilities, the end token's included, and
-    `mean_logprob` that over the number of tokens. A caption that is not `finished` was cut at
-    the greatest length.
-    """
-
-    text: str
-    logprob: float
-    mean_logprob: float
-    finished: bool
-    tokens: tuple[Token, ...]
 
 
 class CaptionNetwork(nn.Module):
@@ -80,6 +54,8 @@ class Captioner:
         config, vocabulary: of its bundle.
         device: where it runs, see `choose_device`.
         card: its model card, Markdown.
+        mean_picture: for grounding, see `model.grounding`.
+        golden: for the self-test.
     """
 
     def __init__(
@@ -90,6 +66,8 @@ class Captioner:
         *,
         device: str | torch.device = "cpu",
         card: str = "",
+        mean_picture: Picture | None = None,
+        golden: Sequence[Golden] = (),
     ) -> None:
         self.config = config
         self.vocabulary = vocabulary
@@ -98,17 +76,23 @@ class Captioner:
         self.preprocessing = Preprocessing(config.preprocessing)
         self.network = network.eval().to(self.device)
         self.network.encoder.to(memory_format=torch.channels_last)
+        self.mean_picture = mean_picture
+        if mean_picture is not None:
+            on_device = {name: part.to(self.device) for name, part in parts(mean_picture).items()}
+            self.mean_picture = from_parts(on_device)
+        self.golden = tuple(golden)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Self:
+    def load(cls, path: str | Path, device: str = "auto", *, self_test: bool = False) -> Self:
         """Load a bundle.
 
         Args:
             path: the bundle's folder.
             device: `auto`, or any that torch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
+            self_test: whether to caption its golden pictures, see `self_test`.
 
         Raises:
-            BundleError: the bundle cannot be used; the message says why.
+            BundleError: the bundle cannot be used, or fails its self-test; the message says why.
             ValueError: there is no such device.
         """
         chosen = choose_device(device)
@@ -119,7 +103,32 @@ class Captioner:
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"{path}: {error}") from error
         load_weights(bundle, network)
-        return cls(network, bundle.config, bundle.vocabulary, device=chosen, card=bundle.card)
+        captioner = cls(
+            network,
+            bundle.config,
+            bundle.vocabulary,
+            device=chosen,
+            card=bundle.card,
+            mean_picture=read_mean_picture(bundle, network.decoder),
+            golden=read_golden(bundle),
+        )
+        if self_test:
+            captioner.self_test()
+        return captioner
+
+    def self_test(self) -> int:
+        """Caption the bundle's golden pictures by its default decoding, and compare.
+
+        Returns:
+            How many there are; a bundle need not have any.
+
+        Raises:
+            BundleError: a caption does not come out, see `check_golden`.
+        """
+        weights = next(self.network.parameters())
+        exact = weights.device.type == "cpu" and weights.dtype == torch.float32
+        check_golden(self.golden, lambda picture: self.caption([picture])[0][0], exact=exact)
+        return len(self.golden)
 
     def caption(
         self,
@@ -132,6 +141,7 @@ class Captioner:
         block_ngram: int | None = None,
         joints: Sequence[str] | None = None,
         attention: bool = False,
+        grounding: bool = False,
     ) -> list[list[Caption]]:
         """Describe pictures, all in one batch.
 
@@ -140,13 +150,15 @@ class Captioner:
             beam_size, num_captions, max_length, length_penalty, block_ngram, joints: see
                 `DecodingConfig`; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
+            grounding: whether to say how far each word comes from the picture.
 
         Returns:
             For each picture its captions, best first: `num_captions`, or fewer where no more
             exist.
 
         Raises:
-            ValueError: a number is out of its range.
+            ValueError: a number is out of its range, or grounding is asked for and the bundle
+                has no mean picture.
         """
         grid = self.encode(self.prepare(pictures))
         return self.search(
@@ -158,6 +170,7 @@ class Captioner:
             block_ngram=block_ngram,
             joints=joints,
             attention=attention,
+            grounding=grounding,
         )
 
     def prepare(self, pictures: Sequence[Image.Image]) -> Tensor:
@@ -173,11 +186,13 @@ class Captioner:
 
     @torch.inference_mode()
     def search(
-        self, grid: Tensor, *, attention: bool = False, **changes: Any
+        self, grid: Tensor, *, attention: bool = False, grounding: bool = False, **changes: Any
     ) -> list[list[Caption]]:
         """Find the captions of encoded pictures; arguments as in `caption`."""
         decoding = self._decoding(changes)
         decoder, vocabulary = self.network.decoder, self.vocabulary
+        if grounding:
+            self._need_mean_picture()  # before the work, not after it
         picture = decoder.begin(grid)
 
         def step(tokens: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
@@ -198,29 +213,47 @@ class Captioner:
             joints=[i for word in decoding.joints for i in vocabulary.encode(word)],
             forbidden=(vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id),
         )
+        together = [hypothesis for hypotheses in found for hypothesis in hypotheses]
+        grounds = iter(self._ground(together) if grounding else [None] * len(together))
         return [
             [
-                self._caption(hypothesis, self._look(grid[i : i + 1], hypothesis, attention))
+                Caption.of(
+                    hypothesis,
+                    vocabulary,
+                    confidence=self._confidence(hypothesis, decoding.beam_size),
+                    attention=look(decoder, one, hypothesis.tokens) if attention else None,
+                    grounding=next(grounds),
+                )
                 for hypothesis in hypotheses
             ]
-            for i, hypotheses in enumerate(found)
+            for one, hypotheses in zip(grid[:, None], found, strict=True)
         ]
 
     @torch.inference_mode()
-    def score(self, picture: Image.Image, text: str, *, attention: bool = False) -> Caption:
+    def score(
+        self,
+        picture: Image.Image,
+        text: str,
+        *,
+        attention: bool = False,
+        grounding: bool = False,
+    ) -> Caption:
         """Give the log-probability of a caption that you bring, word by word.
 
         The text is cut into words as the training captions were (lower case, no punctuation). A
-        word that the vocabulary lacks counts as the unknown token.
+        word that the vocabulary lacks counts as the unknown token. It has no confidence: that is
+        known of captions that a search finds.
+
+        Raises:
+            ValueError: grounding is asked for and the bundle has no mean picture.
         """
-        grid = self.encode(self.prepare([picture]))
+        decoder, grid = self.network.decoder, self.encode(self.prepare([picture]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
-        inputs = torch.tensor([[[self.vocabulary.start_id, *tokens[:-1]]]], device=self.device)
-        logits = self.network.decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
-        logprobs = logits.float().log_softmax(-1)  # (len(tokens), vocabulary)
-        own = logprobs.gather(1, torch.tensor(tokens, device=self.device)[:, None])[:, 0]
-        hypothesis = Hypothesis(tuple(tokens), tuple(own.tolist()), finished=True)
-        return self._caption(hypothesis, self._look(grid, hypothesis, attention))
+        (logprobs,), _ = read(decoder, decoder.begin(grid), [tokens])
+        hypothesis = Hypothesis(tuple(tokens), tuple(logprobs), finished=True)
+        seen = look(decoder, grid, tokens) if attention else None
+        (nats,) = self._ground([hypothesis]) if grounding else (None,)
+        return Caption.of(hypothesis, self.vocabulary, attention=seen, grounding=nats)
 
     def _decoding(self, changes: dict[str, Any]) -> DecodingConfig:
         """The bundle's defaults with a call's changes; pydantic checks the ranges."""
@@ -230,34 +263,25 @@ class Captioner:
             given["num_captions"] = min(given["beam_size"], default)
         return replace(self.config.decoding, **given)
 
-    def _look(self, grid: Tensor, hypothesis: Hypothesis, wanted: bool) -> list[Grid | None]:
-        """Read a caption once more and note where the decoder looks before each token."""
-        decoder = self.network.decoder
-        if not wanted or decoder.config.kind == "global":
-            return [None] * len(hypothesis.tokens)
-        picture = decoder.begin(grid)
-        state = tuple(part[:, None] for part in picture.start)
-        seen: list[Grid | None] = []
-        for token in (self.vocabulary.start_id, *hypothesis.tokens[:-1]):
-            _, state, weights = decoder.step(
-                torch.tensor([[token]], device=self.device), state, picture
-            )
-            assert weights is not None  # noqa: S101 - an attention decoder gives them
-            rows = weights.reshape(grid.shape[1:3]).tolist()
-            seen.append(tuple(tuple(row) for row in rows))
-        return seen
-
-    def _caption(self, hypothesis: Hypothesis, seen: Sequence[Grid | None]) -> Caption:
-        names = self.vocabulary.tokens
-        return Caption(
-            text=self.vocabulary.decode(hypothesis.tokens),
-            logprob=hypothesis.logprob,
-            mean_logprob=hypothesis.logprob / len(hypothesis.tokens),
+    def _confidence(self, hypothesis: Hypothesis, beam_size: int) -> float | None:
+        if self.config.calibration is None:
+            return None
+        return estimate_confidence(
+            self.config.calibration,
+            hypothesis.logprobs,
             finished=hypothesis.finished,
-            tokens=tuple(
-                Token(names[token], logprob, grid)
-                for token, logprob, grid in zip(
-                    hypothesis.tokens, hypothesis.logprobs, seen, strict=True
-                )
-            ),
+            beam_size=beam_size,
         )
+
+    def _ground(self, hypotheses: Sequence[Hypothesis]) -> Sequence[list[float] | None]:
+        captions = [hypothesis.tokens for hypothesis in hypotheses]
+        logprobs = [hypothesis.logprobs for hypothesis in hypotheses]
+        return ground(self.network.decoder, self._need_mean_picture(), captions, logprobs)
+
+    def _need_mean_picture(self) -> Picture:
+        if self.mean_picture is None:
+            raise ValueError(
+                f"the captioner {self.config.name!r} has no mean picture, which grounding "
+                "needs: `unrolled finish captioner` puts one into its bundle"
+            )
+        return self.mean_picture

@@ -19,6 +19,9 @@ CellName = Literal["rnn", "lstm", "gru", "mut1", "mut2", "mut3"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Triple = tuple[float, float, float]
+FeatureName = Literal[
+    "mean_logprob", "logprob", "lowest_logprob", "tokens", "finished", "log_beam_size"
+]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -113,11 +116,52 @@ class DecodingConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class CalibrationConfig:
+    """The chance that a caption is good, from how likely the captioner finds it.
+
+    chance = sigmoid(intercept + sum of coefficient x feature). The features are of a caption's
+    log-probabilities: their sum (`logprob`), mean (`mean_logprob`) and least (`lowest_logprob`);
+    the number of tokens, whether it is finished (1 or 0), and the natural logarithm of the beam
+    size that found it.
+
+    A caption is good where it is nearer to people's captions of its picture, by CIDEr-D, than the
+    share `level` of people's own captions are to each other (see `model.evaluation.quality`).
+    `cider` says which CIDEr-D that was, 0 to 10, on each set whose captions were fitted.
+    """
+
+    features: Annotated[tuple[FeatureName, ...], Field(min_length=1)]
+    coefficients: tuple[float, ...]
+    intercept: float
+    level: Fraction
+    cider: dict[str, float] = field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_coefficient_a_feature(self) -> "CalibrationConfig":
+        if len(self.coefficients) != len(self.features):
+            raise ValueError(
+                f"{len(self.features)} features need as many coefficients, "
+                f"not {len(self.coefficients)}"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class GoldenConfig:
+    """A picture in the bundle, and the caption that the default decoding gives it."""
+
+    file: Annotated[str, Field(pattern=r"^golden/[0-9]{1,2}\.png$")]
+    text: str
+    logprob: Annotated[float, Field(le=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class CaptionerConfig:
     """A captioner's whole `config.json`.
 
     `provenance` says where the weights come from (data, licence, recipe); `scores` maps a test
     set and a beam size to metrics; `sha256` maps each other file of the bundle to its digest.
+    `calibration` and `golden` are what `unrolled finish captioner` adds, for confidence and for
+    the self-test.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -126,6 +170,8 @@ class CaptionerConfig:
     encoder: EncoderConfig
     decoder: DecoderConfig
     decoding: DecodingConfig
+    calibration: CalibrationConfig | None = None
+    golden: Annotated[tuple[GoldenConfig, ...], Field(max_length=10)] = ()
     kind: Literal["captioner"] = "captioner"
     format: Literal[1] = FORMAT
     provenance: dict[str, Any] = field(default_factory=dict)

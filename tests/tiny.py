@@ -1,22 +1,31 @@
 """Tiny seeded models for the tests: real networks and real bundles, with random weights."""
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from model.bundle import save_bundle
 from model.captioner import Captioner, CaptionNetwork
 from model.config import (
+    CalibrationConfig,
     CaptionerConfig,
     DecoderConfig,
     DecodingConfig,
     EncoderConfig,
+    GoldenConfig,
     PreprocessingConfig,
     RecurrentConfig,
     SamplingConfig,
     TextConfig,
 )
+from model.golden import Golden, golden_files
+from model.grounding import from_parts, mean_picture_file, parts
 from model.language_model import LanguageModel
 from model.text_network import TextNetwork
 from model.vocabulary import Level, Vocabulary
@@ -60,6 +69,49 @@ def save_tiny_captioner(folder: Path, seed: int = 0, **decoder: object) -> Path:
     config = tiny_config(**decoder)
     network = tiny_network(config, seed)
     save_bundle(folder, config, network.state_dict(), tiny_vocabulary(), "# tiny\n\nFor tests.\n")
+    return folder
+
+
+CALIBRATION = CalibrationConfig(
+    ("mean_logprob", "tokens", "log_beam_size"), (0.5, 0.1, -0.2), 0.4, 0.4, {"toys/val": 0.5}
+)
+
+
+def save_finished_captioner(folder: Path, seed: int = 0) -> Path:
+    """A tiny bundle with a confidence, a mean picture and a golden picture."""
+    saved = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
+    pictures = [Image.new("RGB", (30, 20), colour) for colour in ("red", "navy", "white")]
+    (found,) = saved.caption(pictures[:1])
+    golden = [Golden(pictures[0], GoldenConfig("golden/1.png", found[0].text, found[0].logprob))]
+    with torch.inference_mode():
+        seen = saved.network.decoder.begin(saved.encode(saved.prepare(pictures)))
+    mean_picture = from_parts({name: part.mean(0, True) for name, part in parts(seen).items()})
+    save_bundle(
+        folder,
+        replace(saved.config, calibration=CALIBRATION, golden=(golden[0].expected,)),
+        saved.network.state_dict(),
+        saved.vocabulary,
+        saved.card,
+        files=mean_picture_file(mean_picture) | golden_files(golden),
+    )
+    return folder
+
+
+def sign(folder: Path, name: str) -> None:
+    """Put a changed file's digest into the configuration, as somebody hostile would."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    path.write_text(json.dumps(config))
+
+
+def tamper(folder: Path) -> Path:
+    """Change a bundle's weights, and sign them."""
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["decoder.output_bias"] += torch.linspace(0, 3, len(tensors["decoder.output_bias"]))
+    save_file(tensors, path)
+    sign(folder, path.name)
     return folder
 
 

@@ -1,6 +1,5 @@
 """A bundle survives the disk, and a damaged or hostile one is refused by name."""
 
-import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -16,6 +15,7 @@ from model.language_model import LanguageModel
 from tests.tiny import (
     save_tiny_captioner,
     save_tiny_language_model,
+    sign,
     tiny_config,
     tiny_network,
     tiny_vocabulary,
@@ -25,11 +25,6 @@ from tests.tiny import (
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     return save_tiny_captioner(tmp_path / "tiny")
-
-
-def sign(bundle: Path, name: str) -> None:
-    """Put a changed file's digest into the configuration, as somebody hostile would."""
-    change_config(bundle, sha256={name: hashlib.sha256((bundle / name).read_bytes()).hexdigest()})
 
 
 def change_config(bundle: Path, **changes: object) -> None:
