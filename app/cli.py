@@ -1,4 +1,4 @@
-"""The `unrolled` command: caption, write, score, cells, serve, models, train, evaluate.
+"""The `unrolled` command: caption, write, score, cells, serve, train, finish, evaluate and others.
 
 Knows options and exit codes. What a command needs is imported inside it, since PyTorch takes
 seconds and `unrolled --help` should not.
@@ -17,6 +17,7 @@ from app.bundles import captioner_folder, list_bundles
 from app.caption_formats import OutputFormat, make_writer, printable
 from app.cells_cli import cells
 from app.decoding import resolve_decoding
+from app.finish_cli import finish
 from app.learning_cli import evaluate, train
 from app.model_tables import model_tables
 from app.options import DeviceName, Weights, settings_from
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(train, name="train")
+app.add_typer(finish, name="finish")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(study, name="study")
 
@@ -66,11 +68,14 @@ def caption(
         float | None, typer.Option(min=0, max=2, help="Above 0 favours longer captions.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Pictures at once.")] = 8,
+    grounding: Annotated[
+        bool, typer.Option("--grounding", help="Of each word: how far it is the picture's.")
+    ] = False,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = OutputFormat.TEXT,
     weights: Weights = None,
     device: DeviceName = None,
 ) -> None:
-    """Caption pictures; each caption comes with its log-probability.
+    """Caption pictures; each caption comes with its log-probability, and its confidence if known.
 
     Folders are searched at any depth. A bad file is reported, and the rest goes on. Exits with 1
     if any file was bad, with 2 if the command was wrong.
@@ -92,11 +97,22 @@ def caption(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if grounding and captioner.mean_picture is None:
+        raise typer.BadParameter("--grounding needs a bundle with a mean picture: see `finish`")
     files = find_pictures(paths)
     results = caption_files(
-        captioner, files, decoding, batch_size=batch_size, max_pixels=settings.max_pixels
+        captioner,
+        files,
+        decoding,
+        batch_size=batch_size,
+        max_pixels=settings.max_pixels,
+        grounding=grounding,
     )
-    write = make_writer(output_format)
+    write = make_writer(
+        output_format,
+        confidence=captioner.config.calibration is not None,
+        grounding=grounding,
+    )
     any_bad = False
     for result in with_progress(results, len(files), "Captioning"):
         if isinstance(result, Failed):

@@ -11,6 +11,7 @@ import typer
 
 from app.bundles import captioner_folder
 from app.decoding import resolve_decoding
+from app.options import BeamSizes, Pictures, read_beam_sizes
 from app.settings import Device, read_settings
 from app.terminal import needs_extra, told
 
@@ -61,22 +62,17 @@ def evaluate_captioner(
     dataset: Annotated[
         Path, typer.Option(exists=True, dir_okay=False, help="Karpathy-format JSON.")
     ],
-    pictures: Annotated[
-        list[str], typer.Option(help="A folder, a tar file or a pattern of either; repeatable.")
-    ],
+    pictures: Pictures,
     output: Annotated[Path, typer.Option(help="Folder of the report.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    beam_size: Annotated[str, typer.Option(help="One or several, with commas.")] = "1,3,5",
+    beam_size: BeamSizes = "1,3,5",
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
     block_ngram: Annotated[int | None, typer.Option(min=0, max=10)] = None,
     device: Annotated[Device, typer.Option()] = "auto",
 ) -> None:
     """Caption a data set's split, score the captions, print and write the report."""
-    try:
-        beam_sizes = [int(size) for size in beam_size.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(f"--beam-size is like 1,3,5, not {beam_size}") from error
+    beam_sizes = read_beam_sizes(beam_size)
     with needs_extra("evaluation"):
         from model.captioner import Captioner  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415

@@ -6,6 +6,8 @@
 
 The default decoding is chosen on validation data, after training; the scores are those of the
 reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table.
+`unrolled finish captioner` comes after it, since what it adds belongs to the decoding: here, what
+an earlier one added is left out.
 """
 
 import argparse
@@ -49,6 +51,8 @@ def main() -> None:
         captioner.config,
         version=arguments.version or captioner.config.version,
         decoding=replace(captioner.config.decoding, **given),
+        calibration=None,
+        golden=(),
         scores={f"{r['dataset']}/{r['split']}": scores_by_beam(r) for r in reports},
     )
     card = arguments.card.read_text().replace("{scores}", table(reports))

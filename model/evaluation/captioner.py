@@ -5,31 +5,38 @@ nothing of networks, nor of where reports are written.
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
+import torch
 from PIL import Image
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from model.config import CalibrationConfig
 from model.evaluation.diversity import find_known, measure_diversity
 from model.evaluation.meteor import NAME as METEOR
 from model.evaluation.metrics import Scorer
+from model.evaluation.progress import batches
+from model.evaluation.quality import Judge, TooFewCaptions
+from model.evaluation.reliability import Reliability, measure_reliability
 from model.evaluation.report import PictureCaptions, Report, Result
 
 __all__ = ["Captioner", "Dataset", "evaluate"]
 
 
-class _Text(Protocol):
+class _Caption(Protocol):
     @property
     def text(self) -> str: ...
+    @property
+    def confidence(self) -> float | None: ...
 
 
-class _Named(Protocol):
+class _Config(Protocol):
     @property
     def name(self) -> str: ...
     @property
     def version(self) -> str: ...
+    @property
+    def calibration(self) -> CalibrationConfig | None: ...
 
 
 class _Entry(Protocol):
@@ -46,12 +53,12 @@ class Captioner(Protocol):
     """Anything that captions pictures, best caption first, such as `model.captioner.Captioner`."""
 
     @property
-    def config(self) -> _Named:
-        """Its name and version."""
+    def config(self) -> _Config:
+        """Its name and version, and where its confidence comes from."""
 
     def caption(
         self, pictures: Sequence[Image.Image], *, beam_size: int
-    ) -> Sequence[Sequence[_Text]]:
+    ) -> Sequence[Sequence[_Caption]]:
         """One list of captions for each picture."""
 
 
@@ -106,17 +113,23 @@ def evaluate(
     scorer = Scorer([entry.captions for entry in entries], java=java)
 
     known = None if training_captions is None else find_known(training_captions)
+    judge = _judge(captioner.config.calibration, scorer)
 
-    found: dict[int, list[str]] = {beam_size: [] for beam_size in beam_sizes}
-    for batch in _batches(entries, batch_size, show=progress):
+    found: dict[int, list[_Caption]] = {beam_size: [] for beam_size in beam_sizes}
+    for batch in batches(entries, batch_size, show=progress):
         pictures = [dataset.picture(entry) for entry in batch]
-        for beam_size, texts in found.items():
-            captions = captioner.caption(pictures, beam_size=beam_size)
-            texts.extend(best.text for best, *_ in captions)
+        for beam_size, captions in found.items():
+            captions.extend(best for best, *_ in captioner.caption(pictures, beam_size=beam_size))
 
+    texts = {beam_size: [one.text for one in captions] for beam_size, captions in found.items()}
     results = tuple(
-        Result(beam_size, scorer.score(texts), measure_diversity(texts, known))
-        for beam_size, texts in found.items()
+        Result(
+            beam_size,
+            scorer.score(texts[beam_size]),
+            measure_diversity(texts[beam_size], known),
+            None if judge is None else _reliability(captions, judge),
+        )
+        for beam_size, captions in found.items()
     )
     return Report(
         model=captioner.config.name,
@@ -128,10 +141,11 @@ def evaluate(
         meteor=None if results[0].scores.meteor is None else METEOR,
         seconds=time.perf_counter() - start,
         results=results,
+        good_cider=None if judge is None else judge.cider,
         captions=tuple(
             PictureCaptions(
                 filename=entry.filename,
-                captions={beam_size: texts[index] for beam_size, texts in found.items()},
+                captions={beam_size: texts[beam_size][index] for beam_size in beam_sizes},
                 references=tuple(entry.captions),
             )
             for index, entry in enumerate(entries)
@@ -146,13 +160,17 @@ def _check(beam_sizes: Sequence[int], batch_size: int) -> None:
         raise ValueError(f"the batch size must be at least 1, got {batch_size}")
 
 
-def _batches(
-    entries: Sequence[EntryT], batch_size: int, *, show: bool
-) -> Iterator[Sequence[EntryT]]:
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
-        task = bar.add_task("Captioning", total=len(entries))
-        for start in range(0, len(entries), batch_size):
-            batch = entries[start : start + batch_size]
-            yield batch
-            bar.advance(task, len(batch))
+def _judge(calibration: CalibrationConfig | None, scorer: Scorer) -> Judge | None:
+    """Find what a good caption is, where captions have a confidence and people said enough."""
+    if calibration is None:
+        return None
+    try:
+        return Judge.at(calibration.level, scorer)
+    except TooFewCaptions:
+        return None
+
+
+def _reliability(captions: Sequence[_Caption], judge: Judge) -> Reliability:
+    confidences = [caption.confidence for caption in captions]
+    good = judge([caption.text for caption in captions])
+    return measure_reliability(torch.tensor(confidences), torch.tensor(good))

@@ -85,6 +85,26 @@ class Scorer:
         """
         return self._cider_each(tokenize(hypotheses, java=self._java).captions)
 
+    def cider_of_references(self) -> list[float]:
+        """CIDEr of each reference against the others of its picture, 0 to 10.
+
+        A picture's only reference has no others, and is left out.
+        """
+        several = [captions for captions in self._references if len(captions) > 1]
+        return (
+            cider_each(
+                [caption for captions in several for caption in captions],
+                [
+                    captions[:place] + captions[place + 1 :]
+                    for captions in several
+                    for place in range(len(captions))
+                ],
+                frequencies=self._frequencies,
+            )
+            if several
+            else []
+        )
+
     def _cider_each(self, hypotheses: Sequence[Sequence[str]]) -> list[float]:
         return cider_each(hypotheses, self._references, frequencies=self._frequencies)
 

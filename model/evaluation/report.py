@@ -12,6 +12,7 @@ from typing import Any
 from model.evaluation.diversity import Diversity
 from model.evaluation.files import write_text
 from model.evaluation.metrics import Scores
+from model.evaluation.reliability import Reliability
 
 __all__ = ["PictureCaptions", "Report", "Result"]
 
@@ -25,16 +26,21 @@ _SCORES = {
     "cider": "CIDEr",
 }
 _SHARES = {"copied": "copied", "repeating": "repeating", "ending_badly": "ending badly"}
+_CALIBRATION = {"ece": "ECE", "ece_by_chance": "ECE by chance", "brier": "Brier"}
 _COUNTS = {"distinct": "distinct captions", "vocabulary": "distinct words"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What captions of one `beam_size` are worth and look like."""
+    """What captions of one `beam_size` are worth and look like.
+
+    `calibration` says whether their confidence comes true, where they have one.
+    """
 
     beam_size: int
     scores: Scores
     diversity: Diversity
+    calibration: Reliability | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Report:
         meteor: the program that METEOR comes from; None if there was none.
         seconds: captioning and scoring together.
         results: one for each beam size.
+        good_cider: the CIDEr-D, 0 to 10, from which a caption is good, where confidence is
+            measured.
         captions: of each picture; written beside the report, not in it.
     """
 
@@ -78,6 +86,7 @@ class Report:
     meteor: str | None
     seconds: float
     results: tuple[Result, ...]
+    good_cider: float | None = None
     captions: tuple[PictureCaptions, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,18 +100,26 @@ class Report:
 
         Scores and shares are printed times a hundred, as papers do.
         """
+        calibrated = self.good_cider is not None
         names = ["beam", *_SCORES.values(), "words", *_COUNTS.values(), *_SHARES.values()]
+        names += _CALIBRATION.values() if calibrated else ()
         lines = [
             f"# {self.model} {self.version} on {self.dataset} {self.split}",
             "",
             _row(names),
             _row(["---:"] * len(names)),
-            *(_row(_cells(result)) for result in self.results),
+            *(_row(_cells(result, calibrated=calibrated)) for result in self.results),
             "",
             f"{self.pictures} pictures in {self.seconds:.1f} s. Scores and shares are times 100; "
             "CIDEr is CIDEr-D, as coco-caption computes it. "
             f"Tokenizer: {self.tokenizer}. METEOR: {self.meteor or 'not computed'}.",
         ]
+        if self.good_cider is not None:
+            lines[-1] += (
+                " ECE (ten bins of equal width; by chance is what it would be if every confidence "
+                "were true) and Brier score are of the confidence that CIDEr is "
+                f"{100 * self.good_cider:.1f} or more."
+            )
         return "\n".join(lines) + "\n"
 
     def write(self, path: str | Path) -> tuple[Path, ...]:
@@ -132,13 +149,14 @@ class Report:
         return tuple(contents)
 
 
-def _cells(result: Result) -> list[str]:
+def _cells(result: Result, *, calibrated: bool) -> list[str]:
     return [
         str(result.beam_size),
         *(_hundredfold(getattr(result.scores, name)) for name in _SCORES),
         f"{result.diversity.mean_length:.1f}",
         *(str(getattr(result.diversity, name)) for name in _COUNTS),
         *(_hundredfold(getattr(result.diversity, name)) for name in _SHARES),
+        *(_hundredfold(getattr(result.calibration, name)) for name in _CALIBRATION if calibrated),
     ]
 
 

@@ -46,13 +46,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Axes with their units and lines; `log` makes the vertical one logarithmic."""
+    """Axes with their units and lines.
+
+    `log` makes the vertical one logarithmic; `counts` marks the horizontal one at whole numbers.
+    """
 
     title: str
     x: str
     y: str
     lines: Sequence[Line]
     log: bool = False
+    counts: bool = True
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
@@ -76,7 +80,8 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
 
 def _fill(axes: Axes, panel: Panel) -> None:
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panel.counts:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, alpha=0.3)
     if panel.log:
         axes.set_yscale("log")

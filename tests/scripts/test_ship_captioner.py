@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from model.captioner import Captioner
-from tests.tiny import save_tiny_captioner
+from tests.tiny import save_finished_captioner
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_captioner.py"
 
@@ -21,7 +21,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     }
     (tmp_path / "toys-test.json").write_text(json.dumps(report))
     (tmp_path / "card.md").write_text("# Card\n\n{scores}\n")
-    trained = save_tiny_captioner(tmp_path / "trained")
+    trained = save_finished_captioner(tmp_path / "trained")
     command = [
         sys.executable,
         SCRIPT,
@@ -43,6 +43,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     assert shipped.config.scores["toys/test"]["3"]["cider"] == 0.5246
     assert "meteor" not in shipped.config.scores["toys/test"]["3"]
     assert (shipped.config.decoding.length_penalty, shipped.config.decoding.block_ngram) == (0.5, 2)
+    assert (shipped.config.calibration, shipped.golden, shipped.mean_picture) == (None, (), None)
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
     for name, tensor in before.network.state_dict().items():
         assert tensor.equal(shipped.network.state_dict()[name])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 import pytest
 from PIL import Image
 
+from model.config import CalibrationConfig
 from model.evaluation.captioner import evaluate
 from model.evaluation.metrics import score
 from model.evaluation.tokenizer import PYTHON
@@ -44,11 +45,13 @@ class Colours:
 class Config:
     name: str = "eye"
     version: str = "0.1"
+    calibration: CalibrationConfig | None = None
 
 
 @dataclass(frozen=True)
 class Caption:
     text: str
+    confidence: float | None = None
 
 
 @dataclass
@@ -62,7 +65,8 @@ class Eye:
         self.calls.append((len(pictures), beam_size))
         best = [PHRASES[picture.getpixel((0, 0))] for picture in pictures]
         texts = best if beam_size > 1 else [text.split()[1] for text in best]
-        return [[Caption(text), Caption("a second guess")][:beam_size] for text in texts]
+        sure = None if self.config.calibration is None else 0.75
+        return [[Caption(text, sure), Caption("a second guess")][:beam_size] for text in texts]
 
 
 def run(**options):
@@ -136,3 +140,44 @@ def test_the_batch_size_must_be_positive():
 def test_an_empty_split_is_refused():
     with pytest.raises(ValueError, match="colours has no pictures in its split 'empty'"):
         evaluate(Eye(), Colours(), split="empty", java=False, progress=False)
+
+
+class ManyColours(Colours):
+    """As many pictures as it takes to say what a good caption is."""
+
+    def split(self, name: str) -> Sequence[Entry]:
+        return list(super().split(name)) * 8
+
+
+CALIBRATED = Config(calibration=CalibrationConfig(("tokens",), (0.0,), 0.0, level=0.4))
+
+
+def test_confidence_is_compared_with_what_is_good():
+    report = evaluate(
+        Eye(CALIBRATED), ManyColours(), split="test", beam_sizes=(1, 3), java=False, progress=False
+    )
+    poor, rich = (result.calibration for result in report.results)
+    assert report.good_cider > 0
+    assert poor.count == rich.count == 24
+    assert poor.good < rich.good
+    for found in (poor, rich):
+        assert found.confidence == pytest.approx(0.75)
+        assert found.ece == pytest.approx(abs(0.75 - found.good))
+        assert found.brier == pytest.approx(found.good * 0.25**2 + (1 - found.good) * 0.75**2)
+    written = report.as_dict()["results"][1]["calibration"]
+    assert (written["ece"], written["brier"]) == (rich.ece, rich.brier)
+    assert sum(one["count"] for one in written["equal_width"]) == 24
+    assert "| ECE | ECE by chance | Brier |" in report.as_markdown()
+
+
+def test_without_confidence_there_is_nothing_to_compare():
+    _, report = run()
+    assert report.good_cider is None
+    assert [result.calibration for result in report.results] == [None] * 3
+    assert "ECE" not in report.as_markdown()
+
+
+def test_where_people_said_too_little_confidence_is_not_measured():
+    report = evaluate(Eye(CALIBRATED), Colours(), split="test", java=False, progress=False)
+    assert report.good_cider is None
+    assert report.results[0].calibration is None

@@ -1,0 +1,247 @@
+"""Gives a trained captioner what it can only have once it is trained.
+
+A confidence, fitted to what it writes about pictures it has not seen; the mean picture, for
+grounding; golden pictures with their captions, for the self-test. What `unrolled finish captioner`
+runs. All three belong to the very weights and the default decoding that they were made with: a
+bundle whose decoding changes is to be finished again.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from model.bundle import save_bundle
+from model.captioner import Caption, Captioner
+from model.config import GoldenConfig
+from model.data.karpathy import CaptionDataset, Entry
+from model.decoder import Picture
+from model.evaluation.calibration import Sample, calibrate
+from model.evaluation.finish_report import FinishReport, SetReport
+from model.evaluation.metrics import Scorer
+from model.evaluation.progress import batches
+from model.evaluation.quality import LEVEL, Judge
+from model.evaluation.reliability import measure_reliability
+from model.golden import Golden, golden_files
+from model.grounding import from_parts, mean_picture_file, parts
+
+__all__ = ["FinishSettings", "Finished", "choose_golden", "find_mean_picture", "finish"]
+
+_GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
+
+
+@dataclass(frozen=True)
+class FinishSettings:
+    """How a captioner is finished.
+
+    Attributes:
+        split: of each set, whose pictures were not trained on: the confidence is fitted to them.
+        training_split: of each set, whose pictures the mean picture is made of.
+        beam_sizes: the confidence is to hold for captions of each.
+        level: the share of people's captions that are not good, 0 to 1 (see `Judge`).
+        limit: pictures of a split at most, evenly spread; None takes all.
+        batch_size: pictures that are captioned together.
+        java: whether to use Stanford's tokenizer; None means "where it is there".
+        progress: whether to show how far it is, on standard error.
+    """
+
+    split: str = "val"
+    training_split: str = "train"
+    beam_sizes: tuple[int, ...] = (1, 3, 5)
+    level: float = LEVEL
+    limit: int | None = None
+    batch_size: int = 32
+    java: bool | None = None
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished captioner, not yet written."""
+
+    captioner: Captioner
+    report: FinishReport
+
+    def write(self, folder: Path) -> None:
+        """Write the bundle, load it again, and have it test itself.
+
+        Raises:
+            ValueError: the folder holds something else than a bundle.
+            BundleError: the bundle cannot be used.
+        """
+        if folder.exists() and not (folder / "config.json").exists():
+            raise ValueError(f"{folder} is there and no bundle: give a new folder")
+        captioner = self.captioner
+        assert captioner.mean_picture is not None  # noqa: S101 - `finish` put it there
+        save_bundle(
+            folder,
+            captioner.config,
+            captioner.network.state_dict(),
+            captioner.vocabulary,
+            captioner.card,
+            files=mean_picture_file(captioner.mean_picture) | golden_files(captioner.golden),
+        )
+        Captioner.load(folder, "cpu", self_test=True)
+
+
+def finish(
+    captioner: Captioner,
+    datasets: Sequence[CaptionDataset],
+    golden: Sequence[Image.Image],
+    settings: FinishSettings,
+) -> Finished:
+    """Fit the confidence, find the mean picture, caption the golden ones.
+
+    Args:
+        captioner: trained; its decoding is the one that is to stay.
+        datasets: each with the two splits of the settings.
+        golden: pictures for the self-test, RGB; see `choose_golden`.
+        settings: see there.
+
+    Raises:
+        ValueError: a split is unknown or empty, the confidence cannot be fitted, or a golden
+            picture will not do.
+    """
+    kept = choose_golden(captioner, golden)  # first, since it is quick and may fail
+    samples: dict[tuple[str, int], list[Sample]] = {}  # by set and beam size
+    ciders: dict[str, float] = {}
+    for dataset in datasets:
+        name = f"{dataset.name}/{settings.split}"
+        found, judge = _caption_split(captioner, dataset, settings)
+        samples |= {(name, beam_size): captions for beam_size, captions in found.items()}
+        ciders[name] = judge.cider
+    calibrated = calibrate([one for each in samples.values() for one in each], settings.level)
+    held_out = torch.split(calibrated.confidences, [len(each) for each in samples.values()])
+    calibration = replace(calibrated.config, cider=ciders)
+    config = replace(
+        captioner.config,
+        calibration=calibration,
+        golden=tuple(one.expected for one in kept),
+    )
+    mean_picture, count = find_mean_picture(captioner, datasets, settings)
+    report = FinishReport(
+        model=config.name,
+        version=config.version,
+        calibration=calibration,
+        losses=calibrated.losses,
+        sets=tuple(
+            SetReport(
+                name,
+                beam_size,
+                measure_reliability(chances, torch.tensor([one.good for one in each])),
+            )
+            for ((name, beam_size), each), chances in zip(samples.items(), held_out, strict=True)
+        ),
+        training_pictures=count,
+        golden=config.golden,
+    )
+    finished = Captioner(
+        captioner.network,
+        config,
+        captioner.vocabulary,
+        device=captioner.device,
+        card=captioner.card,
+        mean_picture=mean_picture,
+        golden=kept,
+    )
+    return Finished(finished, report)
+
+
+def find_mean_picture(
+    captioner: Captioner, datasets: Sequence[CaptionDataset], settings: FinishSettings
+) -> tuple[Picture, int]:
+    """Give the mean of all training pictures as the decoder sees them, and how many these are.
+
+    Returns:
+        Float32 on the CPU, of a batch of one; the number of pictures.
+
+    Raises:
+        ValueError: a set has no such split.
+    """
+    totals: dict[str, Tensor] = {}
+    count = 0
+    for dataset in datasets:
+        entries = _some(dataset, settings.training_split, settings.limit)
+        for batch in batches(
+            entries, settings.batch_size, what="Mean picture", show=settings.progress
+        ):
+            grid = captioner.encode(captioner.prepare([dataset.picture(one) for one in batch]))
+            with torch.inference_mode():
+                seen = parts(captioner.network.decoder.begin(grid))
+            for name, part in seen.items():
+                total = part.sum(0, keepdim=True).cpu().double()
+                totals[name] = totals[name] + total if name in totals else total
+            count += len(batch)
+    return from_parts({name: (total / count).float() for name, total in totals.items()}), count
+
+
+def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tuple[Golden, ...]:
+    """Make pictures small, and caption them as a CPU does in single precision.
+
+    A picture whose caption changes when every pixel moves by a grey level at random is no test,
+    since another processor's rounding might change it too.
+
+    Raises:
+        ValueError: there are more than ten, or a picture is no test.
+    """
+    if captioner.device.type != "cpu":
+        network = copy.deepcopy(captioner.network)
+        captioner = Captioner(network, captioner.config, captioner.vocabulary, device="cpu")
+    chance = np.random.default_rng(0)
+    golden = []
+    for number, picture in enumerate(pictures, start=1):
+        small = picture.convert("RGB")
+        small.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
+        pixels = np.asarray(small, dtype=np.int16)
+        moved = (pixels + chance.integers(-1, 2, pixels.shape)).clip(0, 255).astype(np.uint8)
+        best, other = (captioner.caption([one])[0][0] for one in (small, Image.fromarray(moved)))
+        if best.text != other.text:
+            raise ValueError(
+                f"golden picture {number} is captioned {best.text!r}, and {other.text!r} when its "
+                "pixels move by one grey level: choose another"
+            )
+        golden.append(Golden(small, GoldenConfig(f"golden/{number}.png", best.text, best.logprob)))
+    return tuple(golden)
+
+
+def _caption_split(
+    captioner: Captioner, dataset: CaptionDataset, settings: FinishSettings
+) -> tuple[dict[int, list[Sample]], Judge]:
+    """Caption a set's split by every beam size, and judge each picture's best caption."""
+    entries = _some(dataset, settings.split, settings.limit)
+    scorer = Scorer([entry.captions for entry in entries], java=settings.java)
+    judge = Judge.at(settings.level, scorer)  # may fail, and captioning takes long
+    found: dict[int, list[Caption]] = {beam_size: [] for beam_size in settings.beam_sizes}
+    for batch in batches(entries, settings.batch_size, show=settings.progress):
+        grid = captioner.encode(captioner.prepare([dataset.picture(entry) for entry in batch]))
+        for beam_size, captions in found.items():
+            best = captioner.search(grid, beam_size=beam_size, num_captions=1)
+            captions.extend(caption for (caption,) in best)
+    samples = {
+        beam_size: [
+            Sample(
+                picture=f"{dataset.name}/{entry.filename}",
+                beam_size=beam_size,
+                logprobs=tuple(token.logprob for token in caption.tokens),
+                finished=caption.finished,
+                good=good,
+            )
+            for entry, caption, good in zip(
+                entries, captions, judge([caption.text for caption in captions]), strict=True
+            )
+        ]
+        for beam_size, captions in found.items()
+    }
+    return samples, judge
+
+
+def _some(dataset: CaptionDataset, split: str, limit: int | None) -> Sequence[Entry]:
+    """List a split's entries, `limit` at most, evenly spread."""
+    entries = dataset.split(split)
+    count = min(len(entries), limit or len(entries))
+    return [entries[i * len(entries) // count] for i in range(count)]

@@ -1,0 +1,126 @@
+"""Whether chances that are foretold come true: reliability curves, calibration error, Brier score.
+
+Guo et al. 2017, "On Calibration of Modern Neural Networks"; Brier 1950. Knows chances and outcomes
+only.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Bin", "Reliability", "measure_reliability"]
+
+_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Captions of like confidence: the edges, how many, their mean confidence, the good share."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    good: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How confidences and outcomes agree; all numbers are 0 to 1 but the counts.
+
+    Attributes:
+        count: captions.
+        confidence, good: the mean confidence, and the share that was good.
+        ece: expected calibration error (Guo et al. 2017, equation 3) over bins of equal width.
+        ece_equal_mass: the same over bins that hold equally many captions.
+        ece_by_chance: what `ece` would be on average for so many captions if every confidence
+            were true: outcomes are drawn from the confidences (Bröcker and Smith 2007).
+        brier: the mean of (confidence - outcome) ** 2; who always says `good` has
+            good * (1 - good).
+        equal_width, equal_mass: the bins, in order, empty ones left out.
+    """
+
+    count: int
+    confidence: float
+    good: float
+    ece: float
+    ece_equal_mass: float
+    ece_by_chance: float
+    brier: float
+    equal_width: tuple[Bin, ...]
+    equal_mass: tuple[Bin, ...]
+
+
+def measure_reliability(confidences: Tensor, good: Tensor, *, bins: int = 10) -> Reliability:
+    """Compare confidences with what came true.
+
+    Args:
+        confidences: 0 to 1 (captions,)
+        good: whether each caption was good, boolean (captions,)
+        bins: how many. Of equal width, bin m holds ((m - 1) / bins, m / bins], and the first 0
+            too; of equal mass, counts differ by one at most.
+
+    Raises:
+        ValueError: there are no captions, the two do not pair up, or a number is out of its
+            range.
+    """
+    if confidences.shape != good.shape or confidences.ndim != 1 or not len(good):
+        raise ValueError(
+            f"confidences {tuple(confidences.shape)} and outcomes {tuple(good.shape)} do not "
+            "pair up, or there are none"
+        )
+    if bins < 1 or not ((confidences >= 0) & (confidences <= 1)).all():
+        raise ValueError("confidences must be 0 to 1, and there must be one bin at least")
+    chances, order = confidences.double().sort(stable=True)
+    outcomes = good[order].double()
+    width = (chances * bins).ceil().long().clamp(1, bins) - 1
+    mass = torch.arange(len(chances)) * bins // len(chances)
+    generator = torch.Generator().manual_seed(0)
+    by_chance = [
+        _calibration_error(chances, torch.bernoulli(chances, generator=generator), width)
+        for _ in range(_DRAWS)
+    ]
+    return Reliability(
+        count=len(chances),
+        confidence=float(chances.mean()),
+        good=float(outcomes.mean()),
+        ece=_calibration_error(chances, outcomes, width),
+        ece_equal_mass=_calibration_error(chances, outcomes, mass),
+        ece_by_chance=sum(by_chance) / _DRAWS,
+        brier=float((chances - outcomes).square().mean()),
+        equal_width=tuple(
+            _bin(chances, outcomes, width == m, m / bins, (m + 1) / bins)
+            for m in sorted(set(width.tolist()))
+        ),
+        equal_mass=tuple(_bin(chances, outcomes, mass == m) for m in sorted(set(mass.tolist()))),
+    )
+
+
+def _calibration_error(chances: Tensor, outcomes: Tensor, places: Tensor) -> float:
+    """Sum over bins of |good - confidence| times the bin's share of all captions.
+
+    Args:
+        chances: (captions,)
+        outcomes: 0 or 1 (captions,)
+        places: the bin of each caption (captions,)
+    """
+    return float(torch.bincount(places, outcomes - chances).abs().sum()) / len(chances)
+
+
+def _bin(
+    chances: Tensor,
+    outcomes: Tensor,
+    inside: Tensor,
+    low: float | None = None,
+    high: float | None = None,
+) -> Bin:
+    """Describe a bin; without edges these are the least and the greatest confidence in it."""
+    own = chances[inside]
+    return Bin(
+        low=float(own[0]) if low is None else low,
+        high=float(own[-1]) if high is None else high,
+        count=len(own),
+        confidence=float(own.mean()),
+        good=float(outcomes[inside].mean()),
+    )
