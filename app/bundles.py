@@ -117,7 +117,7 @@ def _summarise(path: Path) -> BundleSummary:
             name=config["name"],
             kind=config["kind"],
             version=config["version"],
-            size=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+            size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
             scores=config["scores"],
             folder=str(folder),
         )

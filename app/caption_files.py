@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.errors import PictureError
 from app.images import SUFFIXES, Picture, read_picture
@@ -66,8 +66,14 @@ def caption_files(
     *,
     batch_size: int,
     max_pixels: int,
+    grounding: bool = False,
 ) -> Iterator[Captioned | Failed]:
-    """Caption files, `batch_size` at a time, and yield one result for each, in order."""
+    """Caption files, `batch_size` at a time, and yield one result for each, in order.
+
+    Raises:
+        ValueError: grounding is asked for and the captioner has no mean picture.
+    """
+    options = asdict(decoding) | {"grounding": grounding}
     batch: list[tuple[Path, Picture] | Failed] = []
     pictures = 0
     for path in paths:
@@ -76,9 +82,9 @@ def caption_files(
         pictures += not isinstance(entry, Failed)
         # Failures are not held back once nothing before them waits.
         if pictures in (0, batch_size):
-            yield from _caption_batch(captioner, batch, decoding)
+            yield from _caption_batch(captioner, batch, options)
             batch, pictures = [], 0
-    yield from _caption_batch(captioner, batch, decoding)
+    yield from _caption_batch(captioner, batch, options)
 
 
 def _is_picture(path: Path) -> bool:
@@ -95,9 +101,9 @@ def _read(path: Path, max_pixels: int) -> tuple[Path, Picture] | Failed:
 
 
 def _caption_batch(
-    captioner: Captioner, batch: list[tuple[Path, Picture] | Failed], decoding: DecodingConfig
+    captioner: Captioner, batch: list[tuple[Path, Picture] | Failed], options: dict[str, Any]
 ) -> Iterator[Captioned | Failed]:
     pictures = [entry[1].image for entry in batch if not isinstance(entry, Failed)]
-    captions = iter(captioner.caption(pictures, **asdict(decoding)) if pictures else ())
+    captions = iter(captioner.caption(pictures, **options) if pictures else ())
     for entry in batch:
         yield entry if isinstance(entry, Failed) else Captioned(entry[0], next(captions))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.caption_files import Captioned
+    from model.caption import Caption, Token
 
 __all__ = ["CSV_COLUMNS", "OutputFormat", "make_writer", "printable"]
 
@@ -34,10 +35,13 @@ class OutputFormat(StrEnum):
     CSV = "csv"
 
 
-def make_writer(output_format: OutputFormat) -> Callable[[Captioned], None]:
+def make_writer(
+    output_format: OutputFormat, *, confidence: bool = False, grounding: bool = False
+) -> Callable[[Captioned], None]:
     """Give the function that writes one file's captions to standard output.
 
-    CSV writes its header at once.
+    CSV writes its header at once, so whether captions have a confidence and tokens a grounding
+    is to be said before there are any.
     """
     match output_format:
         case OutputFormat.TEXT:
@@ -47,8 +51,10 @@ def make_writer(output_format: OutputFormat) -> Callable[[Captioned], None]:
             return _write_json
         case OutputFormat.CSV:
             rows = csv.writer(sys.stdout, lineterminator="\n")
-            rows.writerow(CSV_COLUMNS)
-            return lambda captioned: _write_rows(rows.writerow, captioned)
+            optional = {"confidence": confidence, "grounding": grounding}
+            columns = [*CSV_COLUMNS, *(name for name, there in optional.items() if there)]
+            rows.writerow(columns)
+            return lambda captioned: _write_rows(rows.writerow, columns, captioned)
 
 
 def printable(path: Path) -> str:
@@ -60,23 +66,43 @@ def _write_text(console: Console, captioned: Captioned) -> None:
     console.print(Text(printable(captioned.path), style="bold"), soft_wrap=True)
     for caption in captioned.captions:
         cut = "" if caption.finished else " ..."
-        line = Text.assemble((f"{caption.logprob:9.3f}", "cyan"), f"  {caption.text}{cut}")
+        sure = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
+        line = Text.assemble((f"{caption.logprob:9.3f}{sure}", "cyan"), f"  {caption.text}{cut}")
         console.print(line, soft_wrap=True)
+        if grounds := [f"{t.token} {t.grounding:+.1f}" for t in _grounded(caption)]:
+            console.print(Text(f"{' ' * 11}{'  '.join(grounds)}", style="dim"), soft_wrap=True)
 
 
 def _write_json(captioned: Captioned) -> None:
-    captions = [asdict(caption) for caption in captioned.captions]
+    captions = [_without_none(asdict(caption)) for caption in captioned.captions]
     for caption in captions:
-        for token in caption["tokens"]:
-            del token["attention"]
+        caption["tokens"] = [_without_none(token) for token in caption["tokens"]]
     line = {"path": printable(captioned.path), "captions": captions}
     sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
-def _write_rows(write_row: Callable[[list[object]], object], captioned: Captioned) -> None:
-    path = printable(captioned.path)
+def _write_rows(
+    write_row: Callable[[list[object]], object], columns: Sequence[str], captioned: Captioned
+) -> None:
     for rank, caption in enumerate(captioned.captions, start=1):
-        scores = [caption.logprob, caption.mean_logprob, str(caption.finished).lower()]
-        write_row([path, rank, caption.text, *scores])
+        row: dict[str, object] = {
+            "path": printable(captioned.path),
+            "rank": rank,
+            "caption": caption.text,
+            "logprob": caption.logprob,
+            "mean_logprob": caption.mean_logprob,
+            "finished": str(caption.finished).lower(),
+            "confidence": caption.confidence,
+            "grounding": " ".join(f"{token.grounding:.4f}" for token in _grounded(caption)),
+        }
+        write_row([row[name] for name in columns])
     sys.stdout.flush()
+
+
+def _grounded(caption: Caption) -> list[Token]:
+    return [token for token in caption.tokens if token.grounding is not None]
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -140,6 +140,7 @@ class Engine:
         decoding: DecodingConfig,
         *,
         attention: bool = False,
+        grounding: bool = False,
     ) -> Answer:
         """Caption the picture in an untrusted file.
 
@@ -151,7 +152,9 @@ class Engine:
             decoded = await turn.run_beside(
                 stages.decode, captioner, data, self.settings.max_pixels
             )
-            inferred = await turn.run(stages.infer, captioner, decoded.pixels, decoding, attention)
+            inferred = await turn.run(
+                stages.infer, captioner, decoded.pixels, decoding, attention, grounding
+            )
         return Answer(
             inferred.captions,
             decoded.width,

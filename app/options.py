@@ -7,7 +7,15 @@ import typer
 
 from app.settings import Device, Settings, SettingsError, read_settings
 
-__all__ = ["DeviceName", "ModelName", "Weights", "settings_from"]
+__all__ = [
+    "BeamSizes",
+    "DeviceName",
+    "ModelName",
+    "Pictures",
+    "Weights",
+    "read_beam_sizes",
+    "settings_from",
+]
 
 Weights = Annotated[
     Path | None,
@@ -18,6 +26,24 @@ DeviceName = Annotated[Device | None, typer.Option(help="auto prefers a GPU.")]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A name in weights/, or a bundle's folder.")
 ]
+
+# Of the commands that read a data set.
+Pictures = Annotated[
+    list[str], typer.Option(help="A folder, a tar file or a pattern of either; repeatable.")
+]
+BeamSizes = Annotated[str, typer.Option(help="One or several, with commas.")]
+
+
+def read_beam_sizes(given: str) -> tuple[int, ...]:
+    """Read beam sizes with commas between them.
+
+    Raises:
+        BadParameter: they are none.
+    """
+    try:
+        return tuple(int(size) for size in given.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"--beam-size is like 1,3,5, not {given}") from error
 
 
 def settings_from(**overrides: Any) -> Settings:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.config import DecodingConfig, RecurrentConfig, SamplingConfig
+from model.config import CalibrationConfig, DecodingConfig, RecurrentConfig, SamplingConfig
 from model.vocabulary import Level
 
 __all__ = [
@@ -56,6 +56,13 @@ class CaptionParameters(BaseModel):
     attention: Annotated[
         bool, Field(description="Say for each token where in the picture the model looked.")
     ] = False
+    grounding: Annotated[
+        bool,
+        Field(
+            description="Say for each token how far it comes from the picture; the model needs a "
+            "mean picture for that."
+        ),
+    ] = False
 
 
 class _Result(BaseModel):
@@ -72,6 +79,11 @@ class TokenResult(_Result):
     attention: list[list[float]] | None = Field(
         None, description="Where the model looked: rows x columns over the picture, of sum 1."
     )
+    grounding: float | None = Field(
+        None,
+        description="`logprob` less what it would be for a picture of nothing in particular: near "
+        "0 the word comes from habit, below it the picture speaks against it.",
+    )
 
 
 class CaptionResult(_Result):
@@ -81,6 +93,13 @@ class CaptionResult(_Result):
     logprob: float = Field(le=0, description="Sum of the tokens' log-probabilities.")
     mean_logprob: float = Field(le=0, description="`logprob` over the number of tokens.")
     finished: bool = Field(description="False where the caption was cut at `max_length`.")
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The chance that the caption is good; absent where the model has no "
+        "calibration, which says what good means, see `GET /models/{name}`.",
+    )
     tokens: list[TokenResult]
 
 
@@ -182,6 +201,9 @@ class CaptionerDetail(_Detail):
 
     kind: Literal["captioner"]
     decoding: DecodingConfig = Field(description="Defaults of the search.")
+    calibration: CalibrationConfig | None = Field(
+        description="Where a caption's `confidence` comes from, and what it is the chance of."
+    )
 
 
 class WriterDetail(_Detail):

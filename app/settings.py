@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads of the model; unset, PyTorch chooses."
     )
+    self_test: bool = Field(
+        True, description="Whether a captioner captions its golden pictures before it serves."
+    )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_upload_bytes: int = Field(

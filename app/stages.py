@@ -77,7 +77,11 @@ def decode(captioner: Captioner, data: bytes, max_pixels: int) -> Decoded:
 
 
 def infer(
-    captioner: Captioner, pixels: Tensor, decoding: DecodingConfig, attention: bool
+    captioner: Captioner,
+    pixels: Tensor,
+    decoding: DecodingConfig,
+    attention: bool,
+    grounding: bool = False,
 ) -> Inferred:
     """Find one picture's captions."""
     began = time.perf_counter()
@@ -88,7 +92,9 @@ def infer(
         # Let the GPU finish, so that time is put down to the stage that took it.
         torch.accelerator.synchronize(captioner.device)
     encoded = time.perf_counter()
-    (captions,) = captioner.search(grid, **asdict(decoding), attention=attention)
+    (captions,) = captioner.search(
+        grid, **asdict(decoding), attention=attention, grounding=grounding
+    )
     return Inferred(captions, began, encoded, time.perf_counter())
 
 

@@ -63,7 +63,11 @@ async def caption(
     """
     captioner = engine.models.find_captioner()
     config = captioner.config
-    asked = parameters.model_dump(exclude={"attention"})
+    if parameters.grounding and captioner.mean_picture is None:
+        raise InvalidParameter(
+            f"grounding: the model {config.name!r} has no mean picture, so it cannot tell"
+        )
+    asked = parameters.model_dump(exclude={"attention", "grounding"})
     try:
         decoding = resolve_decoding(config.decoding, **asked)
     except ValueError as error:
@@ -72,7 +76,14 @@ async def caption(
     data = await read_upload(request, settings.max_upload_bytes)
     bind_contextvars(bytes=len(data))
     answer = await unless_gone(
-        request, engine.caption(captioner, data, decoding, attention=parameters.attention)
+        request,
+        engine.caption(
+            captioner,
+            data,
+            decoding,
+            attention=parameters.attention,
+            grounding=parameters.grounding,
+        ),
     )
     bind_contextvars(picture=f"{answer.width}x{answer.height} {answer.format}")
     return CaptionResponse(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.app.serving import Service, in_thread
 from tests.app.writers import save_all
-from tests.tiny import save_tiny_captioner
+from tests.tiny import save_finished_captioner, save_tiny_captioner
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,18 @@ def service(bundle: Path) -> Iterator[Service]:
 @pytest.fixture
 def client(service: Service) -> httpx.Client:
     return service.client
+
+
+@pytest.fixture(scope="session")
+def finished_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_finished_captioner(tmp_path_factory.mktemp("finished") / "captioner")
+
+
+@pytest.fixture(scope="session")
+def finished(finished_bundle: Path) -> Iterator[httpx.Client]:
+    """A service whose captioner has a confidence, a mean picture and a golden picture."""
+    with in_thread(finished_bundle) as running:
+        yield running.client
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,48 @@ def test_csv(run: Run, folder: Path) -> None:
     assert {row["finished"] for row in rows} <= {"true", "false"}
 
 
+def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> None:
+    (caption, *_) = json_lines(run("caption", folder, "--format", "jsonl"))[0]["captions"]
+    assert set(caption) == {"text", "logprob", "mean_logprob", "finished", "tokens"}
+    assert set(caption["tokens"][0]) == {"token", "logprob"}
+    refused = run("caption", folder, "--grounding")
+    assert refused.exit_code == 2
+    assert "--grounding needs a bundle with a mean picture" in unframed(refused.stderr)
+
+
+def test_confidence_and_grounding_in_every_format(
+    run: Run, folder: Path, finished_bundle: Path
+) -> None:
+    file, found = folder / "a.jpg", ["--weights", finished_bundle, "--grounding"]
+    (line,) = json_lines(run("caption", file, "--format", "jsonl", *found))
+    (caption,) = line["captions"]
+    grounding = [token["grounding"] for token in caption["tokens"]]
+    assert 0 < caption["confidence"] < 1
+
+    (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *found).stdout))
+    assert list(row)[-2:] == ["confidence", "grounding"]
+    assert float(row["confidence"]) == pytest.approx(caption["confidence"])
+    assert [float(number) for number in row["grounding"].split()] == pytest.approx(
+        grounding, abs=1e-4
+    )
+
+    _, told, words = run("caption", file, *found).stdout.splitlines()
+    assert f" {caption['confidence']:.0%}  {caption['text']}" in told
+    assert len(re.findall(r"\S+ [+-]\d+\.\d", words)) == len(grounding)
+
+
+def test_confidence_alone(run: Run, folder: Path, finished_bundle: Path) -> None:
+    result = run("caption", folder, "--format", "csv", "--weights", finished_bundle)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0])[-2:] == ["finished", "confidence"]
+    assert all(0 < float(row["confidence"]) < 1 for row in rows)
+
+
+def unframed(text: str) -> str:
+    """Usage errors come in a box, broken into lines."""
+    return re.sub(r"[^\w-]+", " ", text)
+
+
 def test_text_is_plain_when_piped(run: Run, folder: Path) -> None:
     name = folder / "b [bold]é.PNG"
     result = run("caption", name, "--num-captions", "3")

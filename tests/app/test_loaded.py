@@ -11,6 +11,7 @@ from app.settings import Settings
 from model.encoder import Encoder
 from model.text_network import TextNetwork
 from tests.app.writers import save_writer
+from tests.tiny import save_finished_captioner, tamper
 
 
 def loaded(weights: Path, **settings: object) -> Models:
@@ -108,3 +109,24 @@ def test_a_damaged_writer_stops_the_start(tmp_path: Path, file: str, says: str) 
     (folder / file).write_text("{")
     with pytest.raises(ValueError, match=says):
         loaded(tmp_path)
+
+
+def test_a_captioner_tests_itself_once(finished_bundle: Path) -> None:
+    """Its golden picture is what warms it: a start takes no longer for it."""
+    ran = []
+
+    def note(module: torch.nn.Module, given: tuple[torch.Tensor], _: object) -> None:
+        if isinstance(module, Encoder):
+            ran.append(given[0].shape)
+
+    with torch.nn.modules.module.register_module_forward_hook(note):
+        loaded(finished_bundle)
+        loaded(finished_bundle, self_test=False)
+    assert ran == [(1, 3, 64, 64)] * 2
+
+
+def test_a_failed_self_test_stops_the_start_unless_it_is_skipped(tmp_path: Path) -> None:
+    weights = tamper(save_finished_captioner(tmp_path / "captioner"))
+    with pytest.raises(ValueError, match=r"the self-test fails: golden/1\.png should be"):
+        loaded(weights)
+    assert list(loaded(weights, self_test=False).all) == ["tiny"]

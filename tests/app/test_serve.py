@@ -12,6 +12,7 @@ import httpx
 from app.serve import _listen
 from tests.app.pictures import encoded, photo
 from tests.app.serving import COMMAND, run_command, wait_until
+from tests.tiny import tamper
 
 
 def test_a_life_of_the_service(bundle: Path, tmp_path: Path) -> None:
@@ -60,6 +61,17 @@ def test_a_broken_bundle_ends_the_process(bundle: Path, tmp_path: Path) -> None:
     assert served.returncode == 1
     assert "vocabulary.json is damaged" in served.stderr
     assert "Traceback" not in served.stderr
+
+
+def test_weights_that_fail_their_self_test_end_the_process(
+    finished_bundle: Path, tmp_path: Path
+) -> None:
+    broken = tamper(shutil.copytree(finished_bundle, tmp_path / "broken"))
+    served = run_command("serve", "--port", "0", "--weights", broken, "--device", "cpu")
+    assert served.returncode == 1
+    assert "the self-test fails: golden/1.png should be" in served.stderr
+    assert "Traceback" not in served.stderr
+    assert "ready" not in served.stderr
 
 
 def test_so_it_does_under_uvicorn(tmp_path: Path) -> None:

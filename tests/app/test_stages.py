@@ -20,6 +20,13 @@ def test_the_stages_together_are_what_the_captioner_says(bundle: Path) -> None:
     assert times == sorted(times)
 
 
+def test_grounding_reaches_the_captioner(finished_bundle: Path) -> None:
+    captioner = Captioner.load(finished_bundle, "cpu")
+    pixels = captioner.prepare([photo()])
+    inferred = stages.infer(captioner, pixels, DecodingConfig(), False, True)
+    assert inferred.captions == captioner.caption([photo()], grounding=True)[0]
+
+
 def test_the_pixel_cap_is_passed_on(bundle: Path) -> None:
     captioner = Captioner.load(bundle, "cpu")
     with pytest.raises(TooManyPixels):

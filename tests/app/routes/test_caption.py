@@ -33,6 +33,7 @@ def test_what_comes_back(client: httpx.Client) -> None:
         (c["logprob"] for c in body["captions"]), reverse=True
     )
     for caption in body["captions"]:
+        assert set(caption) == {"text", "logprob", "mean_logprob", "finished", "tokens"}
         tokens = caption["tokens"]
         assert all(set(token) == {"token", "logprob"} for token in tokens)
         assert caption["logprob"] == pytest.approx(sum(t["logprob"] for t in tokens))
@@ -77,6 +78,27 @@ def test_attention_is_a_distribution_over_the_grid(client: httpx.Client) -> None
         grid = np.array(token["attention"])
         assert grid.shape == (2, 2)
         assert grid.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_confidence_is_there_where_the_model_has_one(finished: httpx.Client) -> None:
+    found = captions(raw(finished, JPEG, num_captions=3))
+    for caption in found:
+        calibration = finished.get("/models/tiny").json()["calibration"]
+        mean_logprob, tokens, log_beam_size = calibration["coefficients"]
+        score = calibration["intercept"] + mean_logprob * caption["mean_logprob"]
+        score += tokens * len(caption["tokens"]) + log_beam_size * math.log(3)
+        assert caption["confidence"] == pytest.approx(1 / (1 + math.exp(-score)))
+    assert len({caption["confidence"] for caption in found}) > 1
+
+
+def test_grounding_is_there_where_it_is_asked_for(finished: httpx.Client) -> None:
+    (plain,) = captions(raw(finished, JPEG))
+    (grounded,) = captions(raw(finished, JPEG, grounding="true", attention="true"))
+    for token, bare in zip(grounded["tokens"], plain["tokens"], strict=True):
+        assert set(bare) == {"token", "logprob"}
+        assert set(token) == {"token", "logprob", "attention", "grounding"}
+        assert token["logprob"] == pytest.approx(bare["logprob"])
+    assert any(abs(token["grounding"]) > 1e-3 for token in grounded["tokens"])
 
 
 @pytest.mark.parametrize(

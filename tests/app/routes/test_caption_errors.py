@@ -31,6 +31,8 @@ def _still_captions(client: httpx.Client) -> Iterator[None]:
         ({"length_penalty": 2.1}, "length_penalty"),
         ({"length_penalty": "nan"}, "length_penalty"),
         ({"attention": "perhaps"}, "attention"),
+        ({"grounding": "perhaps"}, "grounding"),
+        ({"grounding": True}, "grounding: the model 'tiny' has no mean picture"),
         ({"beamsize": 3}, "beamsize: there is no such parameter"),
     ],
 )

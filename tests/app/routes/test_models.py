@@ -31,6 +31,17 @@ def test_one_model(client: httpx.Client) -> None:
         "block_ngram": 0,
         "joints": [],
     }
+    assert detail["calibration"] is None
+
+
+def test_what_confidence_means(finished: httpx.Client) -> None:
+    assert finished.get("/models/tiny").json()["calibration"] == {
+        "features": ["mean_logprob", "tokens", "log_beam_size"],
+        "coefficients": [0.5, 0.1, -0.2],
+        "intercept": 0.4,
+        "level": 0.4,
+        "cider": {"toys/val": 0.5},
+    }
 
 
 def test_no_such_model(client: httpx.Client) -> None:
