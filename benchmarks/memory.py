@@ -37,10 +37,8 @@ def measure(bench: Bench) -> list[Table]:
         {"process": name, "peak MB": Sample(tuple(value / 1e6 for value in values))}
         for name, values in peaks.items()
     ]
-    weights = sum(
-        tensor.nbytes
-        for tensor in (*bench.captioner.network.parameters(), *bench.captioner.network.buffers())
-    )
+    parts = (bench.captioner.network, bench.captioner.encoder)  # that of the network, and the fast
+    weights = sum(tensor.nbytes for part in parts for tensor in part.state_dict().values())
     notes = [
         f"Median [quartiles] of {bench.launches} fresh processes in turn; each captions three "
         "batches of its size.",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from app.images import decode_picture
 from benchmarks.bench import BEAM_SIZES, SIZE, Bench
@@ -42,7 +42,7 @@ def measure(bench: Bench) -> list[Table]:
         calls[_search(beam_size)] = partial(_search_each, captioner, grids, beam_size)
     for beam_size in BEAM_SIZES:
         calls[_all(beam_size)] = partial(_caption_each, captioner, files, beam_size)
-    work = {name: count(calls[name], captioner.network) for name in list(calls)[2:]}
+    work = {name: count(calls[name], _running(captioner)) for name in list(calls)[2:]}
     calls[_MULTIPLY], multiplied = multiply()
     calls[_READ], read = read_weights(step.weight_bytes, times=8)
 
@@ -83,9 +83,13 @@ def count_decoder(captioner: Captioner) -> tuple[Work, Work]:
     state = tuple(part[:, None] for part in picture.start)
     tokens = torch.full((1, 1), captioner.vocabulary.start_id)
     return (
-        count(lambda: decoder.begin(grid), captioner.network),
-        count(lambda: decoder.step(tokens, state, picture), captioner.network),
+        count(lambda: decoder.begin(grid), decoder),
+        count(lambda: decoder.step(tokens, state, picture), decoder),
     )
+
+
+def _running(captioner: Captioner) -> nn.Module:
+    return nn.ModuleList([captioner.encoder, captioner.network.decoder])
 
 
 def _search(beam_size: int) -> str:

@@ -22,14 +22,15 @@ from model.beam_search import State as SearchState
 from model.bundle import BundleError, load_bundle, load_weights
 from model.calibration import estimate_confidence
 from model.caption import Caption, Token
+from model.caption_reading import look, read
 from model.config import CaptionerConfig, DecodingConfig
 from model.decoder import Decoder, Picture, make_decoder
 from model.device import choose_device
 from model.encoder import Encoder
+from model.folding import fold_batch_norm
 from model.golden import Golden, check_golden, read_golden
 from model.grounding import from_parts, ground, parts, read_mean_picture
 from model.preprocessing import Preprocessing
-from model.caption_reading import look, read
 from model.vocabulary import Vocabulary
 
 __all__ = ["Caption", "CaptionNetwork", "Captioner", "Token"]
@@ -75,7 +76,7 @@ class Captioner:
         self.device = torch.device(device)
         self.preprocessing = Preprocessing(config.preprocessing)
         self.network = network.eval().to(self.device)
-        self.network.encoder.to(memory_format=torch.channels_last)
+        self.encoder = self._make_fast(self.network.encoder)
         self.mean_picture = mean_picture
         if mean_picture is not None:
             on_device = {name: part.to(self.device) for name, part in parts(mean_picture).items()}
@@ -181,7 +182,7 @@ class Captioner:
     def encode(self, pixels: Tensor) -> Tensor:
         """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels)."""
         pixels = pixels.to(self.device).contiguous(memory_format=torch.channels_last)
-        grid: Tensor = self.network.encoder(pixels)
+        grid: Tensor = self.encoder(pixels)
         return grid
 
     @torch.inference_mode()
@@ -277,6 +278,13 @@ class Captioner:
         captions = [hypothesis.tokens for hypothesis in hypotheses]
         logprobs = [hypothesis.logprobs for hypothesis in hypotheses]
         return ground(self.network.decoder, self._need_mean_picture(), captions, logprobs)
+
+    def _make_fast(self, encoder: Encoder) -> Encoder:
+        """Copy the encoder for inference; the network keeps its own, as bundles hold it."""
+        size = self.config.preprocessing.size
+        noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+        folded = fold_batch_norm(encoder, noise.to(self.device))
+        return folded.to(memory_format=torch.channels_last)
 
     def _need_mean_picture(self) -> Picture:
         if self.mean_picture is None:

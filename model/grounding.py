@@ -22,9 +22,9 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from model.bundle import MEAN_PICTURE, MEND, Bundle, BundleError
+from model.caption_reading import read
 from model.config import CaptionerConfig
 from model.decoder import Decoder, Picture
-from model.caption_reading import read
 
 __all__ = ["from_parts", "ground", "mean_picture_file", "parts", "read_mean_picture"]
 
