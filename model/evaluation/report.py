@@ -4,6 +4,7 @@ Knows scores and names; knows nothing of how captions were made.
 """
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ _SCORES = {
 _SHARES = {"copied": "copied", "repeating": "repeating", "ending_badly": "ending badly"}
 _CALIBRATION = {"ece": "ECE", "ece_by_chance": "ECE by chance", "brier": "Brier"}
 _COUNTS = {"distinct": "distinct captions", "vocabulary": "distinct words"}
+
+_EXAMPLES = 12
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,10 @@ class Report:
         return found | {"results": [asdict(result) for result in self.results]}
 
     def as_markdown(self) -> str:
-        """A heading, a table with a row for each beam size, and how the scores were made.
+        """A heading, a row for each beam size, how the scores were made, and a dozen captions.
 
-        Scores and shares are printed times a hundred, as papers do.
+        Scores and shares are printed times a hundred, as papers do. The captions are those of
+        pictures drawn by chance, the same ones at every evaluation of the split.
         """
         calibrated = self.good_cider is not None
         names = ["beam", *_SCORES.values(), "words", *_COUNTS.values(), *_SHARES.values()]
@@ -120,7 +124,7 @@ class Report:
                 "were true) and Brier score are of the confidence that CIDEr is "
                 f"{100 * self.good_cider:.1f} or more."
             )
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *self._examples()]) + "\n"
 
     def write(self, path: str | Path) -> tuple[Path, ...]:
         """Writes `path.json`, `path.md` and, where there are captions, `path-captions.json`.
@@ -147,6 +151,21 @@ class Report:
         for file, text in contents.items():
             write_text(file, text)
         return tuple(contents)
+
+    def _examples(self) -> list[str]:
+        if not self.captions:
+            return []
+        best = max(self.results, key=lambda result: result.scores.cider).beam_size
+        count = min(_EXAMPLES, len(self.captions))
+        drawn = random.Random(0).sample(self.captions, count)  # noqa: S311 - no secret
+        return [
+            "",
+            f"Some of the pictures, drawn by chance; beam {best}:",
+            "",
+            _row(["picture", "caption", "a person's"]),
+            _row(["---"] * 3),
+            *(_row([one.filename, one.captions[best], one.references[0]]) for one in drawn),
+        ]
 
 
 def _cells(result: Result, *, calibrated: bool) -> list[str]:

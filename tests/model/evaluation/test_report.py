@@ -46,6 +46,28 @@ def test_the_table_has_a_row_for_each_beam_size():
     assert "METEOR: not computed" in note
 
 
+def test_a_dozen_pictures_drawn_by_chance_are_shown_with_the_captions_of_the_best_beam():
+    captions = tuple(
+        PictureCaptions(f"{i}.jpg", {1: f"one {i}", 3: f"three {i}"}, (f"said of {i}", "else"))
+        for i in range(40)
+    )
+    report = replace(REPORT, captions=captions)
+    head, _, shown = report.as_markdown().partition(
+        "Some of the pictures, drawn by chance; beam 3:"
+    )
+    assert head.strip() == REPORT.as_markdown().strip()
+    rows = [cells(line) for line in shown.strip().splitlines()[2:]]
+    numbers = [int(name.removesuffix(".jpg")) for name, _, _ in rows]
+    assert len(set(numbers)) == 12
+    assert numbers != sorted(numbers)[:12]
+    assert rows == [[f"{i}.jpg", f"three {i}", f"said of {i}"] for i in numbers]
+    assert report.as_markdown() == replace(report).as_markdown()  # the same ones each time
+
+
+def test_few_pictures_are_all_shown():
+    assert "| 1.jpg | a dog | A dog . |" in replace(REPORT, captions=CAPTIONS).as_markdown()
+
+
 def test_the_dictionary_survives_json_and_holds_everything_but_the_captions():
     found = replace(REPORT, captions=CAPTIONS).as_dict()
     assert json.loads(json.dumps(found)) == found
@@ -61,7 +83,7 @@ def test_report_and_captions_are_written_side_by_side(tmp_path):
     assert [path.name for path in written] == names
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(names)
     assert json.loads(written[0].read_bytes()) == REPORT.as_dict()
-    assert written[1].read_text() == REPORT.as_markdown()
+    assert written[1].read_text() == replace(REPORT, captions=CAPTIONS).as_markdown()
     assert json.loads(written[2].read_text(encoding="utf-8")) == [
         {
             "filename": "1.jpg",
