@@ -30,7 +30,7 @@ class Gate:
 @contextmanager
 def gate(service: Service) -> Iterator[Gate]:
     held = Gate()
-    with service.engine.models.find_captioner().network.encoder.register_forward_pre_hook(held):
+    with service.engine.models.find_captioner().encoder.register_forward_pre_hook(held):
         try:
             yield held
         finally:
