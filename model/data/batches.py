@@ -92,15 +92,13 @@ class CaptionBatch:
     `inputs` holds what is read, from the start token on, and `targets` what follows each of
     these tokens, up to the end token. `reads` is true where there is a token and not padding;
     pictures with fewer captions than others have empty ones. `texts` holds all sentences about
-    each picture, those too that are not read, and `sets` the data set that it is of, where a loss
-    asks for them.
+    each picture, those too that are not read, where a loss asks for them.
     """
 
     inputs: Tensor
     targets: Tensor
     reads: Tensor
     texts: Sequence[Sequence[str]] = ()
-    sets: Sequence[int] = ()
 
     @property
     def pictures(self) -> Tensor:

@@ -243,7 +243,7 @@ class Trainer:
         if settings is None:
             return CaptionLoss(self.network, smoothing)
         rewards = Reward(
-            [[entry.captions for entry in entries] for entries in self.data.train],
+            [entry.captions for entries in self.data.train for entry in entries],
             self.data.vocabulary,
             repetition_penalty=settings.repetition_penalty,
         )

@@ -110,7 +110,7 @@ class TrainingData:
                 [mirror_caption(text) if swap else text for text in e.captions]
                 for e, swap in zip(entries, mirrored, strict=True)
             ]
-            captions = replace(captions, texts=texts, sets=[item.dataset for item in batch])
+            captions = replace(captions, texts=texts)
         if self.cached:
             rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
             return torch.cat(rows), captions

@@ -24,9 +24,7 @@ class Reward:
     stays itself: no caption can say it, and none is rewarded for an unknown word.
 
     Args:
-        texts: of each data set, the sentences about each training picture. Each set has its own
-            document frequencies, as it has when it is evaluated: where all pictures are of dogs,
-            it is worth little to say "dog".
+        texts: the sentences about each training picture; document frequencies are theirs.
         vocabulary: turns ids into words.
         repetition_penalty: is taken off where a caption repeats itself (see
             `model.evaluation.diversity.repeats`), on the scale of CIDEr, 0 to 10.
@@ -34,42 +32,37 @@ class Reward:
 
     def __init__(
         self,
-        texts: Iterable[Iterable[Sequence[str]]],
+        texts: Iterable[Sequence[str]],
         vocabulary: Vocabulary,
         *,
         repetition_penalty: float = 0.0,
     ) -> None:
         self._vocabulary = vocabulary
         self._penalty = repetition_penalty
-        self._ciders = [Cider(DocumentFrequencies.of(map(self._references, s))) for s in texts]
+        self._cider = Cider(DocumentFrequencies.of(map(self._references, texts)))
 
     def __call__(
-        self,
-        captions: Sequence[Sequence[Sequence[int]]],
-        texts: Sequence[Sequence[str]],
-        sets: Sequence[int],
+        self, captions: Sequence[Sequence[Sequence[int]]], texts: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """Reward some captions of each picture.
 
         Args:
             captions: ids of each caption of each picture, the end token last where it ends.
             texts: the sentences about each picture.
-            sets: the number of its data set, from 0.
 
         Returns:
             For each picture, one reward a caption: 0 to 10, less the penalty.
         """
         rewards = []
-        for drawn, sentences, number in zip(captions, texts, sets, strict=True):
-            cider = self._ciders[number]
+        for drawn, sentences in zip(captions, texts, strict=True):
             # Made anew each time: the vectors of all training captions would take hundreds of MB.
-            references = [cider.vector(tokens) for tokens in self._references(sentences)]
-            rewards.append([self._reward(cider, ids, references) for ids in drawn])
+            references = [self._cider.vector(tokens) for tokens in self._references(sentences)]
+            rewards.append([self._reward(ids, references) for ids in drawn])
         return rewards
 
-    def _reward(self, cider: Cider, ids: Sequence[int], references: Sequence[TfIdf]) -> float:
+    def _reward(self, ids: Sequence[int], references: Sequence[TfIdf]) -> float:
         tokens = [self._vocabulary.tokens[i] for i in ids]
-        worth = cider.similarity(cider.vector(tokens), references)
+        worth = self._cider.similarity(self._cider.vector(tokens), references)
         return worth - self._penalty * repeats(tokens)
 
     def _references(self, sentences: Sequence[str]) -> list[list[str]]:

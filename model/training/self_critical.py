@@ -19,10 +19,8 @@ from model.vocabulary import Vocabulary
 
 __all__ = ["SelfCriticalLoss", "advantages", "draw_captions"]
 
-# (captions of each picture as ids, sentences about it, its data set) -> a reward a caption
-Rewards = Callable[
-    [Sequence[Sequence[Sequence[int]]], Sequence[Sequence[str]], Sequence[int]], list[list[float]]
-]
+# (captions of each picture as ids, sentences about each picture) -> a reward a caption
+Rewards = Callable[[Sequence[Sequence[Sequence[int]]], Sequence[Sequence[str]]], list[list[float]]]
 
 _NEVER_WRITTEN = (Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.unknown_id)
 
@@ -116,7 +114,7 @@ class SelfCriticalLoss(CaptionLoss):
             [row[:length] for row, length in zip(rows, ends, strict=True)]
             for rows, ends in zip(drawn.tolist(), lengths, strict=True)
         ]
-        return torch.tensor(self.rewards(ids, captions.texts, captions.sets), device=drawn.device)
+        return torch.tensor(self.rewards(ids, captions.texts), device=drawn.device)
 
 
 @torch.no_grad()
