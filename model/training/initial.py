@@ -33,7 +33,8 @@ def first_network(
         FileNotFoundError: weights are not there.
     """
     network = CaptionNetwork(config, len(data.vocabulary), pretrained=recipe.pretrained)
-    # Twice as fast on a CPU, where the encoder is tuned.
+    # Faster on a CPU where the encoder is tuned: forward and backward of EfficientNet-Lite0, its
+    # last twelve stages tuned, took 20 ms a picture so, and 33 ms otherwise.
     network.encoder.to(memory_format=torch.channels_last)
     if recipe.initial_weights:
         load_network(network, Path(recipe.initial_weights), config, data.vocabulary)
