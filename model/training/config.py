@@ -89,12 +89,14 @@ class OptimisationConfig:
 class SelfCriticalConfig:
     """How captions that the network draws are rewarded (see `model.training.self_critical`).
 
-    `samples` captions are drawn of each picture. `repetition_penalty` is taken off the reward of
-    one that says something twice, on the scale of CIDEr, 0 to 10. `cross_entropy_share` of the
-    loss is that of the human captions, which hold rare words that hardly pay.
+    `samples` captions are drawn of each picture, at a `temperature`. `repetition_penalty` is taken
+    off the reward of one that says something twice, on the scale of CIDEr, 0 to 10.
+    `cross_entropy_share` of the loss is that of the human captions, which hold rare words that
+    hardly pay.
     """
 
     samples: Annotated[int, Field(ge=2)] = 5
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     repetition_penalty: NotNegative = 0.5
     cross_entropy_share: Fraction = 0.2
 

@@ -28,6 +28,11 @@ _NEVER_WRITTEN = (Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.unknown_id)
 class SelfCriticalLoss(CaptionLoss):
     """REINFORCE (Williams 1992) over captions that the decoder draws, beside the cross-entropy.
 
+    Captions are drawn, and learned, from softmax(logits / temperature). At 1 most of what a network
+    writes after cross-entropy with label smoothing is worth little beside what a search finds, and
+    the first thing that rewards teach is to be sharper; below 1 captions worth telling apart are
+    compared from the start.
+
     Of each picture several captions are drawn, and the log-probability of each is raised by how
     much its reward is above that of the picture's others (`advantages`).
 
@@ -83,6 +88,7 @@ class SelfCriticalLoss(CaptionLoss):
 
         inputs = nn.functional.pad(drawn[..., :-1], (1, 0), value=Vocabulary.start_id)
         logits = _writable(self.network.decoder(grid, inputs, reads).float())
+        logits = logits / self.settings.temperature
         surprise = nn.functional.cross_entropy(logits, drawn[reads], reduction="none")
         place = reads.nonzero()[:, :2].unbind(1)  # picture and sample of each token
         total = (surprise * gain[place]).sum()
@@ -104,7 +110,13 @@ class SelfCriticalLoss(CaptionLoss):
     def _draw(self, grid: Tensor) -> Tensor:
         decoder, training = self.network.decoder, self.network.decoder.training
         decoder.eval()
-        drawn = draw_captions(decoder, grid, self.settings.samples, self.max_words)
+        drawn = draw_captions(
+            decoder,
+            grid,
+            self.settings.samples,
+            self.max_words,
+            temperature=self.settings.temperature,
+        )
         decoder.train(training)
         return drawn
 
@@ -118,7 +130,9 @@ class SelfCriticalLoss(CaptionLoss):
 
 
 @torch.no_grad()
-def draw_captions(decoder: Decoder, grid: Tensor, samples: int, max_words: int) -> Tensor:
+def draw_captions(
+    decoder: Decoder, grid: Tensor, samples: int, max_words: int, *, temperature: float = 1.0
+) -> Tensor:
     """Draw captions word by word from the decoder's own distribution.
 
     Start, padding and unknown tokens are never drawn.
@@ -128,6 +142,7 @@ def draw_captions(decoder: Decoder, grid: Tensor, samples: int, max_words: int) 
         grid: of the pictures (pictures, rows, columns, channels).
         samples: captions of each picture.
         max_words: after which only the end token may come, or none.
+        temperature: divides the logits; below 1 likely words come more often.
 
     Returns:
         ids, padded after the end token (pictures, samples, steps).
@@ -139,7 +154,7 @@ def draw_captions(decoder: Decoder, grid: Tensor, samples: int, max_words: int) 
     steps: list[Tensor] = []
     for _ in range(max_words + 1):
         logprobs, state, _ = decoder.step(tokens, state, picture)  # (pictures, samples, vocabulary)
-        tokens = _draw(_writable(logprobs)).masked_fill(ended, Vocabulary.pad_id)
+        tokens = _draw(_writable(logprobs) / temperature).masked_fill(ended, Vocabulary.pad_id)
         steps.append(tokens)
         ended |= tokens == Vocabulary.end_id
         if ended.all():
@@ -161,7 +176,10 @@ def advantages(rewards: Tensor) -> Tensor:
 
 
 def _draw(logprobs: Tensor) -> Tensor:
-    """Draw a token a row, (..., vocabulary) -> (...), by the inverse of the distribution."""
+    """Draw a token a row, (..., vocabulary) -> (...), by the inverse of the distribution.
+
+    The chances need not sum to 1.
+    """
     cumulative = logprobs.exp().cumsum(-1)
     numbers = torch.rand_like(cumulative[..., -1:]) * cumulative[..., -1:]
     drawn = torch.searchsorted(cumulative, numbers, right=True)[..., 0]
