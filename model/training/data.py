@@ -91,10 +91,10 @@ class TrainingData:
     def load(self, batch: Sequence[Item], epoch: int) -> tuple[Tensor, CaptionBatch]:
         """Read one batch: the grids (or, with no cache, the pixels) and their captions."""
         entries = [self.train[item.dataset][item.index] for item in batch]
-        # A cached view is the same at every epoch; without a cache each epoch has its own.
-        seeds = [
-            entry.filename if self.cached else f"{entry.filename}/{epoch}" for entry in entries
-        ]
+        # A cached view is the same at every epoch; without a cache each epoch has its own, and so
+        # has each seed: a training that goes on from another's weights shall see new ones.
+        own = "" if self.cached else f"/{self.recipe.seed}/{epoch}"
+        seeds = [entry.filename + own for entry in entries]
         mirrored = [is_mirrored(i.view, seed) for i, seed in zip(batch, seeds, strict=True)]
         captions = collate(
             [

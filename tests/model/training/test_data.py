@@ -1,5 +1,6 @@
 """A recipe's sets become batches, each process reads its own share, and views agree."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_captions_are_mirrored_as_the_pictures_are(training, view, cached):
     for epoch in range(6):
         _, captions = training.load([Item(0, index, view, (number,))], epoch)
         text = training.vocabulary.decode(captions.targets[0, 0].tolist())
-        mirrored = is_mirrored(view, name if cached else f"{name}/{epoch}")
+        mirrored = is_mirrored(view, name if cached else f"{name}/{training.recipe.seed}/{epoch}")
         assert ("right" in text) == mirrored
         assert ("left" in text) != mirrored
 
@@ -114,7 +115,7 @@ def test_rewards_have_all_sentences_about_a_picture_mirrored_as_it_is(tmp_path, 
     for epoch in range(4):
         _, captions = training.load([Item(0, index, view, (number,))], epoch)
         ((*texts,),) = captions.texts
-        if is_mirrored(view, f"{entry.filename}/{epoch}"):
+        if is_mirrored(view, f"{entry.filename}/{training.recipe.seed}/{epoch}"):
             assert "right" in texts[number]
             texts = [mirror_caption(text) for text in texts]
         assert texts == list(entry.captions)
@@ -130,6 +131,8 @@ def test_a_tuned_encoder_sees_a_new_crop_each_epoch(training):
     first, again, other = (training.load([item], epoch)[0] for epoch in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    seeded = TrainingData(replace(training.recipe, seed=training.recipe.seed + 1))
+    assert not torch.equal(first, seeded.load([item], 0)[0])
 
 
 def test_processes_share_every_batch(training):
