@@ -1,0 +1,46 @@
+"""Bundles become one whose weights are their mean."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from model.captioner import Captioner
+from tests.tiny import save_finished_captioner, save_tiny_captioner
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "average_captioners.py"
+
+
+def average(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return Captioner.load(folder, device="cpu").network.state_dict()
+
+
+def test_each_tensor_is_the_weighted_mean(tmp_path):
+    one = save_finished_captioner(tmp_path / "one", seed=1)
+    two = save_tiny_captioner(tmp_path / "two", seed=2)
+    done = average(one, f"{two}:3", tmp_path / "mean")
+    assert done.returncode == 0, done.stderr
+    first, second, mean = weights(one), weights(two), weights(tmp_path / "mean")
+    assert not all(torch.equal(first[name], second[name]) for name in first)
+    for name, tensor in mean.items():
+        expected = (first[name] + 3 * second[name]) / 4
+        if not tensor.is_floating_point():
+            expected = first[name]
+        torch.testing.assert_close(tensor, expected, rtol=2e-3, atol=1e-5)  # kept in 16 bits
+    averaged = Captioner.load(tmp_path / "mean", device="cpu")
+    assert (averaged.config.calibration, averaged.golden, averaged.mean_picture) == (None, (), None)
+
+
+def test_another_network_is_refused(tmp_path):
+    one = save_tiny_captioner(tmp_path / "one")
+    two = save_tiny_captioner(tmp_path / "two", hidden_size=24)
+    done = average(one, two, tmp_path / "mean")
+    assert done.returncode == 2
+    assert f"{two} has another decoder than {one}" in done.stderr
+    assert not (tmp_path / "mean").exists()
