@@ -421,7 +421,7 @@ RANKED = """
 import torch
 from model.training import self_critical
 
-def ranked(decoder, grid, samples, max_words):
+def ranked(decoder, grid, samples, max_words, *, temperature):
     picture = decoder.begin(grid.detach())
     state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
     tokens, steps = torch.ones(len(grid), samples, dtype=torch.long), []
