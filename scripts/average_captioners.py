@@ -22,11 +22,11 @@ from model.captioner import Captioner
 def main() -> None:
     """Read bundles, write their average."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", nargs="+", help="a bundle, or a bundle:weight")
+    parser.add_argument("bundle", nargs="+", type=split, help="a bundle, or a bundle:weight")
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
 
-    given = [split(text) for text in arguments.bundle]
+    given = arguments.bundle
     captioners = [Captioner.load(path, device="cpu") for path, _ in given]
     first = captioners[0]
     for (path, _), other in zip(given, captioners, strict=True):

@@ -109,8 +109,8 @@ class CaptionerRecipe:
     encoder's library for its weights instead; with neither they are random. `initial_weights`
     are the whole network's, of another run: its `best.safetensors`, or a bundle. `self_critical`
     rewards what the network writes (None: cross-entropy alone). `views` counts the
-    views of a picture that a frozen encoder's cache holds; with a tuned encoder each epoch shows
-    a new view (1: always the picture as it is). `min_count` is how often the training captions
+    views of a picture that there are: as it is, mirrored, and crops. A frozen encoder's cache
+    holds them all; with a tuned encoder the crops are new in each epoch. `min_count` is how often the training captions
     must hold a word for it to be learned. `device` `auto` takes a GPU where there is one.
     """
 
