@@ -108,10 +108,11 @@ class CaptionerRecipe:
     `encoder_weights` is a safetensors file in the encoder's own names, `pretrained` asks the
     encoder's library for its weights instead; with neither they are random. `initial_weights`
     are the whole network's, of another run: its `best.safetensors`, or a bundle. `self_critical`
-    rewards what the network writes (None: cross-entropy alone). `views` counts the
-    views of a picture that there are: as it is, mirrored, and crops. A frozen encoder's cache
-    holds them all; with a tuned encoder the crops are new in each epoch. `min_count` is how often the training captions
-    must hold a word for it to be learned. `device` `auto` takes a GPU where there is one.
+    rewards what the network writes (None: cross-entropy alone). `views` counts the views of a
+    picture that there are: as it is, mirrored, and crops. A frozen encoder's cache holds them
+    all; with a tuned encoder the crops are new in each epoch. `min_count` is how often the
+    training captions must hold a word for it to be learned. `device` `auto` takes a GPU where
+    there is one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
