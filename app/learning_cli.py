@@ -32,13 +32,14 @@ def train_captioner(
     *,
     config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe.")],
     output: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the recipe's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
 ) -> None:
     """Train a captioner as a recipe says."""
     with needs_extra("training"):
         from model.training.captioner import main  # noqa: PLC0415
     with told(ValueError, OSError):
-        main(config, output, resume=resume)
+        main(config, output, seed=seed, resume=resume)
 
 
 @train.command("text")
@@ -46,13 +47,14 @@ def train_text(
     *,
     config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe.")],
     output: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the recipe's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
 ) -> None:
     """Train a language model as a recipe says."""
     with needs_extra("training"):
         from model.training.text import main  # noqa: PLC0415
     with told(ValueError, OSError):
-        main(config, output, resume=resume)
+        main(config, output, seed=seed, resume=resume)
 
 
 @evaluate.command("captioner")

@@ -40,12 +40,15 @@ from model.training.validation import Validation
 __all__ = ["Trainer", "main"]
 
 
-def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Path:
+def main(
+    config: Path, output: Path | None = None, *, seed: int | None = None, resume: bool = True
+) -> Path:
     """Train as a recipe says.
 
     Args:
         config: the recipe, TOML.
         output: the run's folder; None is `runs/` and the recipe's name.
+        seed: in place of the recipe's own.
         resume: go on from the checkpoint in that folder where there is one.
 
     Returns:
@@ -56,7 +59,7 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
             go on with began.
         OSError: a file that the recipe names is not there, or cannot be read.
     """
-    recipe = read_recipe(config, CaptionerRecipe)
+    recipe = read_recipe(config, CaptionerRecipe, seed)
     folder = output or Path("runs") / recipe.name
     return start_or_resume(Trainer, recipe, folder, resume=resume)
 

@@ -199,8 +199,13 @@ class TextRecipe:
     checkpoint_steps: Positive = 500
 
 
-def read_recipe(path: Path, kind: type[Recipe]) -> Recipe:
+def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Recipe:
     """Read a recipe of a kind: TOML, or JSON as runs leave it.
+
+    Args:
+        path: of the recipe.
+        kind: what is trained.
+        seed: in place of the recipe's own, where one is given.
 
     Raises:
         ValueError: it is neither, or says something that a recipe may not say.
@@ -209,6 +214,8 @@ def read_recipe(path: Path, kind: type[Recipe]) -> Recipe:
     language, loads = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
         data = loads(path.read_text(encoding="utf-8"))
+        if seed is not None:
+            data["seed"] = seed
         recipe: Recipe = TypeAdapter(kind).validate_python(data)
         return recipe
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:

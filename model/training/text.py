@@ -39,12 +39,15 @@ __all__ = ["TextLoss", "TextTrainer", "main", "nats_per_token"]
 _SAMPLE_TOKENS = {"character": 200, "word": 20}
 
 
-def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Path:
+def main(
+    config: Path, output: Path | None = None, *, seed: int | None = None, resume: bool = True
+) -> Path:
     """Train as a recipe says.
 
     Args:
         config: the recipe, TOML.
         output: the run's folder; None is `runs/` and the recipe's name.
+        seed: in place of the recipe's own.
         resume: go on from the checkpoint in that folder where there is one.
 
     Returns:
@@ -55,7 +58,7 @@ def main(config: Path, output: Path | None = None, *, resume: bool = True) -> Pa
             to go on with began.
         OSError: the corpus is not there, or cannot be read.
     """
-    recipe = read_recipe(config, TextRecipe)
+    recipe = read_recipe(config, TextRecipe, seed)
     folder = output or Path("runs") / recipe.name
     return start_or_resume(TextTrainer, recipe, folder, resume=resume)
 

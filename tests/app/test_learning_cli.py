@@ -11,7 +11,7 @@ from app.cli import app
 from model.bundle import save_bundle
 from model.data.corpus import Corpus
 from tests.model.evaluation.test_text import RHYME, writer_of
-from tests.model.training.recipes import write_data, write_recipe
+from tests.model.training.recipes import forget_accelerate, write_data, write_recipe
 from tests.model.training.text_recipes import write_text_recipe
 
 DIVIDED = {"validation_share": 0.2, "validation_pieces": 3, "min_count": 2}
@@ -69,6 +69,20 @@ def test_a_report_that_cannot_be_written_is_told(bundle, tmp_path):
     assert printed.startswith("unrolled: ")
     assert printed.count("\n") == 1
     assert "rhyme.txt" in printed
+
+
+@pytest.mark.parametrize("kind", ["captioner", "text"])
+def test_a_run_may_have_another_seed_than_its_recipe(tmp_path, kind):
+    if kind == "captioner":
+        recipe = write_recipe(tmp_path, write_data(tmp_path), {"optimisation": {"epochs": 1}})
+    else:
+        recipe = write_text_recipe(tmp_path, RHYME, {"optimisation": {"epochs": 1}})
+    forget_accelerate()
+    code, printed = unrolled(
+        *("train", kind, "--config", recipe, "--output", tmp_path / "run", "--seed", 9)
+    )
+    assert code == 0, printed
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["seed"] == 9
 
 
 def test_a_folder_is_no_corpus_to_train_on(tmp_path):

@@ -1,7 +1,7 @@
 """A recipe that is wrong says where; the recipes of the repository are right."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,14 @@ def test_a_name_and_data_are_enough(tmp_path):
     assert recipe.name == "toy"
     assert recipe.data[0].weight == 1.0
     assert recipe.optimisation.tune_from is None
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, 5), (0, 0), (9, 9)])
+def test_a_seed_can_be_given_beside_the_recipe(tmp_path, given, taken):
+    path = write_recipe(tmp_path, tmp_path)
+    assert read_recipe(path, CaptionerRecipe, given) == replace(
+        read_recipe(path, CaptionerRecipe), seed=taken
+    )
 
 
 def test_tables_fill_their_fields(tmp_path):
