@@ -91,14 +91,16 @@ class CaptionBatch:
 
     `inputs` holds what is read, from the start token on, and `targets` what follows each of
     these tokens, up to the end token. `reads` is true where there is a token and not padding;
-    pictures with fewer captions than others have empty ones. `texts` holds all sentences about
-    each picture, those too that are not read, where a loss asks for them.
+    pictures with fewer captions than others have empty ones. Where a loss asks for them, `texts`
+    holds all sentences about each picture, those too that are not read, and `lookalikes` those
+    about pictures that look like it.
     """
 
     inputs: Tensor
     targets: Tensor
     reads: Tensor
     texts: Sequence[Sequence[str]] = ()
+    lookalikes: Sequence[Sequence[str]] = ()
 
     @property
     def pictures(self) -> Tensor:

@@ -76,7 +76,7 @@ class Trainer:
         self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
         self.run = Run(folder, main=self.accelerator.is_main_process)
         self.data = TrainingData(recipe)
-        self.data_digest = digest([self.data.train, self.data.validation])
+        self.data_digest = digest([self.data.train, self.data.validation, self.data.lookalikes])
         torch.manual_seed(recipe.seed)
         self.network = first_network(recipe, self._bundle_config(), self.data)
         self.network.encoder.tune(
@@ -249,6 +249,7 @@ class Trainer:
             [entry.captions for entries in self.data.train for entry in entries],
             self.data.vocabulary,
             repetition_penalty=settings.repetition_penalty,
+            lookalike_share=settings.lookalike_share,
         )
         return SelfCriticalLoss(
             self.network,

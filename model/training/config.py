@@ -47,13 +47,16 @@ NotNegative = Annotated[float, Field(ge=0)]
 class DataConfig:
     """One captioned set: its Karpathy JSON and where its pictures lie (see `PictureStore`).
 
-    `weight` is how many times an epoch shows each of its training pictures on average. Relative
-    paths start at the folder that the environment variable UNROLLED_DATA names, else at `data`.
+    `weight` is how many times an epoch shows each of its training pictures on average.
+    `lookalikes` is a file that says which of them look alike (see `model.data.lookalikes`).
+    Relative paths start at the folder that the environment variable UNROLLED_DATA names, else at
+    `data`.
     """
 
     captions: str
     pictures: Annotated[tuple[str, ...], Field(min_length=1)]
     weight: Annotated[float, Field(gt=0)] = 1.0
+    lookalikes: str | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -91,6 +94,8 @@ class SelfCriticalConfig:
 
     `samples` captions are drawn of each picture, at a `temperature`. `repetition_penalty` is taken
     off the reward of one that says something twice, on the scale of CIDEr, 0 to 10.
+    `lookalike_share` of the reward is for what people said of the `lookalikes` pictures that look
+    most like it, in the sets that have a file of them.
     `cross_entropy_share` of the loss is that of the human captions, which hold rare words that
     hardly pay.
     """
@@ -98,6 +103,8 @@ class SelfCriticalConfig:
     samples: Annotated[int, Field(ge=2)] = 5
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     repetition_penalty: NotNegative = 0.5
+    lookalikes: Positive = 5
+    lookalike_share: Fraction = 0.0
     cross_entropy_share: Fraction = 0.2
 
 

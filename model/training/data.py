@@ -16,6 +16,7 @@ from model.data.augmentation import augment, is_mirrored, mirror_caption
 from model.data.batches import CaptionBatch, Item, Plan, collate
 from model.data.features import FeatureCache, Progress
 from model.data.karpathy import CaptionDataset, Entry
+from model.data.lookalikes import read_lookalikes
 from model.encoder import Encoder
 from model.preprocessing import Preprocessing
 from model.training.config import CaptionerRecipe, data_path
@@ -38,6 +39,10 @@ class TrainingData:
         ]
         self.train = [data.split("train") for data in self.sets]
         self.validation = [data.split("val") for data in self.sets]
+        self.lookalikes = [
+            self._read_lookalikes(data.lookalikes, entries)
+            for data, entries in zip(recipe.data, self.train, strict=True)
+        ]
         self.vocabulary = Vocabulary.build(
             (text for entries in self.train for entry in entries for text in entry.captions),
             min_count=recipe.min_count,
@@ -106,11 +111,11 @@ class TrainingData:
             self.recipe.max_words,
         )
         if self.recipe.self_critical:
-            texts = [
-                [mirror_caption(text) if swap else text for text in e.captions]
-                for e, swap in zip(entries, mirrored, strict=True)
-            ]
-            captions = replace(captions, texts=texts)
+            captions = replace(
+                captions,
+                texts=_turn([entry.captions for entry in entries], mirrored),
+                lookalikes=_turn([self._said_of_lookalikes(item) for item in batch], mirrored),
+            )
         if self.cached:
             rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
             return torch.cat(rows), captions
@@ -120,12 +125,34 @@ class TrainingData:
         ]
         return self.preprocessing(pictures), captions
 
+    def _read_lookalikes(self, path: str | None, entries: Sequence[Entry]) -> list[list[int]]:
+        """Read which entries look like each; nothing where rewards do not ask for it."""
+        rewards = self.recipe.self_critical
+        if path is None or rewards is None or rewards.lookalike_share == 0:
+            return []
+        return read_lookalikes(data_path(path), entries, rewards.lookalikes)
+
+    def _said_of_lookalikes(self, item: Item) -> list[str]:
+        if not self.lookalikes[item.dataset]:
+            return []
+        entries = self.train[item.dataset]
+        others = self.lookalikes[item.dataset][item.index]
+        return [text for index in others for text in entries[index].captions]
+
     def validation_batch(self, dataset: int, start: int, stop: int) -> Tensor:
         """Read the grids (or pixels) of validation pictures `start` to `stop` of a set."""
         if self.cached:
             return self._validation_features[dataset](range(start, stop), [0] * (stop - start))
         entries = self.validation[dataset][start:stop]
         return self.preprocessing([self.sets[dataset].picture(entry) for entry in entries])
+
+
+def _turn(texts: Sequence[Sequence[str]], mirrored: Sequence[bool]) -> list[list[str]]:
+    """Swap left and right in the sentences about mirrored pictures."""
+    return [
+        [mirror_caption(text) if swap else text for text in own]
+        for own, swap in zip(texts, mirrored, strict=True)
+    ]
 
 
 class Batches(Dataset[tuple[Tensor, CaptionBatch]]):

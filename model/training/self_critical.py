@@ -19,8 +19,12 @@ from model.vocabulary import Vocabulary
 
 __all__ = ["SelfCriticalLoss", "advantages", "draw_captions"]
 
-# (captions of each picture as ids, sentences about each picture) -> a reward a caption
-Rewards = Callable[[Sequence[Sequence[Sequence[int]]], Sequence[Sequence[str]]], list[list[float]]]
+# (captions of each picture as ids, sentences about each picture, and about others that look like
+# it) -> a reward a caption
+Rewards = Callable[
+    [Sequence[Sequence[Sequence[int]]], Sequence[Sequence[str]], Sequence[Sequence[str]]],
+    list[list[float]],
+]
 
 _NEVER_WRITTEN = (Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.unknown_id)
 
@@ -126,7 +130,9 @@ class SelfCriticalLoss(CaptionLoss):
             [row[:length] for row, length in zip(rows, ends, strict=True)]
             for rows, ends in zip(drawn.tolist(), lengths, strict=True)
         ]
-        return torch.tensor(self.rewards(ids, captions.texts), device=drawn.device)
+        return torch.tensor(
+            self.rewards(ids, captions.texts, captions.lookalikes), device=drawn.device
+        )
 
 
 @torch.no_grad()

@@ -8,6 +8,8 @@ import torch
 
 from model.data.augmentation import is_mirrored, mirror_caption
 from model.data.batches import Item
+from model.data.karpathy import CaptionDataset
+from model.data.lookalikes import write_lookalikes
 from model.encoder import Encoder
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
@@ -121,9 +123,43 @@ def test_rewards_have_all_sentences_about_a_picture_mirrored_as_it_is(tmp_path, 
         assert texts == list(entry.captions)
 
 
+@pytest.mark.parametrize("view", [0, 1])
+def test_rewards_have_what_was_said_of_lookalikes_mirrored_too(tmp_path, data, view):
+    train = CaptionDataset(data / "meadow.json", [data / "meadow"]).split("train")
+    names = [entry.filename for entry in train]
+    alike = {name: [*names[at + 1 :], *names[:at]] for at, name in enumerate(names)}
+    write_lookalikes(tmp_path / "alike.json", alike)
+    meadow = {"captions": f"{data}/meadow.json", "pictures": [f"{data}/meadow"]}
+    harbour = {"captions": f"{data}/harbour.json", "pictures": [f"{data}/harbour-*.tar"]}
+    known = {"data": [meadow | {"lookalikes": str(tmp_path / "alike.json")}, harbour]}
+    asked = {"self_critical": {"samples": 3, "lookalikes": 2, "lookalike_share": 0.4}}
+    training = TrainingData(
+        read_recipe(write_recipe(tmp_path, data, known, asked), CaptionerRecipe)
+    )
+    _, captions = training.load([Item(0, 3, view, (0,)), Item(1, 0, view, (0,))], 0)
+    expected = [text for at in (4, 5) for text in train[at].captions]
+    if view == 1:
+        assert expected != (expected := [mirror_caption(text) for text in expected])
+    assert captions.lookalikes == [expected, []]
+    assert captions.texts[0] == [
+        mirror_caption(text) if view == 1 else text for text in train[3].captions
+    ]
+
+
+def test_without_a_share_no_file_of_lookalikes_is_read(tmp_path, data):
+    meadow = {"captions": f"{data}/meadow.json", "pictures": [f"{data}/meadow"]}
+    known = {"data": [meadow | {"lookalikes": "not there.json"}]}
+    training = TrainingData(
+        read_recipe(write_recipe(tmp_path, data, REWARDED, known), CaptionerRecipe)
+    )
+    _, captions = training.load([Item(0, 0, 0, (0,))], 0)
+    assert captions.lookalikes == [[]]
+
+
 def test_without_rewards_sentences_are_left_out(training):
     _, captions = training.load(training.plan.epoch(0)[0], 0)
     assert captions.texts == ()
+    assert captions.lookalikes == ()
 
 
 def test_a_tuned_encoder_sees_a_new_crop_each_epoch(training):

@@ -16,8 +16,8 @@ TEXTS = [
 VOCABULARY = Vocabulary.build(t.replace("zebra", "") for picture in TEXTS for t in picture)
 
 
-def make_reward(penalty: float = 0.0) -> Reward:
-    return Reward(TEXTS, VOCABULARY, repetition_penalty=penalty)
+def make_reward(penalty: float = 0.0, share: float = 0.0) -> Reward:
+    return Reward(TEXTS, VOCABULARY, repetition_penalty=penalty, lookalike_share=share)
 
 
 def ids(text: str, *, ends: bool = True) -> list[int]:
@@ -51,6 +51,18 @@ def test_every_caption_of_a_picture_has_its_own_reward():
     (rewards,) = make_reward()([[ids(caption) for caption in captions]], TEXTS[:1])
     assert rewards == [reward(caption) for caption in captions]
     assert len(set(rewards)) == 3
+
+
+def test_what_was_said_of_lookalikes_has_its_share():
+    captions = [[ids("a dog runs on the grass"), ids("two children play")], [ids("a red hat")]]
+    own, others = [TEXTS[1], TEXTS[2]], [[*TEXTS[0], *TEXTS[3]], []]
+    of_own, of_others = make_reward()(captions, own), make_reward()(captions[:1], others[:1])
+    (first, second), alone = make_reward(share=0.3)(captions, own, others)
+    assert first == pytest.approx(0.7 * of_own[0][0] + 0.3 * of_others[0][0])
+    assert second == pytest.approx(0.7 * of_own[0][1] + 0.3 * of_others[0][1])
+    assert of_own[0][0] > of_own[0][1] == 0
+    assert of_others[0][1] > 0
+    assert alone == of_own[1]  # a picture of which no lookalike is known
 
 
 def test_a_sentence_of_the_picture_earns_most_of_all_and_other_words_nothing():

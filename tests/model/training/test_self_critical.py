@@ -1,6 +1,7 @@
 """Self-critical training follows the gradient of the expected reward, and raises the reward."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -34,7 +35,7 @@ def human(texts: Sequence[Sequence[str]] = TEXTS) -> CaptionBatch:
     return CaptionBatch(batch.inputs, batch.targets, batch.reads, texts)
 
 
-def by_length(captions: Sequence[Sequence[Sequence[int]]], _: object) -> list[list[float]]:
+def by_length(captions: Sequence[Sequence[Sequence[int]]], *_: object) -> list[list[float]]:
     """Reward every second word of a small vocabulary, whatever the picture."""
     return [[sum(0.3 * (i % 2) for i in ids) + ids[-1] / 7 for ids in own] for own in captions]
 
@@ -134,18 +135,19 @@ def test_captions_are_rewarded_without_their_padding():
     loss = make_loss()
     seen = []
 
-    def watching(captions, texts):
-        seen.append((captions, texts))
-        return by_length(captions, texts)
+    def watching(captions, texts, lookalikes):
+        seen.append((captions, texts, lookalikes))
+        return by_length(captions)
 
     loss.rewards = watching
     torch.manual_seed(0)
-    loss(grids(), human(), 0.0)
-    ((captions, texts),) = seen
+    lookalikes = [["a man sits"], [], ["the dog"]]
+    loss(grids(), replace(human(), lookalikes=lookalikes), 0.0)
+    ((captions, *told),) = seen
     torch.manual_seed(0)
     drawn = draw_captions(loss.network.decoder, grids(), 4, max_words=6)
     assert captions == [[[i for i in row if i] for row in rows] for rows in drawn.tolist()]
-    assert texts == TEXTS
+    assert told == [TEXTS, lookalikes]
 
 
 # The gradient
@@ -207,7 +209,7 @@ def test_on_average_the_gradient_is_that_of_the_expected_reward(temperature):
 
 def test_captions_that_are_worth_the_same_teach_nothing():
     loss = make_loss()
-    loss.rewards = lambda captions, _: [[2.0] * len(own) for own in captions]
+    loss.rewards = lambda captions, *_: [[2.0] * len(own) for own in captions]
     (term,) = loss.train()(grids(), human(), 0.0).terms
     assert not any(gradient.any() for gradient in gradients(loss.network, term.total).values())
 
