@@ -5,8 +5,8 @@
 A weight may follow each bundle (1 where none does). Networks that went different ways from one
 beginning lie in one basin, and their average is often better than any of them, at the cost of one
 (Wortsman et al. 2022, "Model soups"). What is averaged must be the same network with the same
-vocabulary. Configuration and card are the first one's; confidence and the like belong to other
-weights, and are left out.
+vocabulary. Configuration and card are the first one's, and the provenance lists all; confidence and
+the like belong to other weights, and are left out.
 """
 
 import argparse
@@ -36,7 +36,13 @@ def main() -> None:
         [captioner.network.state_dict() for captioner in captioners],
         [weight for _, weight in given],
     )
-    config = replace(first.config, calibration=None, golden=(), scores={})
+    parts = [
+        captioner.config.provenance | {"weight": weight}
+        for captioner, (_, weight) in zip(captioners, given, strict=True)
+    ]
+    config = replace(
+        first.config, provenance={"average_of": parts}, calibration=None, golden=(), scores={}
+    )
     save_bundle(arguments.output, config, state, first.vocabulary, first.card)
     print(f"wrote {arguments.output}")
 

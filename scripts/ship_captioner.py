@@ -6,8 +6,8 @@
 
 The default decoding is chosen on validation data, after training; the scores are those of the
 reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table.
-`unrolled finish captioner` comes after it, since what it adds belongs to the decoding: here, what
-an earlier one added is left out.
+What `unrolled finish captioner` added belongs to the decoding: it is kept where the decoding is,
+and left out where that is changed here.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from pathlib import Path
 
 from model.bundle import save_bundle
 from model.captioner import Captioner
+from model.golden import golden_files
+from model.grounding import mean_picture_file
 
 METRICS = {
     "bleu_1": "BLEU-1",
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("card", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--report", type=Path, nargs="+", default=[])
+    parser.add_argument("--name")
     parser.add_argument("--version")
     parser.add_argument("--length-penalty", type=float)
     parser.add_argument("--block-ngram", type=int)
@@ -47,19 +50,28 @@ def main() -> None:
         for name in ("length_penalty", "block_ngram", "joints")
         if (value := getattr(arguments, name)) is not None
     }
+    files: dict[str, bytes] = {}
     config = replace(
         captioner.config,
+        name=arguments.name or captioner.config.name,
         version=arguments.version or captioner.config.version,
         decoding=replace(captioner.config.decoding, **given),
-        calibration=None,
-        golden=(),
         scores={f"{r['dataset']}/{r['split']}": scores_by_beam(r) for r in reports},
     )
+    if config.decoding != captioner.config.decoding:
+        config = replace(config, calibration=None, golden=())
+    elif captioner.mean_picture is not None:
+        files = mean_picture_file(captioner.mean_picture) | golden_files(captioner.golden)
     card = arguments.card.read_text().replace("{scores}", table(reports))
     save_bundle(
-        arguments.output, config, captioner.network.state_dict(), captioner.vocabulary, card
+        arguments.output,
+        config,
+        captioner.network.state_dict(),
+        captioner.vocabulary,
+        card,
+        files=files,
     )
-    size = sum(path.stat().st_size for path in arguments.output.iterdir())
+    size = sum(path.stat().st_size for path in arguments.output.rglob("*") if path.is_file())
     print(f"wrote {arguments.output}, {size / 1e6:.1f} MB")
 
 

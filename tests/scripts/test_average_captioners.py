@@ -34,6 +34,9 @@ def test_each_tensor_is_the_weighted_mean(tmp_path):
             expected = first[name]
         torch.testing.assert_close(tensor, expected, rtol=2e-3, atol=1e-5)  # kept in 16 bits
     averaged = Captioner.load(tmp_path / "mean", device="cpu")
+    parts = averaged.config.provenance["average_of"]
+    assert [part["weight"] for part in parts] == [1, 3]
+    assert parts[0].items() >= Captioner.load(one, device="cpu").config.provenance.items()
     assert (averaged.config.calibration, averaged.golden, averaged.mean_picture) == (None, (), None)
 
 

@@ -11,39 +11,45 @@ from tests.tiny import save_finished_captioner
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_captioner.py"
 
 
-def test_scores_and_decoding_go_into_the_bundle(tmp_path):
-    scores = {"bleu_1": 0.6, "bleu_4": 0.2, "rouge_l": 0.45, "meteor": None, "cider": 0.5246}
+SCORES = {"bleu_1": 0.6, "bleu_4": 0.2, "rouge_l": 0.45, "meteor": None, "cider": 0.5246}
+
+
+def ship(trained: Path, folder: Path, *more: str) -> Captioner:
     report = {
         "dataset": "toys",
         "split": "test",
         "pictures": 7,
-        "results": [{"beam_size": 3, "scores": scores}],
+        "results": [{"beam_size": 3, "scores": SCORES}],
     }
-    (tmp_path / "toys-test.json").write_text(json.dumps(report))
-    (tmp_path / "card.md").write_text("# Card\n\n{scores}\n")
-    trained = save_finished_captioner(tmp_path / "trained")
+    (folder / "toys-test.json").write_text(json.dumps(report))
+    (folder / "card.md").write_text("# Card\n\n{scores}\n")
     command = [
-        sys.executable,
-        SCRIPT,
-        trained,
-        tmp_path / "card.md",
-        tmp_path / "shipped",
-        "--report",
-        tmp_path / "toys-test.json",
-        "--length-penalty",
-        "0.5",
-        "--block-ngram",
-        "2",
+        *(sys.executable, SCRIPT, trained, folder / "card.md", folder / "shipped"),
+        *("--report", folder / "toys-test.json", *more),
     ]
     subprocess.run(command, check=True, capture_output=True)
+    return Captioner.load(folder / "shipped", device="cpu", self_test=True)
 
-    shipped, before = (
-        Captioner.load(path, device="cpu") for path in (tmp_path / "shipped", trained)
-    )
+
+def test_scores_and_decoding_go_into_the_bundle(tmp_path):
+    trained = save_finished_captioner(tmp_path / "trained")
+    shipped = ship(trained, tmp_path, "--length-penalty", "0.5", "--block-ngram", "2")
     assert shipped.config.scores["toys/test"]["3"]["cider"] == 0.5246
     assert "meteor" not in shipped.config.scores["toys/test"]["3"]
     assert (shipped.config.decoding.length_penalty, shipped.config.decoding.block_ngram) == (0.5, 2)
-    assert (shipped.config.calibration, shipped.golden, shipped.mean_picture) == (None, (), None)
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
+    # A confidence belongs to the captions that the old decoding found.
+    assert (shipped.config.calibration, shipped.golden, shipped.mean_picture) == (None, (), None)
+    before = Captioner.load(trained, device="cpu")
     for name, tensor in before.network.state_dict().items():
         assert tensor.equal(shipped.network.state_dict()[name])
+
+
+def test_a_finished_captioner_stays_finished_where_its_decoding_stays(tmp_path):
+    trained = save_finished_captioner(tmp_path / "trained")
+    before = Captioner.load(trained, device="cpu")
+    shipped = ship(trained, tmp_path, "--name", "another", "--version", "9")
+    assert (shipped.config.name, shipped.config.version) == ("another", "9")
+    assert shipped.config.calibration == before.config.calibration is not None
+    assert shipped.config.golden == before.config.golden != ()
+    assert shipped.mean_picture is not None
