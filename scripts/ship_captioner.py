@@ -5,7 +5,9 @@
         --length-penalty 0.8 --block-ngram 3 --joints and
 
 The default decoding is chosen on validation data, after training; the scores are those of the
-reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table.
+reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table, and
+`{confidence}` that of how often the captions of the first report are as good as their confidence
+says, at the default beam size.
 What `unrolled finish captioner` added belongs to the decoding: it is kept where the decoding is,
 and left out where that is changed here.
 """
@@ -63,6 +65,8 @@ def main() -> None:
     elif captioner.mean_picture is not None:
         files = mean_picture_file(captioner.mean_picture) | golden_files(captioner.golden)
     card = arguments.card.read_text().replace("{scores}", table(reports))
+    if "{confidence}" in card:
+        card = card.replace("{confidence}", reliability(reports[0], config.decoding.beam_size))
     save_bundle(
         arguments.output,
         config,
@@ -100,6 +104,24 @@ def table(reports: list[dict]) -> str:
             name = f"{report['dataset']} {report['split']} ({report['pictures']} pictures)"
             lines.append(f"| {name} | {result['beam_size']} | {cells} |")
     return "\n".join(lines)
+
+
+def reliability(report: dict, beam_size: int) -> str:
+    """Print how confident captions are, and how many of them are good, as a Markdown table."""
+    (found,) = (r["calibration"] for r in report["results"] if r["beam_size"] == beam_size)
+    lines = ["| confidence | captions | its mean | good |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {100 * one['low']:.0f} to {100 * one['high']:.0f} | {one['count']} | "
+        f"{100 * one['confidence']:.1f} | {100 * one['good']:.1f} |"
+        for one in found["equal_width"]
+    ]
+    error = (
+        f"Expected calibration error {100 * found['ece']:.1f} ({100 * found['ece_by_chance']:.1f} "
+        "would come by chance if every confidence were true)"
+    )
+    return f"{error}, {report['dataset']} {report['split']}, beam {beam_size}, times 100:\n\n" + (
+        "\n".join(lines)
+    )
 
 
 if __name__ == "__main__":

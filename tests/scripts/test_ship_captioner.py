@@ -11,6 +11,11 @@ from tests.tiny import save_finished_captioner
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_captioner.py"
 
 
+CALIBRATION = {
+    "ece": 0.041,
+    "ece_by_chance": 0.03,
+    "equal_width": [{"low": 0.2, "high": 0.3, "count": 5, "confidence": 0.244, "good": 0.4}],
+}
 SCORES = {"bleu_1": 0.6, "bleu_4": 0.2, "rouge_l": 0.45, "meteor": None, "cider": 0.5246}
 
 
@@ -19,10 +24,13 @@ def ship(trained: Path, folder: Path, *more: str) -> Captioner:
         "dataset": "toys",
         "split": "test",
         "pictures": 7,
-        "results": [{"beam_size": 3, "scores": SCORES}],
+        "results": [
+            {"beam_size": 1, "scores": SCORES, "calibration": None},
+            {"beam_size": 3, "scores": SCORES, "calibration": CALIBRATION},
+        ],
     }
     (folder / "toys-test.json").write_text(json.dumps(report))
-    (folder / "card.md").write_text("# Card\n\n{scores}\n")
+    (folder / "card.md").write_text("# Card\n\n{scores}\n\n{confidence}\n")
     command = [
         *(sys.executable, SCRIPT, trained, folder / "card.md", folder / "shipped"),
         *("--report", folder / "toys-test.json", *more),
@@ -38,6 +46,8 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     assert "meteor" not in shipped.config.scores["toys/test"]["3"]
     assert (shipped.config.decoding.length_penalty, shipped.config.decoding.block_ngram) == (0.5, 2)
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
+    assert "calibration error 4.1 (3.0 " in shipped.card
+    assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card
     # A confidence belongs to the captions that the old decoding found.
     assert (shipped.config.calibration, shipped.golden, shipped.mean_picture) == (None, (), None)
     before = Captioner.load(trained, device="cpu")
