@@ -65,8 +65,7 @@ def main() -> None:
     elif captioner.mean_picture is not None:
         files = mean_picture_file(captioner.mean_picture) | golden_files(captioner.golden)
     card = arguments.card.read_text().replace("{scores}", table(reports))
-    if "{confidence}" in card:
-        card = card.replace("{confidence}", reliability(reports[0], config.decoding.beam_size))
+    card = card.replace("{confidence}", reliability(reports, config.decoding.beam_size))
     save_bundle(
         arguments.output,
         config,
@@ -106,9 +105,12 @@ def table(reports: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def reliability(report: dict, beam_size: int) -> str:
+def reliability(reports: list[dict], beam_size: int) -> str:
     """Print how confident captions are, and how many of them are good, as a Markdown table."""
-    (found,) = (r["calibration"] for r in report["results"] if r["beam_size"] == beam_size)
+    report = reports[0] if reports else {"results": []}
+    found = next((r["calibration"] for r in report["results"] if r["beam_size"] == beam_size), None)
+    if found is None:  # as before `unrolled finish captioner`
+        return "Not measured yet."
     lines = ["| confidence | captions | its mean | good |", "|---|---:|---:|---:|"]
     lines += [
         f"| {100 * one['low']:.0f} to {100 * one['high']:.0f} | {one['count']} | "

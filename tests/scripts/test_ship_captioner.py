@@ -55,6 +55,15 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
         assert tensor.equal(shipped.network.state_dict()[name])
 
 
+def test_a_captioner_without_reports_is_put_into_place_too(tmp_path):
+    trained = save_finished_captioner(tmp_path / "trained")
+    (tmp_path / "card.md").write_text("# Card\n\n{confidence}\n")
+    command = [sys.executable, SCRIPT, trained, tmp_path / "card.md", tmp_path / "shipped"]
+    subprocess.run(command, check=True, capture_output=True)
+    shipped = Captioner.load(tmp_path / "shipped", device="cpu")
+    assert (shipped.config.scores, shipped.card) == ({}, "# Card\n\nNot measured yet.\n")
+
+
 def test_a_finished_captioner_stays_finished_where_its_decoding_stays(tmp_path):
     trained = save_finished_captioner(tmp_path / "trained")
     before = Captioner.load(trained, device="cpu")
