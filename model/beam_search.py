@@ -102,6 +102,7 @@ def search(
     end_token: int,
     beam_size: int = 3,
     num_results: int = 1,
+    num_settled: int | None = None,
     max_length: int = 20,
     min_length: int = 0,
     length_penalty: float = 0.0,
@@ -112,8 +113,9 @@ def search(
     """Find likely sequences.
 
     At each step the `beam_size` likeliest unfinished sequences go on (Graves 2012). One that the
-    end token ends leaves the beam, and the best `num_results` of those are kept; a member of the
-    batch is decided when no sequence of its beam can overtake them any more.
+    end token ends leaves the beam, and the best `num_results` of those are kept; the search of a
+    member of the batch is over when no sequence of its beam can overtake the best `num_settled`
+    of them any more.
 
     Args:
         step: see `Step`. Log-probabilities of -inf are never taken.
@@ -122,6 +124,8 @@ def search(
         end_token: ends a sequence, and counts as one of its tokens.
         beam_size: sequences that are kept at each step.
         num_results: how many to return of each member, at most `beam_size`.
+        num_settled: how many of those are certain to be the best; the others are the best that
+            have ended by then. None: all.
         max_length: tokens in a sequence, the end token included.
         min_length: tokens before the end token may come.
         length_penalty: results are ranked by `logprob / length ** length_penalty`.
@@ -131,14 +135,19 @@ def search(
 
     Returns:
         For each member of the batch the best sequences, best first. Unfinished ones come only
-        where fewer than `num_results` have ended by `max_length`, and after those. Fewer than
-        `num_results` come only where no more exist.
+        where fewer than `num_settled` have ended by `max_length`, and after those. Fewer than
+        `num_settled` come only where no more exist.
 
     Raises:
         ValueError: a number is out of its range.
     """
     if not 1 <= num_results <= beam_size:
         raise ValueError(f"num_results must be in 1..beam_size ({beam_size}), not {num_results}")
+    num_settled = num_results if num_settled is None else num_settled
+    if not 1 <= num_settled <= num_results:
+        raise ValueError(
+            f"num_settled must be in 1..num_results ({num_results}), not {num_settled}"
+        )
     if max_length < 1:
         raise ValueError(f"max_length must be at least 1, not {max_length}")
     batch = len(state[0])
@@ -150,6 +159,7 @@ def search(
     live.score[:, 0] = 0
     ended = _Sequences.dead(batch, num_results, max_length, like=state[0])
     tokens = torch.full((batch, beam_size), start_token, device=state[0].device)
+    over = torch.zeros(batch, dtype=torch.bool, device=state[0].device)
     never = torch.tensor([*forbidden], dtype=torch.long, device=state[0].device)
 
     for t in range(max_length):
@@ -169,6 +179,8 @@ def search(
             ends = live.pick(everyone).append(
                 t, torch.full_like(tokens, end_token), logprobs[:, :, end_token], scores
             )
+            # Alone, this member would have stopped before: so it does in a batch.
+            ends.score = ends.score.masked_fill(over[:, None], _DEAD)
             ended = ended.best_with(ends, num_results)
         totals[:, :, end_token] = _DEAD
 
@@ -179,10 +191,12 @@ def search(
         chosen = logprobs.flatten(1).gather(1, places)
         live = live.pick(parents).append(t, tokens, chosen, scores)
         state = tuple(_gather(part, parents) for part in state)
-        if _decided(live, ended, max_length, length_penalty):
+        over = over | _decided(live, ended.score[:, num_settled - 1], max_length, length_penalty)
+        if over.all():
             break
 
     live.score = live.score / live.length.clamp(min=1) ** length_penalty
+    live.score = live.score.masked_fill(over[:, None], _DEAD)
     return _results(ended, live, num_results)
 
 
@@ -227,14 +241,15 @@ def _block_echo(logprobs: Tensor, tokens: Tensor, joint: int, longest: int = 4) 
     return logprobs
 
 
-def _decided(live: _Sequences, ended: _Sequences, max_length: int, length_penalty: float) -> bool:
-    """Whether no live sequence can still enter the kept results.
+def _decided(live: _Sequences, last: Tensor, max_length: int, length_penalty: float) -> Tensor:
+    """Say of each member whether no live sequence can overtake one of the score `last` (batch,).
 
     A live sequence only loses log-probability; the most that a longer one can win is the longest
     divisor.
     """
     best_possible = live.score.amax(1) / max_length**length_penalty
-    return bool((ended.score[:, -1] >= best_possible).all())
+    decided: Tensor = last >= best_possible
+    return decided
 
 
 def _results(ended: _Sequences, live: _Sequences, num_results: int) -> list[list[Hypothesis]]:

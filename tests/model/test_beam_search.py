@@ -102,6 +102,50 @@ def test_a_batch_gives_what_each_member_gives_alone(beam_size):
         ]
 
 
+@pytest.mark.parametrize("beam_size", [2, 4])
+@pytest.mark.parametrize("num_settled", [1, 2])
+def test_of_results_that_are_not_settled_a_batch_gives_the_same_too(beam_size, num_settled):
+    options = {
+        "beam_size": beam_size,
+        "num_results": beam_size,
+        "num_settled": num_settled,
+        "max_length": 8,
+        "length_penalty": 0.7,
+    }
+    model = Markov(vocabulary=6, seed=2, batch=9)
+    together = run(model, **options)
+    for member in range(9):
+        alone = Markov(vocabulary=6, seed=2, batch=9)
+        alone.logprobs = alone.logprobs[member : member + 1]
+        assert run(alone, **options) == [together[member]]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_settled_results_are_those_of_a_whole_search_and_are_found_sooner(seed):
+    steps = [0, 0]
+    found = []
+    for which, num_settled in enumerate((None, 1)):
+        model = Markov(vocabulary=5, seed=seed)
+
+        def step(tokens, state, model=model, which=which):
+            steps[which] += 1
+            return model.step(tokens, state)
+
+        options = {"beam_size": 4, "num_results": 4, "max_length": 12}
+        (one,) = search(
+            step,
+            model.start(),
+            start_token=START,
+            end_token=END,
+            num_settled=num_settled,
+            **options,
+        )
+        found.append(one)
+    assert found[1][0] == found[0][0]
+    assert all(one.finished for one in found[1])
+    assert steps[1] <= steps[0]
+
+
 def test_a_beam_larger_than_the_vocabulary():
     model = Markov(vocabulary=3, seed=0)
     best, unfinished = enumerate_all(model, max_length=2)
@@ -272,7 +316,14 @@ def test_an_empty_batch_gives_nothing():
 
 
 @pytest.mark.parametrize(
-    "options", [{"num_results": 4, "beam_size": 3}, {"num_results": 0}, {"max_length": 0}]
+    "options",
+    [
+        {"num_results": 4, "beam_size": 3},
+        {"num_results": 0},
+        {"num_settled": 2},
+        {"num_settled": 0},
+        {"max_length": 0},
+    ],
 )
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="must be"):
