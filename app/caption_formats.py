@@ -36,12 +36,16 @@ class OutputFormat(StrEnum):
 
 
 def make_writer(
-    output_format: OutputFormat, *, confidence: bool = False, grounding: bool = False
+    output_format: OutputFormat,
+    *,
+    confidence: bool = False,
+    agreement: bool = False,
+    grounding: bool = False,
 ) -> Callable[[Captioned], None]:
     """Give the function that writes one file's captions to standard output.
 
-    CSV writes its header at once, so whether captions have a confidence and tokens a grounding
-    is to be said before there are any.
+    CSV writes its header at once, so whether captions have a confidence and an agreement, and
+    tokens a grounding, is to be said before there are any.
     """
     match output_format:
         case OutputFormat.TEXT:
@@ -51,7 +55,11 @@ def make_writer(
             return _write_json
         case OutputFormat.CSV:
             rows = csv.writer(sys.stdout, lineterminator="\n")
-            optional = {"confidence": confidence, "grounding": grounding}
+            optional = {
+                "confidence": confidence,
+                "agreement": agreement,
+                "grounding": grounding,
+            }
             columns = [*CSV_COLUMNS, *(name for name, there in optional.items() if there)]
             rows.writerow(columns)
             return lambda captioned: _write_rows(rows.writerow, columns, captioned)
@@ -94,6 +102,7 @@ def _write_rows(
             "mean_logprob": caption.mean_logprob,
             "finished": str(caption.finished).lower(),
             "confidence": caption.confidence,
+            "agreement": caption.agreement,
             "grounding": " ".join(f"{token.grounding:.4f}" for token in _grounded(caption)),
         }
         write_row([row[name] for name in columns])

@@ -67,6 +67,9 @@ def caption(
     length_penalty: Annotated[
         float | None, typer.Option(min=0, max=2, help="Above 0 favours longer captions.")
     ] = None,
+    consensus: Annotated[
+        bool | None, typer.Option(help="Agree with people on pictures that look alike.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Pictures at once.")] = 8,
     grounding: Annotated[
         bool, typer.Option("--grounding", help="Of each word: how far it is the picture's.")
@@ -94,11 +97,14 @@ def caption(
             num_captions=num_captions,
             max_length=max_length,
             length_penalty=length_penalty,
+            consensus=consensus,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if grounding and captioner.mean_picture is None:
         raise typer.BadParameter("--grounding needs a bundle with a mean picture: see `finish`")
+    if consensus and captioner.consensus is None:
+        raise typer.BadParameter("--consensus needs a bundle with a consensus: see `finish`")
     files = find_pictures(paths)
     results = caption_files(
         captioner,
@@ -111,6 +117,7 @@ def caption(
     write = make_writer(
         output_format,
         confidence=captioner.config.calibration is not None,
+        agreement=captioner.consensus is not None,
         grounding=grounding,
     )
     any_bad = False

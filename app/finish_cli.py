@@ -43,7 +43,12 @@ def finish_captioner(
         Path | None, typer.Option(help="Folder of the report; else reports/ beside the bundle.")
     ] = None,
     split: Annotated[str, typer.Option(help="Not trained on: gives the confidence.")] = "val",
-    training_split: Annotated[str, typer.Option(help="Gives the mean picture.")] = "train",
+    training_split: Annotated[
+        str, typer.Option(help="Gives the mean picture and the consensus.")
+    ] = "train",
+    consensus: Annotated[
+        bool, typer.Option(help="Order captions by what people said of pictures that look alike.")
+    ] = True,
     level: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of people's captions that are not good.")
     ] = 0.4,
@@ -52,12 +57,13 @@ def finish_captioner(
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Annotated[Device, typer.Option()] = "auto",
 ) -> None:
-    """Give a captioner its confidence, its mean picture and its self-test, as a new bundle."""
+    """Give a captioner its consensus, confidence, mean picture and self-test, as a new bundle."""
     beam_sizes = read_beam_sizes(beam_size)
     with needs_extra("training"):
         from app.errors import PictureError  # noqa: PLC0415
         from app.images import read_picture  # noqa: PLC0415
         from model.captioner import Captioner  # noqa: PLC0415
+        from model.config import ConsensusConfig  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
         from model.evaluation.finish import FinishSettings  # noqa: PLC0415
         from model.evaluation.finish import finish as work  # noqa: PLC0415
@@ -71,6 +77,7 @@ def finish_captioner(
             FinishSettings(
                 split=split,
                 training_split=training_split,
+                consensus=ConsensusConfig() if consensus else None,
                 beam_sizes=beam_sizes,
                 level=level,
                 limit=limit,

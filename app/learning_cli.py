@@ -71,6 +71,7 @@ def evaluate_captioner(
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
     block_ngram: Annotated[int | None, typer.Option(min=0, max=10)] = None,
+    consensus: Annotated[bool | None, typer.Option(help="Else as the bundle says.")] = None,
     device: Annotated[Device, typer.Option()] = "auto",
 ) -> None:
     """Caption a data set's split, score the captions, print and write the report."""
@@ -85,7 +86,10 @@ def evaluate_captioner(
         captioner.config = replace(
             captioner.config,
             decoding=resolve_decoding(
-                captioner.config.decoding, length_penalty=length_penalty, block_ngram=block_ngram
+                captioner.config.decoding,
+                length_penalty=length_penalty,
+                block_ngram=block_ngram,
+                consensus=consensus,
             ),
         )
         data = CaptionDataset(dataset, pictures)

@@ -7,7 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.config import CalibrationConfig, DecodingConfig, RecurrentConfig, SamplingConfig
+from model.config import (
+    CalibrationConfig,
+    ConsensusConfig,
+    DecodingConfig,
+    RecurrentConfig,
+    SamplingConfig,
+)
 from model.vocabulary import Level
 
 __all__ = [
@@ -51,6 +57,14 @@ class CaptionParameters(BaseModel):
             le=2,
             allow_inf_nan=False,
             description="Captions are ranked by `logprob / length ** length_penalty`.",
+        ),
+    ] = None
+    consensus: Annotated[
+        bool | None,
+        Field(
+            description="Put the captions that the beam holds into the order of how well they "
+            "agree with what people said of pictures that look alike; the model needs a consensus "
+            "for that."
         ),
     ] = None
     attention: Annotated[
@@ -99,6 +113,14 @@ class CaptionResult(_Result):
         le=1,
         description="The chance that the caption is good; absent where the model has no "
         "calibration, which says what good means, see `GET /models/{name}`.",
+    )
+    agreement: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How far the caption agrees with what people said of pictures that look "
+        "alike: the mean cosine of TF-IDF vectors of n-grams, n = 1 to 4; some 0.2 is much. Absent "
+        "where the model has no consensus.",
     )
     tokens: list[TokenResult]
 
@@ -199,6 +221,9 @@ class CaptionerDetail(_Detail):
 
     kind: Literal["captioner"]
     decoding: DecodingConfig = Field(description="Defaults of the search.")
+    consensus: ConsensusConfig | None = Field(
+        description="How captions are ordered by what people said of pictures that look alike."
+    )
     calibration: CalibrationConfig | None = Field(
         description="Where a caption's `confidence` comes from, and what it is the chance of."
     )

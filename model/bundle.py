@@ -1,11 +1,11 @@
 """A weights bundle on disk: saved whole, loaded checked.
 
 A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`; a
-captioner's may also hold `mean-picture.safetensors` (see `model.grounding`) and pictures in
-`golden/` (see `model.golden`). Nothing in it is ever unpickled. Loading compares every file with
-its sha256 and every tensor's name and shape with what the configuration asks for, before any
-memory is taken for the network, and says what is wrong and how to mend it. Knows nothing of what
-the network does.
+captioner's may also hold `mean-picture.safetensors` (see `model.grounding`),
+`consensus.safetensors` (see `model.known_pictures`) and pictures in `golden/` (see
+`model.golden`). Nothing in it is ever unpickled. Loading compares every file with its sha256 and
+every tensor's name and shape with what the configuration asks for, before any memory is taken for
+the network, and says what is wrong and how to mend it. Knows nothing of what the network does.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig
 from model.vocabulary import Vocabulary
 
 __all__ = [
+    "CONSENSUS",
     "MEAN_PICTURE",
     "MEND",
     "Bundle",
@@ -44,6 +45,7 @@ CONFIG, WEIGHTS, VOCABULARY, CARD = (
     "README.md",
 )
 MEAN_PICTURE = "mean-picture.safetensors"
+CONSENSUS = "consensus.safetensors"
 
 # No honest configuration, vocabulary or card comes near this; weights may be of any size.
 _TEXT_LIMIT = 16 * 2**20
@@ -86,10 +88,10 @@ def save_bundle(
         The configuration as written, with the sha256 of the other files.
 
     Raises:
-        ValueError: a weight does not fit into half precision, or is not finite; or a golden
-            picture that the configuration names is not among the files.
+        ValueError: a weight does not fit into half precision, or is not finite; or a file that
+            the configuration asks for is not among `files`.
     """
-    if missing := set(_golden(config)) - set(files or {}):
+    if missing := set(_added(config)) - set(files or {}):
         raise ValueError(f"the configuration names {min(missing)}, which is not there")
     contents = dict(files or {}) | {
         WEIGHTS: safetensors_bytes({name: _compact(name, t) for name, t in state.items()}),
@@ -208,12 +210,15 @@ def _config(folder: Path) -> CaptionerConfig | TextConfig:
 def _files(config: CaptionerConfig | TextConfig) -> list[str]:
     """Name the files of a bundle; whatever else has a digest is not its, and never opened."""
     optional = [MEAN_PICTURE] if MEAN_PICTURE in config.sha256 else []
-    return [WEIGHTS, VOCABULARY, CARD, *optional, *_golden(config)]
+    return [WEIGHTS, VOCABULARY, CARD, *optional, *_added(config)]
 
 
-def _golden(config: CaptionerConfig | TextConfig) -> list[str]:
-    golden = config.golden if isinstance(config, CaptionerConfig) else ()
-    return [picture.file for picture in golden]
+def _added(config: CaptionerConfig | TextConfig) -> list[str]:
+    """Name the files that a configuration asks for and that not every bundle has."""
+    if not isinstance(config, CaptionerConfig):
+        return []
+    consensus = [] if config.consensus is None else [CONSENSUS]
+    return [*consensus, *(picture.file for picture in config.golden)]
 
 
 def _json(path: Path) -> Any:

@@ -34,8 +34,10 @@ class Caption:
 
     `logprob` is the sum of the tokens' log-probabilities, the end token's included, and
     `mean_logprob` that over the number of tokens. A caption that is not `finished` was cut at
-    the greatest length. `confidence` is the chance that it is good, 0 to 1 (see
-    `model.calibration`), where the bundle has a calibration and a search found the caption.
+    the greatest length. Where a search found the caption, and the bundle has what it takes,
+    `confidence` is the chance that it is good, 0 to 1 (see `model.calibration`), and `agreement`
+    how far it agrees with what people said of pictures that look alike, 0 to 1 (see
+    `model.consensus`).
     """
 
     text: str
@@ -44,6 +46,7 @@ class Caption:
     finished: bool
     tokens: tuple[Token, ...]
     confidence: float | None = None
+    agreement: float | None = None
 
     @classmethod
     def of(
@@ -52,6 +55,7 @@ class Caption:
         vocabulary: Vocabulary,
         *,
         confidence: float | None = None,
+        agreement: float | None = None,
         attention: Sequence[Grid] | None = None,
         grounding: Sequence[float] | None = None,
     ) -> Self:
@@ -73,4 +77,5 @@ class Caption:
                 )
             ),
             confidence=confidence,
+            agreement=agreement,
         )

@@ -20,16 +20,18 @@ from torch import Tensor, nn
 from model.beam_search import Hypothesis, search
 from model.beam_search import State as SearchState
 from model.bundle import BundleError, load_bundle, load_weights
-from model.calibration import estimate_confidence
+from model.calibration import Evidence, estimate_confidence
 from model.caption import Caption, Token
 from model.caption_reading import look, read
 from model.config import CaptionerConfig, DecodingConfig
+from model.consensus import Consensus, Ranked, read_consensus
 from model.decoder import Decoder, Picture, make_decoder
 from model.device import choose_device
 from model.encoder import Encoder
 from model.folding import fold_batch_norm
-from model.golden import Golden, check_golden, read_golden
-from model.grounding import from_parts, ground, parts, read_mean_picture
+from model.golden import Golden, check_golden, golden_files, read_golden
+from model.grounding import from_parts, ground, mean_picture_file, parts, read_mean_picture
+from model.known_pictures import known_pictures_file
 from model.preprocessing import Preprocessing
 from model.vocabulary import Vocabulary
 
@@ -56,6 +58,7 @@ class Captioner:
         device: where it runs, see `choose_device`.
         card: its model card, Markdown.
         mean_picture: for grounding, see `model.grounding`.
+        consensus: for the order of captions, see `model.consensus`.
         golden: for the self-test.
     """
 
@@ -68,6 +71,7 @@ class Captioner:
         device: str | torch.device = "cpu",
         card: str = "",
         mean_picture: Picture | None = None,
+        consensus: Consensus | None = None,
         golden: Sequence[Golden] = (),
     ) -> None:
         self.config = config
@@ -81,6 +85,7 @@ class Captioner:
         if mean_picture is not None:
             on_device = {name: part.to(self.device) for name, part in parts(mean_picture).items()}
             self.mean_picture = from_parts(on_device)
+        self.consensus = consensus
         self.golden = tuple(golden)
 
     @classmethod
@@ -111,11 +116,20 @@ class Captioner:
             device=chosen,
             card=bundle.card,
             mean_picture=read_mean_picture(bundle, network.decoder),
+            consensus=read_consensus(bundle, network.encoder.channels, len(bundle.vocabulary)),
             golden=read_golden(bundle),
         )
         if self_test:
             captioner.self_test()
         return captioner
+
+    def files(self) -> dict[str, bytes]:
+        """Give those files of its bundle that not every bundle has, by their names."""
+        return {
+            **({} if self.mean_picture is None else mean_picture_file(self.mean_picture)),
+            **({} if self.consensus is None else known_pictures_file(self.consensus.known)),
+            **golden_files(self.golden),
+        }
 
     def self_test(self) -> int:
         """Caption the bundle's golden pictures by its default decoding, and compare.
@@ -141,6 +155,7 @@ class Captioner:
         length_penalty: float | None = None,
         block_ngram: int | None = None,
         joints: Sequence[str] | None = None,
+        consensus: bool | None = None,
         attention: bool = False,
         grounding: bool = False,
     ) -> list[list[Caption]]:
@@ -148,8 +163,8 @@ class Captioner:
 
         Args:
             pictures: RGB, of any size.
-            beam_size, num_captions, max_length, length_penalty, block_ngram, joints: see
-                `DecodingConfig`; None takes the bundle's default.
+            beam_size, num_captions, max_length, length_penalty, block_ngram, joints, consensus:
+                see `DecodingConfig`; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
             grounding: whether to say how far each word comes from the picture.
 
@@ -158,8 +173,8 @@ class Captioner:
             exist.
 
         Raises:
-            ValueError: a number is out of its range, or grounding is asked for and the bundle
-                has no mean picture.
+            ValueError: a number is out of its range, or grounding or a consensus is asked for and
+                the bundle has not what it takes.
         """
         grid = self.encode(self.prepare(pictures))
         return self.search(
@@ -170,6 +185,7 @@ class Captioner:
             length_penalty=length_penalty,
             block_ngram=block_ngram,
             joints=joints,
+            consensus=consensus,
             attention=attention,
             grounding=grounding,
         )
@@ -194,6 +210,8 @@ class Captioner:
         decoder, vocabulary = self.network.decoder, self.vocabulary
         if grounding:
             self._need_mean_picture()  # before the work, not after it
+        if decoding.consensus and self.consensus is None:
+            raise ValueError(self._lacks("consensus"))
         picture = decoder.begin(grid)
 
         def step(tokens: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
@@ -206,7 +224,8 @@ class Captioner:
             start_token=vocabulary.start_id,
             end_token=vocabulary.end_id,
             beam_size=decoding.beam_size,
-            num_results=decoding.num_captions,
+            num_results=decoding.beam_size if decoding.consensus else decoding.num_captions,
+            num_settled=decoding.num_captions,
             max_length=decoding.max_length,
             min_length=1,  # no words say nothing of a picture
             length_penalty=decoding.length_penalty,
@@ -214,20 +233,20 @@ class Captioner:
             joints=[i for word in decoding.joints for i in vocabulary.encode(word)],
             forbidden=(vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id),
         )
-        together = [hypothesis for hypotheses in found for hypothesis in hypotheses]
+        ranked = self._rank(grid, found, decoding)
+        together = [one.hypothesis for best in ranked for one in best]
         grounds = iter(self._ground(together) if grounding else [None] * len(together))
         return [
             [
-                Caption.of(
-                    hypothesis,
-                    vocabulary,
-                    confidence=self._confidence(hypothesis, decoding.beam_size),
-                    attention=look(decoder, one, hypothesis.tokens) if attention else None,
+                self._caption(
+                    one,
+                    decoding.beam_size,
+                    attention=look(decoder, own, one.hypothesis.tokens) if attention else None,
                     grounding=next(grounds),
                 )
-                for hypothesis in hypotheses
+                for one in best
             ]
-            for one, hypotheses in zip(grid[:, None], found, strict=True)
+            for own, best in zip(grid[:, None], ranked, strict=True)
         ]
 
     @torch.inference_mode()
@@ -243,7 +262,7 @@ class Captioner:
 
         The text is cut into words as the training captions were (lower case, no punctuation). A
         word that the vocabulary lacks counts as the unknown token. It has no confidence: that is
-        known of captions that a search finds.
+        known of captions that a search finds, and no agreement.
 
         Raises:
             ValueError: grounding is asked for and the bundle has no mean picture.
@@ -264,14 +283,27 @@ class Captioner:
             given["num_captions"] = min(given["beam_size"], default)
         return replace(self.config.decoding, **given)
 
-    def _confidence(self, hypothesis: Hypothesis, beam_size: int) -> float | None:
-        if self.config.calibration is None:
-            return None
-        return estimate_confidence(
-            self.config.calibration,
-            hypothesis.logprobs,
-            finished=hypothesis.finished,
-            beam_size=beam_size,
+    def _rank(
+        self, grid: Tensor, found: list[list[Hypothesis]], decoding: DecodingConfig
+    ) -> list[list[Ranked]]:
+        """Put the captions that were found into order, and keep those that were asked for."""
+        if self.consensus is None:
+            return [[Ranked(one) for one in hypotheses] for hypotheses in found]
+        features = grid.mean((1, 2))  # (batch, channels)
+        ranked = self.consensus.rank(features, found, reorder=decoding.consensus)
+        return [best[: decoding.num_captions] for best in ranked]
+
+    def _caption(self, ranked: Ranked, beam_size: int, **told: Any) -> Caption:
+        """Put a hypothesis into words."""
+        hypothesis, agreement = ranked
+        confidence = None
+        if self.config.calibration is not None:
+            evidence = Evidence(
+                hypothesis.logprobs, hypothesis.finished, beam_size, agreement or 0.0
+            )
+            confidence = estimate_confidence(self.config.calibration, evidence)
+        return Caption.of(
+            hypothesis, self.vocabulary, confidence=confidence, agreement=agreement, **told
         )
 
     def _ground(self, hypotheses: Sequence[Hypothesis]) -> Sequence[list[float] | None]:
@@ -288,8 +320,9 @@ class Captioner:
 
     def _need_mean_picture(self) -> Picture:
         if self.mean_picture is None:
-            raise ValueError(
-                f"the captioner {self.config.name!r} has no mean picture, which grounding "
-                "needs: `unrolled finish captioner` puts one into its bundle"
-            )
+            raise ValueError(self._lacks("mean picture, which grounding needs"))
         return self.mean_picture
+
+    def _lacks(self, what: str) -> str:
+        name = self.config.name
+        return f"the captioner {name!r} has no {what}: `unrolled finish captioner` gives it one"

@@ -20,7 +20,13 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Triple = tuple[float, float, float]
 FeatureName = Literal[
-    "mean_logprob", "logprob", "lowest_logprob", "tokens", "finished", "log_beam_size"
+    "mean_logprob",
+    "logprob",
+    "lowest_logprob",
+    "tokens",
+    "finished",
+    "log_beam_size",
+    "agreement",
 ]
 
 
@@ -95,7 +101,9 @@ class DecodingConfig:
     `length_penalty` is the exponent alpha of `logprob / length ** alpha`, by which hypotheses are
     ranked: 0 ranks by `logprob`, 1 by `mean_logprob`. `block_ngram` n forbids any n words in a
     row to come twice (0: nothing is forbidden). `joints` are words on whose two sides the same
-    words never stand ("a red shirt and a red shirt").
+    words never stand ("a red shirt and a red shirt"). With `consensus` the captions that the beam
+    finds are put into another order, by what people said of pictures that look alike (see
+    `ConsensusConfig`).
     """
 
     beam_size: Annotated[int, Field(ge=1, le=10)] = 3
@@ -104,6 +112,7 @@ class DecodingConfig:
     length_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
     block_ngram: Annotated[int, Field(ge=0, le=10)] = 0
     joints: tuple[str, ...] = ()
+    consensus: bool = False
 
     @model_validator(mode="after")
     def _captions_fit_the_beam(self) -> "DecodingConfig":
@@ -121,8 +130,8 @@ class CalibrationConfig:
 
     chance = sigmoid(intercept + sum of coefficient x feature). The features are of a caption's
     log-probabilities: their sum (`logprob`), mean (`mean_logprob`) and least (`lowest_logprob`);
-    the number of tokens, whether it is finished (1 or 0), and the natural logarithm of the beam
-    size that found it.
+    the number of tokens, whether it is finished (1 or 0), the natural logarithm of the beam size
+    that found it, and its agreement with what people said of pictures that look alike.
 
     A caption is good where it is nearer to people's captions of its picture, by CIDEr-D, than the
     share `level` of people's own captions are to each other (see `model.evaluation.quality`).
@@ -146,6 +155,20 @@ class CalibrationConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class ConsensusConfig:
+    """How captions are put into order by what people said of pictures that look alike.
+
+    The `neighbours` pictures nearest by the cosine of their features count, each by
+    exp(cosine / `temperature`); captions are ranked by their agreement with these, 0 to 1, plus
+    `likelihood` times `mean_logprob` (see `model.consensus`).
+    """
+
+    neighbours: Positive = 20
+    temperature: Annotated[float, Field(gt=0)] = 0.2
+    likelihood: Annotated[float, Field(ge=0)] = 0.06
+
+
+@dataclass(frozen=True, config=_STRICT)
 class GoldenConfig:
     """A picture in the bundle, and the caption that the default decoding gives it."""
 
@@ -160,8 +183,8 @@ class CaptionerConfig:
 
     `provenance` says where the weights come from (data, licence, recipe); `scores` maps a test
     set and a beam size to metrics; `sha256` maps each other file of the bundle to its digest.
-    `calibration` and `golden` are what `unrolled finish captioner` adds, for confidence and for
-    the self-test.
+    `consensus`, `calibration` and `golden` are what `unrolled finish captioner` adds, for the
+    order of captions, for confidence and for the self-test.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -170,6 +193,7 @@ class CaptionerConfig:
     encoder: EncoderConfig
     decoder: DecoderConfig
     decoding: DecodingConfig
+    consensus: ConsensusConfig | None = None
     calibration: CalibrationConfig | None = None
     golden: Annotated[tuple[GoldenConfig, ...], Field(max_length=10)] = ()
     kind: Literal["captioner"] = "captioner"
@@ -177,6 +201,16 @@ class CaptionerConfig:
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consensus_is_there(self) -> "CaptionerConfig":
+        features = () if self.calibration is None else self.calibration.features
+        if self.consensus is None and (self.decoding.consensus or "agreement" in features):
+            raise ValueError(
+                "decoding or calibration ask for a consensus, and the bundle has none: "
+                "`unrolled finish captioner` puts one into it"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -41,7 +41,13 @@ def main() -> None:
         for captioner, (_, weight) in zip(captioners, given, strict=True)
     ]
     config = replace(
-        first.config, provenance={"average_of": parts}, calibration=None, golden=(), scores={}
+        first.config,
+        decoding=replace(first.config.decoding, consensus=False),
+        consensus=None,
+        calibration=None,
+        golden=(),
+        provenance={"average_of": parts},
+        scores={},
     )
     save_bundle(arguments.output, config, state, first.vocabulary, first.card)
     print(f"wrote {arguments.output}")

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from model.captioner import Captioner
 from model.data.karpathy import CaptionDataset
-from model.evaluation.finish import FinishSettings, find_mean_picture
+from model.evaluation.finish import FinishSettings, look_at_training_pictures
 from model.training.pairing import Corpus, Matcher
 
 
@@ -37,10 +37,10 @@ def main() -> None:
     dataset = CaptionDataset(arguments.dataset, arguments.pictures)
     held_out = [text for split in ("val", "test") for text in dataset.captions(split)]
     corpus = Corpus(arguments.corpus.read_text().splitlines(), without=held_out)
-    mean_picture, _ = find_mean_picture(
+    seen = look_at_training_pictures(
         captioner, [dataset], FinishSettings(limit=arguments.mean_of, progress=False)
     )
-    matcher = Matcher(captioner, mean_picture, corpus)
+    matcher = Matcher(captioner, seen.mean_picture, corpus)
     found = {
         entry.filename: matcher(dataset.picture(entry), entry.captions, arguments.sentences)
         for entry in track(dataset.split("train"), description="pairing")

@@ -19,8 +19,6 @@ from pathlib import Path
 
 from model.bundle import save_bundle
 from model.captioner import Captioner
-from model.golden import golden_files
-from model.grounding import mean_picture_file
 
 METRICS = {
     "bleu_1": "BLEU-1",
@@ -61,9 +59,10 @@ def main() -> None:
         scores={f"{r['dataset']}/{r['split']}": scores_by_beam(r) for r in reports},
     )
     if config.decoding != captioner.config.decoding:
-        config = replace(config, calibration=None, golden=())
-    elif captioner.mean_picture is not None:
-        files = mean_picture_file(captioner.mean_picture) | golden_files(captioner.golden)
+        plain = replace(config.decoding, consensus=False)
+        config = replace(config, decoding=plain, consensus=None, calibration=None, golden=())
+    else:
+        files = captioner.files()
     card = arguments.card.read_text().replace("{scores}", table(reports))
     card = card.replace("{confidence}", reliability(reports, config.decoding.beam_size))
     save_bundle(

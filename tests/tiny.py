@@ -15,6 +15,7 @@ from model.captioner import Captioner, CaptionNetwork
 from model.config import (
     CalibrationConfig,
     CaptionerConfig,
+    ConsensusConfig,
     DecoderConfig,
     DecodingConfig,
     EncoderConfig,
@@ -24,8 +25,10 @@ from model.config import (
     SamplingConfig,
     TextConfig,
 )
-from model.golden import Golden, golden_files
-from model.grounding import from_parts, mean_picture_file, parts
+from model.consensus import Consensus
+from model.evaluation.known_pictures import make_known_pictures
+from model.golden import Golden
+from model.grounding import from_parts, parts
 from model.language_model import LanguageModel
 from model.text_network import TextNetwork
 from model.vocabulary import Level, Vocabulary
@@ -77,22 +80,42 @@ CALIBRATION = CalibrationConfig(
 )
 
 
+COLOURS = ("red", "navy", "white")
+SAID = (("a red ball on the grass", "a ball"), ("blue water",), ("a woman in the water",))
+
+
+def tiny_consensus(captioner: Captioner, config: ConsensusConfig | None = None) -> Consensus:
+    """What was said of three pictures of one colour each."""
+    pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
+    features = captioner.encode(captioner.prepare(pictures)).mean((1, 2))
+    known = make_known_pictures(features, SAID, captioner.vocabulary, min_pictures=1)
+    return Consensus(known, config or ConsensusConfig(2), len(captioner.vocabulary))
+
+
 def save_finished_captioner(folder: Path, seed: int = 0) -> Path:
-    """A tiny bundle with a confidence, a mean picture and a golden picture."""
-    saved = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
-    pictures = [Image.new("RGB", (30, 20), colour) for colour in ("red", "navy", "white")]
-    (found,) = saved.caption(pictures[:1])
-    golden = [Golden(pictures[0], GoldenConfig("golden/1.png", found[0].text, found[0].logprob))]
+    """A tiny bundle with a consensus, a confidence, a mean picture and a golden picture."""
+    captioner = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
+    captioner.consensus = tiny_consensus(captioner)
+    captioner.config = replace(
+        captioner.config,
+        decoding=replace(captioner.config.decoding, consensus=True),
+        consensus=captioner.consensus.config,
+        calibration=CALIBRATION,
+    )
+    pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
+    (found,) = captioner.caption(pictures[:1])
+    golden = Golden(pictures[0], GoldenConfig("golden/1.png", found[0].text, found[0].logprob))
+    captioner.golden = (golden,)
     with torch.inference_mode():
-        seen = saved.network.decoder.begin(saved.encode(saved.prepare(pictures)))
-    mean_picture = from_parts({name: part.mean(0, True) for name, part in parts(seen).items()})
+        seen = captioner.network.decoder.begin(captioner.encode(captioner.prepare(pictures)))
+    captioner.mean_picture = from_parts({n: part.mean(0, True) for n, part in parts(seen).items()})
     save_bundle(
         folder,
-        replace(saved.config, calibration=CALIBRATION, golden=(golden[0].expected,)),
-        saved.network.state_dict(),
-        saved.vocabulary,
-        saved.card,
-        files=mean_picture_file(mean_picture) | golden_files(golden),
+        replace(captioner.config, golden=(golden.expected,)),
+        captioner.network.state_dict(),
+        captioner.vocabulary,
+        captioner.card,
+        files=captioner.files(),
     )
     return folder
 

@@ -67,6 +67,10 @@ async def caption(
         raise InvalidParameter(
             f"grounding: the model {config.name!r} has no mean picture, so it cannot tell"
         )
+    if parameters.consensus and captioner.consensus is None:
+        raise InvalidParameter(
+            f"consensus: the model {config.name!r} knows no pictures that look alike"
+        )
     asked = parameters.model_dump(exclude={"attention", "grounding"})
     try:
         decoding = resolve_decoding(config.decoding, **asked)

@@ -38,7 +38,12 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDe
         "provenance": config.provenance,
     }
     if isinstance(config, CaptionerConfig):
-        return CaptionerDetail(**common, decoding=config.decoding, calibration=config.calibration)
+        return CaptionerDetail(
+            **common,
+            decoding=config.decoding,
+            consensus=config.consensus,
+            calibration=config.calibration,
+        )
     return WriterDetail(
         **common,
         level=config.level,

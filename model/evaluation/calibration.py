@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from model.calibration import FEATURES, describe
+from model.calibration import FEATURES, Evidence, describe
 from model.config import CalibrationConfig, FeatureName
 
 __all__ = ["Calibrated", "Sample", "calibrate", "fit_logistic"]
@@ -28,12 +28,10 @@ _RIDGE = 1e-6
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture's best caption from one search: natural log-probability of each token, quality."""
+    """What is known of a picture's best caption from one search, and whether it is good."""
 
     picture: str
-    beam_size: int
-    logprobs: tuple[float, ...]
-    finished: bool
+    evidence: Evidence
     good: bool
 
 
@@ -80,9 +78,7 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
     fold = (shuffled % _FOLDS)[place]
 
     names = tuple(FEATURES)
-    rows = [
-        describe(names, s.logprobs, finished=s.finished, beam_size=s.beam_size) for s in samples
-    ]
+    rows = [describe(names, sample.evidence) for sample in samples]
     table = torch.tensor(rows, dtype=torch.float64)  # (samples, features)
     varying = [name for i, name in enumerate(names) if table[:, i].min() < table[:, i].max()]
     held_out: dict[tuple[FeatureName, ...], Tensor] = {}

@@ -1,14 +1,15 @@
 """Gives a trained captioner what it can only have once it is trained.
 
-A confidence, fitted to what it writes about pictures it has not seen; the mean picture, for
-grounding; golden pictures with their captions, for the self-test. What `unrolled finish captioner`
-runs. All three belong to the very weights and the default decoding that they were made with: a
-bundle whose decoding changes is to be finished again.
+What people said of its training pictures, for a consensus; a confidence, fitted to what it
+writes about pictures it has not seen; the mean picture, for grounding; golden pictures with their
+captions, for the self-test. What `unrolled finish captioner` runs. All belong to the very weights
+and the default decoding that they were made with: a bundle whose decoding changes is to be
+finished again.
 """
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,30 @@ from PIL import Image
 from torch import Tensor
 
 from model.bundle import save_bundle
+from model.calibration import Evidence
 from model.captioner import Caption, Captioner
-from model.config import GoldenConfig
+from model.config import ConsensusConfig, GoldenConfig
+from model.consensus import Consensus
 from model.data.karpathy import CaptionDataset, Entry
 from model.decoder import Picture
 from model.evaluation.calibration import Sample, calibrate
 from model.evaluation.finish_report import FinishReport, SetReport
+from model.evaluation.known_pictures import make_known_pictures
 from model.evaluation.metrics import Scorer
 from model.evaluation.progress import batches
 from model.evaluation.quality import LEVEL, Judge
 from model.evaluation.reliability import measure_reliability
-from model.golden import Golden, golden_files
-from model.grounding import from_parts, mean_picture_file, parts
+from model.golden import Golden
+from model.grounding import from_parts, parts
 
-__all__ = ["FinishSettings", "Finished", "choose_golden", "find_mean_picture", "finish"]
+__all__ = [
+    "FinishSettings",
+    "Finished",
+    "TrainingPictures",
+    "choose_golden",
+    "finish",
+    "look_at_training_pictures",
+]
 
 _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
 
@@ -41,7 +52,9 @@ class FinishSettings:
 
     Attributes:
         split: of each set, whose pictures were not trained on: the confidence is fitted to them.
-        training_split: of each set, whose pictures the mean picture is made of.
+        training_split: of each set, whose pictures the mean picture is made of, and whose
+            captions the consensus.
+        consensus: how captions are ordered by default; None makes no consensus.
         beam_sizes: the confidence is to hold for captions of each.
         level: the share of people's captions that are not good, 0 to 1 (see `Judge`).
         limit: pictures of a split at most, evenly spread; None takes all.
@@ -52,6 +65,7 @@ class FinishSettings:
 
     split: str = "val"
     training_split: str = "train"
+    consensus: ConsensusConfig | None = field(default_factory=ConsensusConfig)
     beam_sizes: tuple[int, ...] = (1, 3, 5)
     level: float = LEVEL
     limit: int | None = None
@@ -77,16 +91,30 @@ class Finished:
         if folder.exists() and not (folder / "config.json").exists():
             raise ValueError(f"{folder} is there and no bundle: give a new folder")
         captioner = self.captioner
-        assert captioner.mean_picture is not None  # noqa: S101 - `finish` put it there
         save_bundle(
             folder,
             captioner.config,
             captioner.network.state_dict(),
             captioner.vocabulary,
             captioner.card,
-            files=mean_picture_file(captioner.mean_picture) | golden_files(captioner.golden),
+            files=captioner.files(),
         )
         Captioner.load(folder, "cpu", self_test=True)
+
+
+@dataclass(frozen=True)
+class TrainingPictures:
+    """What a captioner sees in the pictures that it was trained on.
+
+    Attributes:
+        mean_picture: the mean of all as the decoder sees them, float32, of a batch of one.
+        features: the mean of each one's grid, float32 (pictures, channels).
+        captions: what people said of each.
+    """
+
+    mean_picture: Picture
+    features: Tensor
+    captions: list[tuple[str, ...]]
 
 
 def finish(
@@ -95,10 +123,10 @@ def finish(
     golden: Sequence[Image.Image],
     settings: FinishSettings,
 ) -> Finished:
-    """Fit the confidence, find the mean picture, caption the golden ones.
+    """Make the consensus, find the mean picture, caption the golden ones, fit the confidence.
 
     Args:
-        captioner: trained; its decoding is the one that is to stay.
+        captioner: trained; its decoding, but for the consensus, is the one that is to stay.
         datasets: each with the two splits of the settings.
         golden: pictures for the self-test, RGB; see `choose_golden`.
         settings: see there.
@@ -107,7 +135,9 @@ def finish(
         ValueError: a split is unknown or empty, the confidence cannot be fitted, or a golden
             picture will not do.
     """
-    kept = choose_golden(captioner, golden)  # first, since it is quick and may fail
+    seen = look_at_training_pictures(captioner, datasets, settings)
+    captioner = _agree(captioner, seen, settings.consensus)
+    kept = choose_golden(captioner, golden)
     samples: dict[tuple[str, int], list[Sample]] = {}  # by set and beam size
     ciders: dict[str, float] = {}
     for dataset in datasets:
@@ -123,7 +153,6 @@ def finish(
         calibration=calibration,
         golden=tuple(one.expected for one in kept),
     )
-    mean_picture, count = find_mean_picture(captioner, datasets, settings)
     report = FinishReport(
         model=config.name,
         version=config.version,
@@ -137,7 +166,8 @@ def finish(
             )
             for ((name, beam_size), each), chances in zip(samples.items(), held_out, strict=True)
         ),
-        training_pictures=count,
+        training_pictures=len(seen.captions),
+        consensus=settings.consensus,
         golden=config.golden,
     )
     finished = Captioner(
@@ -146,29 +176,28 @@ def finish(
         captioner.vocabulary,
         device=captioner.device,
         card=captioner.card,
-        mean_picture=mean_picture,
+        mean_picture=seen.mean_picture,
+        consensus=captioner.consensus,
         golden=kept,
     )
     return Finished(finished, report)
 
 
-def find_mean_picture(
+def look_at_training_pictures(
     captioner: Captioner, datasets: Sequence[CaptionDataset], settings: FinishSettings
-) -> tuple[Picture, int]:
-    """Give the mean of all training pictures as the decoder sees them, and how many these are.
-
-    Returns:
-        Float32 on the CPU, of a batch of one; the number of pictures.
+) -> TrainingPictures:
+    """See every training picture once.
 
     Raises:
         ValueError: a set has no such split.
     """
     totals: dict[str, Tensor] = {}
-    count = 0
+    features: list[Tensor] = []
+    captions: list[tuple[str, ...]] = []
     for dataset in datasets:
         entries = _some(dataset, settings.training_split, settings.limit)
         for batch in batches(
-            entries, settings.batch_size, what="Mean picture", show=settings.progress
+            entries, settings.batch_size, what="Training pictures", show=settings.progress
         ):
             grid = captioner.encode(captioner.prepare([dataset.picture(one) for one in batch]))
             with torch.inference_mode():
@@ -176,8 +205,29 @@ def find_mean_picture(
             for name, part in seen.items():
                 total = part.sum(0, keepdim=True).cpu().double()
                 totals[name] = totals[name] + total if name in totals else total
-            count += len(batch)
-    return from_parts({name: (total / count).float() for name, total in totals.items()}), count
+            features.append(grid.mean((1, 2)).cpu())
+            captions += [entry.captions for entry in batch]
+    means = {name: (total / len(captions)).float() for name, total in totals.items()}
+    return TrainingPictures(from_parts(means), torch.cat(features), captions)
+
+
+def _agree(
+    captioner: Captioner, seen: TrainingPictures, config: ConsensusConfig | None
+) -> Captioner:
+    """Give a captioner a consensus, or none, that its decoding asks for by default."""
+    consensus = None
+    if config is not None:
+        known = make_known_pictures(seen.features, seen.captions, captioner.vocabulary)
+        consensus = Consensus(known, config, len(captioner.vocabulary))
+    decoding = replace(captioner.config.decoding, consensus=config is not None)
+    return Captioner(
+        captioner.network,
+        replace(captioner.config, decoding=decoding, consensus=config, calibration=None),
+        captioner.vocabulary,
+        device=captioner.device,
+        card=captioner.card,
+        consensus=consensus,
+    )
 
 
 def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tuple[Golden, ...]:
@@ -191,7 +241,13 @@ def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tupl
     """
     if captioner.device.type != "cpu":
         network = copy.deepcopy(captioner.network)
-        captioner = Captioner(network, captioner.config, captioner.vocabulary, device="cpu")
+        captioner = Captioner(
+            network,
+            captioner.config,
+            captioner.vocabulary,
+            device="cpu",
+            consensus=captioner.consensus,
+        )
     chance = np.random.default_rng(0)
     golden = []
     for number, picture in enumerate(pictures, start=1):
@@ -226,9 +282,12 @@ def _caption_split(
         beam_size: [
             Sample(
                 picture=f"{dataset.name}/{entry.filename}",
-                beam_size=beam_size,
-                logprobs=tuple(token.logprob for token in caption.tokens),
-                finished=caption.finished,
+                evidence=Evidence(
+                    logprobs=tuple(token.logprob for token in caption.tokens),
+                    finished=caption.finished,
+                    beam_size=beam_size,
+                    agreement=caption.agreement or 0.0,
+                ),
                 good=good,
             )
             for entry, caption, good in zip(

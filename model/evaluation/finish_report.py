@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.config import CalibrationConfig, FeatureName, GoldenConfig
+from model.config import CalibrationConfig, ConsensusConfig, FeatureName, GoldenConfig
 from model.evaluation.files import write_text
 from model.evaluation.reliability import Reliability
 from model.studies.plots import COLOURS, Line, Panel, draw
@@ -37,7 +37,8 @@ class FinishReport:
         losses: held-out log-loss, in nats, by features that were tried.
         sets: the confidence on each set at each beam size; of every caption by a map that was
             fitted without its picture.
-        training_pictures: how many the mean picture is of.
+        training_pictures: how many the mean picture is of, and the consensus, if there is one.
+        consensus: how captions are ordered.
         golden: pictures of the self-test.
     """
 
@@ -47,6 +48,7 @@ class FinishReport:
     losses: Mapping[tuple[FeatureName, ...], float]
     sets: tuple[SetReport, ...]
     training_pictures: int
+    consensus: ConsensusConfig | None
     golden: tuple[GoldenConfig, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,7 +100,8 @@ class FinishReport:
                 "",
                 table([*header.split(","), "Brier"], rows),
                 "",
-                f"The mean picture is of {self.training_pictures} pictures. Golden pictures:",
+                f"The mean picture is of {self.training_pictures} pictures. {self._order()} Golden "
+                "pictures:",
                 "",
                 *(f"- {one.file}: {one.text} ({one.logprob:.3f})" for one in self.golden),
                 "",
@@ -115,6 +118,14 @@ class FinishReport:
         write_text(folder / "calibration.json", text)
         write_text(folder / "calibration.md", self.as_markdown())
         draw(self._panels(), folder / "reliability.png")
+
+    def _order(self) -> str:
+        if self.consensus is None:
+            return "Captions are ordered by their log-probabilities."
+        return (
+            f"Captions are ordered by what people said of the {self.consensus.neighbours} of these "
+            "that look most alike."
+        )
 
     def _panels(self) -> list[Panel]:
         colours = [colour for name, colour in COLOURS.items() if name != "rnn"]

@@ -71,6 +71,9 @@ def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> N
     refused = run("caption", folder, "--grounding")
     assert refused.exit_code == 2
     assert "--grounding needs a bundle with a mean picture" in unframed(refused.stderr)
+    refused = run("caption", folder, "--consensus")
+    assert refused.exit_code == 2
+    assert "--consensus needs a bundle with a consensus" in unframed(refused.stderr)
 
 
 def test_confidence_and_grounding_in_every_format(
@@ -83,7 +86,8 @@ def test_confidence_and_grounding_in_every_format(
     assert 0 < caption["confidence"] < 1
 
     (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *found).stdout))
-    assert list(row)[-2:] == ["confidence", "grounding"]
+    assert list(row)[-3:] == ["confidence", "agreement", "grounding"]
+    assert float(row["agreement"]) == pytest.approx(caption["agreement"])
     assert float(row["confidence"]) == pytest.approx(caption["confidence"])
     assert [float(number) for number in row["grounding"].split()] == pytest.approx(
         grounding, abs=1e-4
@@ -94,10 +98,27 @@ def test_confidence_and_grounding_in_every_format(
     assert len(re.findall(r"\S+ [+-]\d+\.\d", words)) == len(grounding)
 
 
+def test_captions_come_in_the_order_that_is_asked_for(
+    run: Run, folder: Path, finished_bundle: Path
+) -> None:
+    options = ["--format", "jsonl", "--beam-size", "8", "--num-captions", "8"]
+    found = {
+        option: json_lines(
+            run("caption", folder / "a.jpg", option, *options, "--weights", finished_bundle)
+        )[0]["captions"]
+        for option in ("--consensus", "--no-consensus")
+    }
+    likely = [one["logprob"] for one in found["--no-consensus"]]
+    assert likely == sorted(likely, reverse=True)
+    agreeing = [one["logprob"] for one in found["--consensus"]]
+    assert agreeing != likely
+    assert sorted(agreeing) == pytest.approx(sorted(likely))
+
+
 def test_confidence_alone(run: Run, folder: Path, finished_bundle: Path) -> None:
     result = run("caption", folder, "--format", "csv", "--weights", finished_bundle)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert list(rows[0])[-2:] == ["finished", "confidence"]
+    assert list(rows[0])[-3:] == ["finished", "confidence", "agreement"]
     assert all(0 < float(row["confidence"]) < 1 for row in rows)
 
 

@@ -43,8 +43,8 @@ def test_a_bundle_is_finished_and_evaluated(bundle: Path) -> None:
         "calibration.json", "calibration.md", "reliability.png",
     }  # fmt: skip
     assert sorted(path.name for path in new.iterdir()) == [
-        "README.md", "config.json", "golden", "mean-picture.safetensors", "model.safetensors",
-        "vocabulary.json",
+        "README.md", "config.json", "consensus.safetensors", "golden", "mean-picture.safetensors",
+        "model.safetensors", "vocabulary.json",
     ]  # fmt: skip
     assert Captioner.load(new, "cpu", self_test=True).config.calibration is not None
 
@@ -57,6 +57,13 @@ def test_a_bundle_is_finished_and_evaluated(bundle: Path) -> None:
         assert 0 <= result["calibration"]["ece"] <= 1
         assert result["calibration"]["equal_mass"]
     assert "| ECE | ECE by chance | Brier |" in told.stdout
+
+
+def test_a_bundle_is_finished_without_a_consensus(bundle: Path) -> None:
+    told = finish(bundle, "--output", bundle.parent / "new", "--level", 0.3, "--no-consensus")
+    assert told.exit_code == 0, told.output
+    assert "ordered by their log-probabilities" in told.stdout
+    assert not (bundle.parent / "new" / "consensus.safetensors").exists()
 
 
 def test_reports_go_where_they_are_wanted(bundle: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_the_stages_together_are_what_the_captioner_says(bundle: Path) -> None:
 def test_grounding_reaches_the_captioner(finished_bundle: Path) -> None:
     captioner = Captioner.load(finished_bundle, "cpu")
     pixels = captioner.prepare([photo()])
-    inferred = stages.infer(captioner, pixels, DecodingConfig(), False, True)
+    inferred = stages.infer(captioner, pixels, captioner.config.decoding, False, True)
     assert inferred.captions == captioner.caption([photo()], grounding=True)[0]
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from model.calibration import FEATURES, describe, estimate_confidence
+from model.calibration import FEATURES, Evidence, describe, estimate_confidence
 from model.captioner import Captioner
 from model.config import CalibrationConfig, CaptionerConfig
 from tests.model.test_captioner import pictures
@@ -15,9 +15,8 @@ LOGPROBS = (-0.5, -2.0, -0.25)
 
 
 def test_the_features_of_a_caption():
-    found = dict(
-        zip(FEATURES, describe(tuple(FEATURES), LOGPROBS, finished=True, beam_size=3), strict=True)
-    )
+    evidence = Evidence(LOGPROBS, finished=True, beam_size=3, agreement=0.2)
+    found = dict(zip(FEATURES, describe(tuple(FEATURES), evidence), strict=True))
     assert found == {
         "mean_logprob": pytest.approx(-2.75 / 3),
         "logprob": -2.75,
@@ -25,21 +24,23 @@ def test_the_features_of_a_caption():
         "tokens": 3.0,
         "finished": 1.0,
         "log_beam_size": pytest.approx(math.log(3)),
+        "agreement": 0.2,
     }
-    assert describe(("finished",), LOGPROBS, finished=False, beam_size=1) == [0.0]
+    evidence = Evidence(LOGPROBS, finished=False, beam_size=1)
+    assert describe(("finished", "agreement"), evidence) == [0.0, 0.0]
 
 
 def test_a_chance_is_the_logistic_function_of_their_sum():
     config = CalibrationConfig(("logprob", "tokens"), (0.4, -0.1), 1.5, level=0.4)
     score = 1.5 + 0.4 * -2.75 - 0.1 * 3
-    chance = estimate_confidence(config, LOGPROBS, finished=True, beam_size=3)
+    chance = estimate_confidence(config, Evidence(LOGPROBS, finished=True, beam_size=3))
     assert chance == pytest.approx(1 / (1 + math.exp(-score)))
 
 
 @pytest.mark.parametrize(("scale", "chance"), [(1e6, 0.0), (-1e6, 1.0)])
 def test_no_caption_is_too_unlikely(scale, chance):
     config = CalibrationConfig(("logprob",), (scale,), 0.0, level=0.4)
-    assert estimate_confidence(config, LOGPROBS, finished=True, beam_size=1) == chance
+    assert estimate_confidence(config, Evidence(LOGPROBS, finished=True, beam_size=1)) == chance
 
 
 def test_captions_that_a_search_finds_have_it(tmp_path):
@@ -47,12 +48,10 @@ def test_captions_that_a_search_finds_have_it(tmp_path):
     for beam_size in (1, 4):
         for found in captioner.caption(pictures(2), beam_size=beam_size, max_length=5):
             for caption in found:
-                assert caption.confidence == estimate_confidence(
-                    CALIBRATION,
-                    [token.logprob for token in caption.tokens],
-                    finished=caption.finished,
-                    beam_size=beam_size,
+                evidence = Evidence(
+                    [token.logprob for token in caption.tokens], caption.finished, beam_size
                 )
+                assert caption.confidence == estimate_confidence(CALIBRATION, evidence)
     assert captioner.score(pictures(1)[0], "a dog runs").confidence is None
 
 

@@ -38,6 +38,7 @@ def test_each_tensor_is_the_weighted_mean(tmp_path):
     assert [part["weight"] for part in parts] == [1, 3]
     assert parts[0].items() >= Captioner.load(one, device="cpu").config.provenance.items()
     assert (averaged.config.calibration, averaged.golden, averaged.mean_picture) == (None, (), None)
+    assert (averaged.consensus, averaged.config.decoding.consensus) == (None, False)
 
 
 def test_another_network_is_refused(tmp_path):

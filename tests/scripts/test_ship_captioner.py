@@ -50,6 +50,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card
     # A confidence belongs to the captions that the old decoding found.
     assert (shipped.config.calibration, shipped.golden, shipped.mean_picture) == (None, (), None)
+    assert (shipped.consensus, shipped.config.decoding.consensus) == (None, False)
     before = Captioner.load(trained, device="cpu")
     for name, tensor in before.network.state_dict().items():
         assert tensor.equal(shipped.network.state_dict()[name])
@@ -72,3 +73,5 @@ def test_a_finished_captioner_stays_finished_where_its_decoding_stays(tmp_path):
     assert shipped.config.calibration == before.config.calibration is not None
     assert shipped.config.golden == before.config.golden != ()
     assert shipped.mean_picture is not None
+    assert shipped.consensus is not None
+    assert shipped.config.decoding == before.config.decoding

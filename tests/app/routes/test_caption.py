@@ -91,6 +91,21 @@ def test_confidence_is_there_where_the_model_has_one(finished: httpx.Client) -> 
     assert len({caption["confidence"] for caption in found}) > 1
 
 
+def test_a_consensus_changes_the_order_and_no_number(finished: httpx.Client) -> None:
+    options = {"beam_size": 8, "num_captions": 8}
+    agreeing = captions(raw(finished, JPEG, **options))
+    likely = captions(raw(finished, JPEG, consensus="false", **options))
+    assert [one["text"] for one in agreeing] != [one["text"] for one in likely]
+    assert sorted(one["text"] for one in agreeing) == sorted(one["text"] for one in likely)
+    by_text = {one["text"]: one for one in likely}
+    for one in agreeing:
+        assert one["agreement"] == pytest.approx(by_text[one["text"]]["agreement"])
+        assert one["logprob"] == pytest.approx(by_text[one["text"]]["logprob"])
+    config = finished.get("/models/tiny").json()["consensus"]
+    scores = [one["agreement"] + config["likelihood"] * one["mean_logprob"] for one in agreeing]
+    assert scores == sorted(scores, reverse=True)
+
+
 def test_grounding_is_there_where_it_is_asked_for(finished: httpx.Client) -> None:
     (plain,) = captions(raw(finished, JPEG))
     (grounded,) = captions(raw(finished, JPEG, grounding="true", attention="true"))

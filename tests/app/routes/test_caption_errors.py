@@ -33,6 +33,8 @@ def _still_captions(client: httpx.Client) -> Iterator[None]:
         ({"attention": "perhaps"}, "attention"),
         ({"grounding": "perhaps"}, "grounding"),
         ({"grounding": True}, "grounding: the model 'tiny' has no mean picture"),
+        ({"consensus": "perhaps"}, "consensus"),
+        ({"consensus": True}, "consensus: the model 'tiny' knows no pictures that look alike"),
         ({"beamsize": 3}, "beamsize: there is no such parameter"),
     ],
 )

@@ -30,6 +30,7 @@ def test_one_model(client: httpx.Client) -> None:
         "length_penalty": 0,
         "block_ngram": 0,
         "joints": [],
+        "consensus": False,
     }
     assert detail["calibration"] is None
 

@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from model.calibration import estimate_confidence
+from model.calibration import Evidence, estimate_confidence
 from model.evaluation.calibration import Sample, calibrate, fit_logistic
 from model.evaluation.reliability import measure_reliability
 
@@ -23,7 +23,7 @@ def captions(count: int, *, seed: int = 0, beams: tuple[int, ...] = (1, 3, 5)) -
             score = 3 + 2 * sum(logprobs) / length - 0.1 * length
             good = chance.random() < 1 / (1 + math.exp(-score))
             samples.append(
-                Sample(f"{number}.jpg", beam_size, logprobs, chance.random() < 0.9, good)
+                Sample(f"{number}.jpg", Evidence(logprobs, chance.random() < 0.9, beam_size), good)
             )
     return samples
 
@@ -74,12 +74,7 @@ def test_the_map_is_of_the_features_that_matter_and_holds_on_other_captions():
     assert len(set(fitted) & {"mean_logprob", "logprob", "tokens"}) == len(fitted) == 2
     for beam_size in (1, 3, 5):
         others = captions(3000, seed=9, beams=(beam_size,))
-        chances = [
-            estimate_confidence(
-                found.config, one.logprobs, finished=one.finished, beam_size=one.beam_size
-            )
-            for one in others
-        ]
+        chances = [estimate_confidence(found.config, one.evidence) for one in others]
         good = torch.tensor([one.good for one in others])
         assert measure_reliability(torch.tensor(chances), good).ece < 0.03
 
@@ -87,7 +82,8 @@ def test_the_map_is_of_the_features_that_matter_and_holds_on_other_captions():
 def test_a_feature_that_never_varies_is_not_tried():
     samples = captions(200, beams=(3,))
     found = calibrate(samples, level=0.4)
-    assert not any("log_beam_size" in features for features in found.losses)
+    tried = {name for features in found.losses for name in features}
+    assert tried == {"mean_logprob", "logprob", "lowest_logprob", "tokens", "finished"}
 
 
 def test_confidences_are_of_pictures_held_out():
@@ -96,7 +92,7 @@ def test_confidences_are_of_pictures_held_out():
     samples = []
     for number in range(400):
         logprobs, good = (-chance.random(),) * 8, chance.random() < 0.5
-        samples += [Sample(f"{number}.jpg", b, logprobs, finished=True, good=good) for b in (1, 3)]
+        samples += [Sample(f"{number}.jpg", Evidence(logprobs, True, b), good) for b in (1, 3)]
     found = calibrate(samples, level=0.4)
     assert found.confidences.shape == (800,)
     good = torch.tensor([one.good for one in samples]).double()
@@ -105,18 +101,36 @@ def test_confidences_are_of_pictures_held_out():
     assert float(log_loss) > math.log(2) - 0.01
 
 
+def test_what_agrees_is_surer_where_agreement_foretells():
+    chance = random.Random(2)
+    samples = []
+    for number in range(600):
+        agreement = chance.random()
+        evidence = Evidence((-1.0, -chance.random()), True, 3, agreement)
+        samples.append(Sample(str(number), evidence, chance.random() < agreement))
+    fitted = calibrate(samples, level=0.4).config
+    assert fitted.features == ("agreement",)
+    unsure, sure = (estimate_confidence(fitted, Evidence((-1.0,), True, 3, a)) for a in (0.1, 0.9))
+    assert unsure < 0.3
+    assert sure > 0.7
+
+
 def test_the_same_captions_give_the_same_map():
     assert calibrate(captions(200), 0.4).config == calibrate(captions(200), 0.4).config
+
+
+def one(logprob: float) -> Evidence:
+    return Evidence((logprob,), finished=True, beam_size=1)
 
 
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
         ([], "0 of 0 captions reach"),
-        ([Sample(str(i), 1, (-1.0 - i,), True, True) for i in range(50)], "50 of 50"),
-        ([Sample(str(i), 1, (-1.0 - i,), True, i < 9) for i in range(50)], "9 of 50"),
-        ([Sample(str(i % 9), 1, (-1.0 - i,), True, i % 2 == 0) for i in range(50)], "too few"),
-        ([Sample(str(i), 1, (-1.0,), True, i % 2 == 0) for i in range(50)], "equally likely"),
+        ([Sample(str(i), one(-1.0 - i), True) for i in range(50)], "50 of 50"),
+        ([Sample(str(i), one(-1.0 - i), i < 9) for i in range(50)], "9 of 50"),
+        ([Sample(str(i % 9), one(-1.0 - i), i % 2 == 0) for i in range(50)], "too few"),
+        ([Sample(str(i), one(-1.0), i % 2 == 0) for i in range(50)], "equally likely"),
     ],
     ids=["none", "all good", "hardly any good", "few pictures", "all alike"],
 )

@@ -14,8 +14,8 @@ from model.evaluation.finish import (
     Finished,
     FinishSettings,
     choose_golden,
-    find_mean_picture,
     finish,
+    look_at_training_pictures,
 )
 from model.grounding import parts
 from tests.model.data.toys import draw
@@ -48,8 +48,12 @@ def test_everything_is_in_the_bundle(finished, captioner, tmp_path):
     assert len(loaded.golden) == 2
     assert loaded.config.calibration == finished.report.calibration
     assert loaded.card == captioner.card
-    (before,), (after,) = (one.caption([draw(3)], beam_size=3) for one in (captioner, loaded))
+    assert loaded.config.decoding.consensus
+    (before,) = captioner.caption([draw(3)], beam_size=3)
+    (after,) = loaded.caption([draw(3)], beam_size=3, consensus=False)
     assert (after[0].text, after[0].logprob) == (before[0].text, before[0].logprob)
+    assert before[0].agreement is None
+    assert 0 <= after[0].agreement <= 1
     assert 0 < after[0].confidence < 1
     (grounded,) = loaded.caption([draw(3)], grounding=True)
     assert all(token.grounding is not None for token in grounded[0].tokens)
@@ -82,6 +86,7 @@ def test_the_report_has_every_set_and_beam_size(finished, tmp_path):
         assert sum(bin_["count"] for bin_ in one["reliability"]["equal_mass"]) == 60
     assert set(report["calibration"]["cider"]) == {"toys/val"}
     assert report["training_pictures"] == 9
+    assert report["consensus"]["neighbours"] == 20
     table = files["calibration.md"].read_text()
     assert table.count("| toys/val |") == 2
     assert "sigmoid(" in table
@@ -91,16 +96,25 @@ def test_the_report_has_every_set_and_beam_size(finished, tmp_path):
 
 def test_the_mean_picture_is_the_mean_of_what_the_decoder_sees(captioner, dataset):
     settings = replace(SETTINGS, limit=5, batch_size=2)
-    found, count = find_mean_picture(captioner, [dataset, dataset], settings)
+    found = look_at_training_pictures(captioner, [dataset, dataset], settings)
     entries = dataset.split("train")
     chosen = [entries[i * len(entries) // 5] for i in range(5)]
     grids = [captioner.encode(captioner.prepare([dataset.picture(one)])) for one in chosen]
     with torch.inference_mode():
         seen = parts(captioner.network.decoder.begin(torch.cat(grids)))
-    assert parts(found).keys() == seen.keys()
-    for name, part in parts(found).items():
+    assert parts(found.mean_picture).keys() == seen.keys()
+    for name, part in parts(found.mean_picture).items():
         torch.testing.assert_close(part, seen[name].mean(0, True), atol=1e-5, rtol=1e-4)
-    assert count == 10
+    features = torch.cat(grids).mean((1, 2))
+    torch.testing.assert_close(found.features, torch.cat([features] * 2), atol=1e-5, rtol=1e-4)
+    assert found.captions == [one.captions for one in chosen] * 2
+
+
+def test_a_consensus_can_be_left_out(captioner, dataset):
+    captioner = finish(captioner, [dataset], [], replace(SETTINGS, consensus=None)).captioner
+    assert (captioner.consensus, captioner.config.consensus) == (None, None)
+    assert not captioner.config.decoding.consensus
+    assert "agreement" not in captioner.config.calibration.features
 
 
 def test_golden_pictures_are_small_and_captioned_by_the_default_decoding(captioner):

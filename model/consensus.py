@@ -1,0 +1,160 @@
+"""Which of the captions that a beam finds agrees with what people say of pictures that look alike.
+
+    score = agreement + likelihood x mean_logprob
+
+Consensus reranking (Devlin et al. 2015, "Exploring Nearest Neighbor Approaches for Image
+Captioning"; Mao et al. 2015, section 8, which orders an m-RNN's captions so). Of a picture that is
+unlike those it learned from, the likeliest caption is often a bold guess; one that would be true of
+pictures that look alike is more often right. `agreement` is the mean over n = 1 to 4 of the cosine
+between a caption's TF-IDF vector of n-grams and those of what people said (CIDEr, Vedantam et al.
+2015, equation 2). It is linear in the latter, so that their mean is all that is needed.
+
+Changes the order of captions, never their log-probabilities. Knows features as vectors and
+captions as token ids; does not know how captions are found.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.beam_search import Hypothesis
+from model.bundle import Bundle
+from model.config import CaptionerConfig, ConsensusConfig
+from model.known_pictures import MAX_ORDER, KnownPictures, count_ngrams, read_known_pictures
+
+__all__ = ["Consensus", "Ranked", "read_consensus"]
+
+
+class Ranked(NamedTuple):
+    """A caption that was found, and its agreement, 0 to 1; None without a consensus."""
+
+    hypothesis: Hypothesis
+    agreement: float | None = None
+
+
+class Consensus:
+    """Says how far captions agree with what people said of the pictures that look most alike.
+
+    Args:
+        known: those pictures.
+        config: how many of them count, and how.
+        vocabulary_size: of the captioner, whose token ids the n-grams are of.
+    """
+
+    def __init__(self, known: KnownPictures, config: ConsensusConfig, vocabulary_size: int) -> None:
+        self.known = known
+        self.config = config
+        self._vocabulary_size = vocabulary_size
+        self._mean = torch.from_numpy(known.mean).float()
+        self._basis = torch.from_numpy(known.basis).float()
+        self._pictures = _unit(torch.from_numpy(known.pictures).float())
+        self._columns = {key: column for column, key in enumerate(known.ngrams.tolist())}
+        self._rarity: list[float] = known.rarity.tolist()
+        self._unseen = float(known.unseen[0])
+        self._weights = known.weights.astype(np.float32)
+
+    @torch.inference_mode()
+    def agreements(
+        self, features: Tensor, captions: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """Give the agreement of every caption, 0 to 1.
+
+        Args:
+            features: of the pictures, the mean of the encoder's grid (batch, channels).
+            captions: of each picture, token ids; special ones are left out of account.
+        """
+        axes = _unit((features.cpu().float() - self._mean) @ self._basis)  # (batch, dimensions)
+        cosines = axes @ self._pictures.T  # (batch, pictures)
+        nearest = cosines.topk(min(self.config.neighbours, cosines.shape[1]))
+        shares = torch.softmax(nearest.values / self.config.temperature, dim=1).numpy()
+        return [
+            self._agreements(pictures, weights, own)
+            for pictures, weights, own in zip(
+                nearest.indices.tolist(), shares, captions, strict=True
+            )
+        ]
+
+    def rank(
+        self, features: Tensor, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True
+    ) -> list[list[Ranked]]:
+        """Give the captions of each picture their agreement, and their order.
+
+        Args:
+            features: see `agreements`.
+            found: by a search, best first.
+            reorder: whether to put the finished ones into the order of their scores, and the
+                others after them likewise.
+        """
+        captions = [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
+        ranked = [
+            list(map(Ranked, hypotheses, agreements))
+            for hypotheses, agreements in zip(
+                found, self.agreements(features, captions), strict=True
+            )
+        ]
+        if reorder:
+            for best in ranked:
+                best.sort(key=self._score, reverse=True)
+        return ranked
+
+    def _score(self, ranked: Ranked) -> tuple[bool, float]:
+        hypothesis, agreement = ranked
+        mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
+        score = (agreement or 0.0) + self.config.likelihood * mean_logprob
+        return hypothesis.finished, score
+
+    def _agreements(
+        self, pictures: Sequence[int], shares: NDArray[Any], captions: Sequence[Sequence[int]]
+    ) -> list[float]:
+        """Compare the captions of one picture with what was said of others, by their shares."""
+        spans = [slice(*self.known.starts[picture : picture + 2]) for picture in pictures]
+        said = np.bincount(
+            np.concatenate([self.known.columns[span] for span in spans]),
+            np.concatenate(
+                [share * self._weights[span] for share, span in zip(shares, spans, strict=True)]
+            ),
+            minlength=len(self._rarity),
+        )  # (ngrams,)
+        return [self._cosine(caption, said) for caption in captions]
+
+    def _cosine(self, caption: Sequence[int], said: NDArray[Any]) -> float:
+        total = 0.0
+        for counts in count_ngrams(caption, self._vocabulary_size):
+            square = shared = 0.0
+            for key, count in counts.items():
+                column = self._columns.get(key)
+                weight = count * (self._unseen if column is None else self._rarity[column])
+                square += weight * weight
+                if column is not None:
+                    shared += weight * said[column]
+            if square > 0:
+                total += shared / math.sqrt(square)
+        return float(total / MAX_ORDER)
+
+
+def read_consensus(
+    bundle: Bundle[CaptionerConfig], channels: int, vocabulary_size: int
+) -> Consensus | None:
+    """Read a bundle's consensus; None where it has none.
+
+    Args:
+        bundle: read and checked.
+        channels: of its encoder.
+        vocabulary_size: of its vocabulary.
+
+    Raises:
+        BundleError: see `read_known_pictures`.
+    """
+    if bundle.config.consensus is None:
+        return None
+    known = read_known_pictures(bundle, channels)
+    return Consensus(known, bundle.config.consensus, vocabulary_size)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(vectors, dim=1)
