@@ -1,4 +1,4 @@
-"""BLEU-1 to BLEU-4 over a corpus, as coco-caption computes them.
+"""BLEU-1 to BLEU-4 over a corpus, as coco-caption computes them, and BLEU-4 of one sentence.
 
 Papineni et al. 2002, "BLEU: a Method for Automatic Evaluation of Machine Translation". Knows
 tokens only; text is cut by `model.evaluation.tokenizer`.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from model.evaluation.ngrams import Hypotheses, Ngram, References, check_pairs, count_ngrams
 
-__all__ = ["MAX_ORDER", "bleu"]
+__all__ = ["MAX_ORDER", "bleu", "sentence_bleu"]
 
 MAX_ORDER = 4
 
@@ -39,10 +39,9 @@ def bleu(hypotheses: Hypotheses, references: References) -> tuple[float, ...]:
     matched, proposed = [0] * MAX_ORDER, [0] * MAX_ORDER
     for hypothesis, captions in zip(hypotheses, references, strict=True):
         for index in range(MAX_ORDER):
-            counts = count_ngrams(hypothesis, index + 1)
-            allowed = _most_in_one(captions, index + 1)
-            matched[index] += sum(min(count, allowed[gram]) for gram, count in counts.items())
-            proposed[index] += counts.total()
+            match, total = _clipped(hypothesis, captions, index + 1)
+            matched[index] += match
+            proposed[index] += total
 
     length = sum(map(len, hypotheses))
     nearest = sum(map(_nearest_length, hypotheses, references))
@@ -55,6 +54,37 @@ def bleu(hypotheses: Hypotheses, references: References) -> tuple[float, ...]:
         brevity_penalty * math.prod(precisions[:order]) ** (1 / order)
         for order in range(1, MAX_ORDER + 1)
     )
+
+
+def sentence_bleu(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """BLEU-4 of one sentence, 0 to 1, smoothed as in Lin and Och 2004 ("ORANGE").
+
+    The counts of two words in a row and of more are each one greater than they are, so that a
+    sentence which has no four words in a row in common with its references is still worth more
+    than another.
+
+    Args:
+        hypothesis: a tokenised caption.
+        references: one or more tokenised captions of its picture.
+    """
+    product = 1.0
+    for order in range(1, MAX_ORDER + 1):
+        match, total = _clipped(hypothesis, references, order)
+        added = int(order > 1)
+        if match + added == 0:
+            return 0.0
+        product *= (match + added) / (total + added)
+    ratio = len(hypothesis) / _nearest_length(hypothesis, references)
+    return math.exp(min(0.0, 1 - 1 / ratio)) * math.pow(product, 1 / MAX_ORDER)
+
+
+def _clipped(
+    hypothesis: Sequence[str], captions: Sequence[Sequence[str]], order: int
+) -> tuple[int, int]:
+    """How many of the hypothesis's n-grams are in a caption, and how many it has."""
+    counts = count_ngrams(hypothesis, order)
+    allowed = _most_in_one(captions, order)
+    return sum(min(count, allowed[gram]) for gram, count in counts.items()), counts.total()
 
 
 def _most_in_one(captions: Sequence[Sequence[str]], length: int) -> Counter[Ngram]:

@@ -249,6 +249,7 @@ class Trainer:
             [entry.captions for entries in self.data.train for entry in entries],
             self.data.vocabulary,
             repetition_penalty=settings.repetition_penalty,
+            bleu_weight=settings.bleu_weight,
             lookalike_share=settings.lookalike_share,
         )
         return SelfCriticalLoss(

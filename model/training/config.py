@@ -93,7 +93,8 @@ class SelfCriticalConfig:
     """How captions that the network draws are rewarded (see `model.training.self_critical`).
 
     `samples` captions are drawn of each picture, at a `temperature`. `repetition_penalty` is taken
-    off the reward of one that says something twice, on the scale of CIDEr, 0 to 10.
+    off the reward of one that says something twice, on the scale of CIDEr, 0 to 10; `bleu_weight`
+    is what a BLEU-4 of 1 adds.
     `lookalike_share` of the reward is for what people said of the `lookalikes` pictures that look
     most like it, in the sets that have a file of them.
     `cross_entropy_share` of the loss is that of the human captions, which hold rare words that
@@ -103,6 +104,7 @@ class SelfCriticalConfig:
     samples: Annotated[int, Field(ge=2)] = 5
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     repetition_penalty: NotNegative = 0.5
+    bleu_weight: NotNegative = 0.0
     lookalikes: Positive = 5
     lookalike_share: Fraction = 0.0
     cross_entropy_share: Fraction = 0.2

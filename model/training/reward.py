@@ -1,10 +1,11 @@
-"""What a drawn caption is worth: CIDEr-D against what people said of its picture.
+"""What a drawn caption is worth: CIDEr-D, and BLEU-4, against what people said of its picture.
 
 Knows words and sentences; knows nothing of pictures, networks or how captions were drawn.
 """
 
 from collections.abc import Iterable, Sequence
 
+from model.evaluation.bleu import sentence_bleu
 from model.evaluation.cider import Cider, DocumentFrequencies, TfIdf
 from model.evaluation.diversity import repeats
 from model.vocabulary import END, Vocabulary, split
@@ -13,7 +14,7 @@ __all__ = ["Reward"]
 
 
 class Reward:
-    """CIDEr-D of captions, less a penalty for those that say something twice.
+    """CIDEr-D of captions, and BLEU-4, less a penalty for those that say something twice.
 
     The end token is a word of captions and references alike, and so of their n-grams. Without it
     captions learn to stop at "with a", whose n-grams are those of good captions; Rennie et al.
@@ -34,6 +35,7 @@ class Reward:
         vocabulary: turns ids into words.
         repetition_penalty: is taken off where a caption repeats itself (see
             `model.evaluation.diversity.repeats`), on the scale of CIDEr, 0 to 10.
+        bleu_weight: what a sentence's BLEU-4 of 1 adds, on the scale of CIDEr, 0 to 10.
         lookalike_share: of the likeness to sentences about pictures that look alike, where there
             are any; the rest is that of the likeness to the picture's own.
     """
@@ -44,10 +46,12 @@ class Reward:
         vocabulary: Vocabulary,
         *,
         repetition_penalty: float = 0.0,
+        bleu_weight: float = 0.0,
         lookalike_share: float = 0.0,
     ) -> None:
         self._vocabulary = vocabulary
         self._penalty = repetition_penalty
+        self._bleu_weight = bleu_weight
         self._share = lookalike_share
         self._cider = Cider(DocumentFrequencies.of(map(self._references, texts)))
 
@@ -66,26 +70,33 @@ class Reward:
                 known.
 
         Returns:
-            For each picture, one reward a caption: 0 to 10, less the penalty.
+            For each picture, one reward a caption: 0 to 10, and what BLEU adds, less the penalty.
         """
         rewards = []
         others = lookalikes or [()] * len(texts)
         for drawn, sentences, similar in zip(captions, texts, others, strict=True):
             # Made anew each time: the vectors of all training captions would take hundreds of MB.
-            own, alike = self._vectors(sentences), self._vectors(similar)
-            rewards.append([self._reward(ids, own, alike) for ids in drawn])
+            references = self._references(sentences)
+            own = [self._cider.vector(tokens) for tokens in references]
+            alike = [self._cider.vector(tokens) for tokens in self._references(similar)]
+            rewards.append([self._reward(ids, references, own, alike) for ids in drawn])
         return rewards
 
-    def _reward(self, ids: Sequence[int], own: list[TfIdf], alike: list[TfIdf]) -> float:
+    def _reward(
+        self,
+        ids: Sequence[int],
+        references: Sequence[Sequence[str]],
+        own: list[TfIdf],
+        alike: list[TfIdf],
+    ) -> float:
         tokens = [self._vocabulary.tokens[i] for i in ids]
         vector = self._cider.vector(tokens)
         worth = self._cider.similarity(vector, own)
         if alike:
             worth += self._share * (self._cider.similarity(vector, alike) - worth)
+        if self._bleu_weight > 0:
+            worth += self._bleu_weight * sentence_bleu(tokens, references)
         return worth - self._penalty * repeats(tokens)
-
-    def _vectors(self, sentences: Sequence[str]) -> list[TfIdf]:
-        return [self._cider.vector(tokens) for tokens in self._references(sentences)]
 
     def _references(self, sentences: Sequence[str]) -> list[list[str]]:
         return [[*split(sentence, self._vocabulary.level), END] for sentence in sentences]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from model.evaluation.bleu import bleu
+from model.evaluation.bleu import bleu, sentence_bleu
 
 
 def test_a_repeated_word_counts_no_more_often_than_in_one_reference():
@@ -50,3 +50,23 @@ def test_agrees_with_coco_caption_on_short_captions_with_nothing_in_common(corpu
     short = corpus._replace(hypotheses=[tokens[:2] for tokens in corpus.hypotheses])
     expected, _ = coco.Bleu(4).compute_score(*short.for_coco(), verbose=0)
     assert bleu(*short) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_sentences_counts_are_smoothed():
+    # Of a b c d: 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, 0 of 1 quadruple; one reference.
+    expected = (3 / 4 * 3 / 4 * 2 / 3 * 1 / 2) ** (1 / 4)
+    assert sentence_bleu(list("abcd"), [list("abcx")]) == pytest.approx(expected)
+
+
+def test_a_short_sentence_pays_the_brevity_penalty():
+    assert sentence_bleu(list("ab"), [list("abc")]) == pytest.approx(math.exp(1 - 3 / 2))
+
+
+@pytest.mark.parametrize("hypothesis", [[], ["y"], ["y", "z"]])
+def test_a_sentence_with_no_word_in_common_is_worth_nothing(hypothesis):
+    assert sentence_bleu(hypothesis, [["a", "b"]]) == 0
+
+
+def test_a_sentence_that_was_said_is_worth_one():
+    for said in (list("ab"), list("abcdefg")):
+        assert sentence_bleu(said, [["x"], said]) == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from model.evaluation.bleu import sentence_bleu
 from model.evaluation.cider import DocumentFrequencies, cider_each
 from model.training.reward import Reward
 from model.vocabulary import END, Vocabulary
@@ -63,6 +64,17 @@ def test_what_was_said_of_lookalikes_has_its_share():
     assert of_own[0][0] > of_own[0][1] == 0
     assert of_others[0][1] > 0
     assert alone == of_own[1]  # a picture of which no lookalike is known
+
+
+def test_bleu_adds_its_weight():
+    captions = ["a man with a guitar", "a dog runs", "two men"]
+    drawn = [[ids(caption) for caption in captions]]
+    (plain,) = make_reward()(drawn, TEXTS[:1])
+    (more,) = Reward(TEXTS, VOCABULARY, bleu_weight=3.0)(drawn, TEXTS[:1])
+    references = [words(text) for text in TEXTS[0]]
+    for caption, before, after in zip(captions, plain, more, strict=True):
+        assert after - before == pytest.approx(3 * sentence_bleu(words(caption), references))
+    assert more[0] - plain[0] == pytest.approx(3)
 
 
 def test_a_sentence_of_the_picture_earns_most_of_all_and_other_words_nothing():
