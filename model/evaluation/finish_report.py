@@ -40,6 +40,7 @@ class FinishReport:
         training_pictures: how many the mean picture is of, and the consensus, if there is one.
         consensus: how captions are ordered.
         golden: pictures of the self-test.
+        golden_given: how many were to be; the captions of the others hang on the last digit.
     """
 
     model: str
@@ -50,6 +51,7 @@ class FinishReport:
     training_pictures: int
     consensus: ConsensusConfig | None
     golden: tuple[GoldenConfig, ...]
+    golden_given: int
 
     def as_dict(self) -> dict[str, Any]:
         """Give everything, ready for JSON."""
@@ -101,7 +103,8 @@ class FinishReport:
                 table([*header.split(","), "Brier"], rows),
                 "",
                 f"The mean picture is of {self.training_pictures} pictures. {self._order()} Golden "
-                "pictures:",
+                f"pictures, {len(self.golden)} of {self.golden_given} that were given (the others' "
+                "captions change when pixels move by one grey level):",
                 "",
                 *(f"- {one.file}: {one.text} ({one.logprob:.3f})" for one in self.golden),
                 "",

@@ -71,12 +71,29 @@ def test_the_map_is_of_the_features_that_matter_and_holds_on_other_captions():
     assert found.config.level == 0.4
     fitted = dict(zip(found.config.features, found.config.coefficients, strict=True))
     # With two of these three, the third is known: their sum is their mean times their number.
-    assert len(set(fitted) & {"mean_logprob", "logprob", "tokens"}) == len(fitted) == 2
+    assert len(set(fitted) & {"mean_logprob", "logprob", "tokens"}) == 2
+    assert set(fitted) - {"mean_logprob", "logprob", "tokens"} == {"log_beam_size"}
     for beam_size in (1, 3, 5):
         others = captions(3000, seed=9, beams=(beam_size,))
         chances = [estimate_confidence(found.config, one.evidence) for one in others]
         good = torch.tensor([one.good for one in others])
         assert measure_reliability(torch.tensor(chances), good).ece < 0.03
+
+
+def test_the_map_holds_for_each_beam_size():
+    """Captions of a wide beam are as likely as others, and better."""
+    chance = random.Random(8)
+    samples = []
+    for number in range(1500):
+        for beam_size, more in ((1, -0.4), (5, 0.4)):
+            logprob = -3 * chance.random()
+            good = chance.random() < 1 / (1 + math.exp(-1.5 - logprob - more))
+            samples.append(Sample(str(number), Evidence((logprob,), True, beam_size), good))
+    found = calibrate(samples, level=0.4)
+    assert "log_beam_size" in found.config.features
+    for which in (slice(0, None, 2), slice(1, None, 2)):
+        good = torch.tensor([sample.good for sample in samples[which]])
+        assert measure_reliability(found.confidences[which], good).ece < 0.03
 
 
 def test_a_feature_that_never_varies_is_not_tried():

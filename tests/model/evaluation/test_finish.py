@@ -133,8 +133,13 @@ def test_a_picture_whose_caption_hangs_on_the_last_digit_is_no_test():
         captioner.network.decoder.to_values.weight *= 300
         captioner.network.decoder.to_word.weight *= 30
     noise = np.random.default_rng(0).integers(100, 120, (64, 64, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match=r"golden picture 1 is captioned .* by one grey level"):
+    plain = Image.new("RGB", (64, 64), "white")
+    with pytest.raises(ValueError, match=r"every golden picture has another caption when"):
         choose_golden(captioner, [Image.fromarray(noise)])
+    # White moves only where it can, downwards, and says the same.
+    (kept,) = choose_golden(captioner, [Image.fromarray(noise), plain])
+    assert kept.picture.tobytes() == plain.tobytes()
+    assert kept.expected.file == "golden/1.png"
 
 
 @pytest.mark.parametrize(
