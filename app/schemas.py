@@ -146,7 +146,7 @@ class TimingResult(_Result):
 # What the shipped captioner answers for examples/chelsea.jpg.
 _CAPTION_EXAMPLE: dict[str, Any] = {
     "model": "captioner",
-    "model_version": "3",
+    "model_version": "3.1",
     "request_id": "0d5b9d4ec41841369068e80fe55d1b73",
     "captions": [
         {
@@ -154,7 +154,8 @@ _CAPTION_EXAMPLE: dict[str, Any] = {
             "logprob": -3.702,
             "mean_logprob": -0.3702,
             "finished": True,
-            "confidence": 0.633,
+            "confidence": 0.756,
+            "agreement": 0.119,
             "tokens": [
                 {"token": "a", "logprob": -0.0928},
                 {"token": "cat", "logprob": -0.5018},
@@ -171,11 +172,11 @@ _CAPTION_EXAMPLE: dict[str, Any] = {
     ],
     "image": {"width": 451, "height": 300, "format": "JPEG"},
     "timing_ms": {
-        "decode": 3.44,
-        "queue": 0.45,
-        "encode": 35.29,
-        "search": 24.37,
-        "total": 63.55,
+        "decode": 3.39,
+        "queue": 0.54,
+        "encode": 22.17,
+        "search": 25.46,
+        "total": 51.56,
     },
 }
 
