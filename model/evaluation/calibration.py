@@ -56,9 +56,9 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
 
     Where the captions are of several beam sizes, the size is always one of the features, so that
     the map holds for each of them: log-loss, which is of all together, may not notice that one is
-    off. Every set of up to three features is fitted to four fifths of the pictures and measured on the
-    others, in turn. Of the smallest sets, the best is taken whose held-out log-loss is within one
-    standard error (of the difference, by picture) of the best of all (Breiman et al. 1984,
+    off. Every set of up to three features is fitted to four fifths of the pictures and measured on
+    the others, in turn. Of the smallest sets, the best is taken whose held-out log-loss is within
+    one standard error (of the difference, by picture) of the best of all (Breiman et al. 1984,
     section 3.4.3).
 
     Args:
