@@ -154,7 +154,7 @@ _CAPTION_EXAMPLE: dict[str, Any] = {
             "logprob": -3.702,
             "mean_logprob": -0.3702,
             "finished": True,
-            "confidence": 0.756,
+            "confidence": 0.8,
             "agreement": 0.119,
             "tokens": [
                 {"token": "a", "logprob": -0.0928},

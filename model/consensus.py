@@ -7,7 +7,8 @@ Captioning"; Mao et al. 2015, section 8, which orders an m-RNN's captions so). O
 unlike those it learned from, the likeliest caption is often a bold guess; one that would be true of
 pictures that look alike is more often right. `agreement` is the mean over n = 1 to 4 of the cosine
 between a caption's TF-IDF vector of n-grams and those of what people said (CIDEr, Vedantam et al.
-2015, equation 2). It is linear in the latter, so that their mean is all that is needed.
+2015, equation 2), but that saying an n-gram twice wins nothing (which CIDEr-D sees to by clipping,
+section 6). It is linear in the latter, so that their mean is all that is needed.
 
 Changes the order of captions, never their log-probabilities. Knows features as vectors and
 captions as token ids; does not know how captions are found.
@@ -128,10 +129,10 @@ class Consensus:
             square = shared = 0.0
             for key, count in counts.items():
                 column = self._columns.get(key)
-                weight = count * (self._unseen if column is None else self._rarity[column])
-                square += weight * weight
+                rarity = self._unseen if column is None else self._rarity[column]
+                square += (count * rarity) ** 2
                 if column is not None:
-                    shared += weight * said[column]
+                    shared += rarity * said[column]  # once, however often it is repeated
             if square > 0:
                 total += shared / math.sqrt(square)
         return float(total / MAX_ORDER)

@@ -43,13 +43,19 @@ def agreement(consensus: Consensus, feature: Tensor, text: str) -> float:
     ["a dog runs on grass", "a cat sits on the ball", "a dog", "water", "woman woman woman woman"],
 )
 @pytest.mark.parametrize("picture", range(4))
-def test_of_one_neighbour_it_is_cider_with_what_was_said_of_it(text, picture):
+def test_of_one_neighbour_it_is_clipped_cider_with_what_was_said_of_it(text, picture):
     words = [[caption.split() for caption in captions] for captions in SAID]
-    cider = Cider(DocumentFrequencies.of(words), variant="CIDEr")
+    cider = Cider(DocumentFrequencies.of(words), variant="CIDEr-D", sigma=math.inf)
     references = [cider.vector(caption) for caption in words[picture]]
     expected = cider.similarity(cider.vector(text.split()), references) / 10
     found = agreement(make(ConsensusConfig(neighbours=1)), FEATURES[picture], text)
     assert found == pytest.approx(expected, abs=2e-3)  # half precision
+
+
+def test_repeating_a_word_wins_nothing():
+    consensus = make(ConsensusConfig(neighbours=1))
+    once, twice = (agreement(consensus, FEATURES[0], text) for text in ("a dog", "a dog a dog"))
+    assert 0 < twice < once
 
 
 def test_neighbours_count_by_their_cosines():
