@@ -5,13 +5,13 @@ little at a time, so that others get their turns in between. Knows nothing of wh
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar, TypeVarTuple
 
+from app.cores import usable_cores
 from app.errors import Overloaded
 
 __all__ = ["Inference", "Turn"]
@@ -19,7 +19,7 @@ __all__ = ["Inference", "Turn"]
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
-_THREADS_BESIDE = min(4, os.cpu_count() or 1)
+_THREADS_BESIDE = min(4, usable_cores())
 
 _LONGEST_RETRY = 60.0  # seconds: longer than that is a guess
 

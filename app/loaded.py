@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.bundles import find_folders
+from app.cores import usable_cores
 from app.errors import InvalidParameter, UnknownModel
 from app.shelf import Shelf
 
@@ -115,8 +116,7 @@ def load(settings: Settings) -> Models:
     from model.device import choose_device  # noqa: PLC0415
     from model.language_model import load_text_bundle  # noqa: PLC0415
 
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads or usable_cores())
     device = str(choose_device(settings.device))
     folders = find_folders(settings.weights)
     captioner = None

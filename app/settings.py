@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     )
     device: Device = Field("auto", description="Where the model runs; auto prefers a GPU.")
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="CPU threads of the model; unset, PyTorch chooses."
+        None, description="CPU threads of the models; unset, as many as there are cores for them."
     )
     self_test: bool = Field(
         True, description="Whether a captioner captions its golden pictures before it serves."
