@@ -111,8 +111,8 @@ class CaptionResult(_Result):
         None,
         ge=0,
         le=1,
-        description="The chance that the caption is good; absent where the model has no "
-        "calibration, which says what good means, see `GET /models/{name}`.",
+        description="The chance that the caption is good; absent where it was cut, and where the "
+        "model has no calibration, which says what good means, see `GET /models/{name}`.",
     )
     agreement: float | None = Field(
         None,

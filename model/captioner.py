@@ -297,7 +297,8 @@ class Captioner:
         """Put a hypothesis into words."""
         hypothesis, agreement = ranked
         confidence = None
-        if self.config.calibration is not None:
+        # Captions that were cut are not what it was fitted to.
+        if self.config.calibration is not None and hypothesis.finished:
             evidence = Evidence(
                 hypothesis.logprobs, hypothesis.finished, beam_size, agreement or 0.0
             )

@@ -43,14 +43,27 @@ def test_no_caption_is_too_unlikely(scale, chance):
     assert estimate_confidence(config, Evidence(LOGPROBS, finished=True, beam_size=1)) == chance
 
 
+def test_a_caption_that_was_cut_has_none(tmp_path):
+    captioner = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu")
+    cut = [
+        caption
+        for found in captioner.caption(pictures(6), beam_size=1, max_length=1)
+        for caption in found
+        if not caption.finished
+    ]
+    assert cut
+    assert all(caption.confidence is None for caption in cut)
+
+
 def test_captions_that_a_search_finds_have_it(tmp_path):
     captioner = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu")
     for beam_size in (1, 4):
-        for found in captioner.caption(pictures(2), beam_size=beam_size, max_length=5):
+        for found in captioner.caption(pictures(2), beam_size=beam_size):
             for caption in found:
                 evidence = Evidence(
                     [token.logprob for token in caption.tokens], caption.finished, beam_size
                 )
+                assert caption.finished
                 assert caption.confidence == estimate_confidence(CALIBRATION, evidence)
     assert captioner.score(pictures(1)[0], "a dog runs").confidence is None
 
