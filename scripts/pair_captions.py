@@ -17,7 +17,7 @@ from rich.progress import track
 
 from model.captioner import Captioner
 from model.data.karpathy import CaptionDataset
-from model.evaluation.finish import FinishSettings, look_at_training_pictures
+from model.evaluation.training_pictures import look_at_training_pictures
 from model.training.pairing import Corpus, Matcher
 
 
@@ -37,9 +37,7 @@ def main() -> None:
     dataset = CaptionDataset(arguments.dataset, arguments.pictures)
     held_out = [text for split in ("val", "test") for text in dataset.captions(split)]
     corpus = Corpus(arguments.corpus.read_text().splitlines(), without=held_out)
-    seen = look_at_training_pictures(
-        captioner, [dataset], FinishSettings(limit=arguments.mean_of, progress=False)
-    )
+    seen = look_at_training_pictures(captioner, [dataset], limit=arguments.mean_of, progress=False)
     matcher = Matcher(captioner, seen.mean_picture, corpus)
     found = {
         entry.filename: matcher(dataset.picture(entry), entry.captions, arguments.sentences)

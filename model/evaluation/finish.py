@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from model.bundle import save_bundle
 from model.calibration import Evidence
 from model.captioner import Caption, Captioner
 from model.config import ConsensusConfig, GoldenConfig
 from model.consensus import Consensus
-from model.data.karpathy import CaptionDataset, Entry
-from model.decoder import Picture
+from model.data.karpathy import CaptionDataset
 from model.evaluation.calibration import Sample, calibrate
 from model.evaluation.finish_report import FinishReport, SetReport
 from model.evaluation.known_pictures import make_known_pictures
@@ -31,16 +29,18 @@ from model.evaluation.metrics import Scorer
 from model.evaluation.progress import batches
 from model.evaluation.quality import LEVEL, Judge
 from model.evaluation.reliability import measure_reliability
+from model.evaluation.training_pictures import (
+    TrainingPictures,
+    look_at_training_pictures,
+    some_entries,
+)
 from model.golden import Golden
-from model.grounding import from_parts, parts
 
 __all__ = [
     "FinishSettings",
     "Finished",
-    "TrainingPictures",
     "choose_golden",
     "finish",
-    "look_at_training_pictures",
 ]
 
 _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
@@ -102,21 +102,6 @@ class Finished:
         Captioner.load(folder, "cpu", self_test=True)
 
 
-@dataclass(frozen=True)
-class TrainingPictures:
-    """What a captioner sees in the pictures that it was trained on.
-
-    Attributes:
-        mean_picture: the mean of all as the decoder sees them, float32, of a batch of one.
-        features: the mean of each one's grid, float32 (pictures, channels).
-        captions: what people said of each.
-    """
-
-    mean_picture: Picture
-    features: Tensor
-    captions: list[tuple[str, ...]]
-
-
 def finish(
     captioner: Captioner,
     datasets: Sequence[CaptionDataset],
@@ -135,7 +120,14 @@ def finish(
         ValueError: a split is unknown or empty, the confidence cannot be fitted, or a golden
             picture will not do.
     """
-    seen = look_at_training_pictures(captioner, datasets, settings)
+    seen = look_at_training_pictures(
+        captioner,
+        datasets,
+        split=settings.training_split,
+        limit=settings.limit,
+        batch_size=settings.batch_size,
+        progress=settings.progress,
+    )
     captioner = _agree(captioner, seen, settings.consensus)
     kept = choose_golden(captioner, golden)
     samples: dict[tuple[str, int], list[Sample]] = {}  # by set and beam size
@@ -182,34 +174,6 @@ def finish(
         golden=kept,
     )
     return Finished(finished, report)
-
-
-def look_at_training_pictures(
-    captioner: Captioner, datasets: Sequence[CaptionDataset], settings: FinishSettings
-) -> TrainingPictures:
-    """See every training picture once.
-
-    Raises:
-        ValueError: a set has no such split.
-    """
-    totals: dict[str, Tensor] = {}
-    features: list[Tensor] = []
-    captions: list[tuple[str, ...]] = []
-    for dataset in datasets:
-        entries = _some(dataset, settings.training_split, settings.limit)
-        for batch in batches(
-            entries, settings.batch_size, what="Training pictures", show=settings.progress
-        ):
-            grid = captioner.encode(captioner.prepare([dataset.picture(one) for one in batch]))
-            with torch.inference_mode():
-                seen = parts(captioner.network.decoder.begin(grid))
-            for name, part in seen.items():
-                total = part.sum(0, keepdim=True).cpu().double()
-                totals[name] = totals[name] + total if name in totals else total
-            features.append(grid.mean((1, 2)).cpu())
-            captions += [entry.captions for entry in batch]
-    means = {name: (total / len(captions)).float() for name, total in totals.items()}
-    return TrainingPictures(from_parts(means), torch.cat(features), captions)
 
 
 def _agree(
@@ -272,7 +236,7 @@ def _caption_split(
     captioner: Captioner, dataset: CaptionDataset, settings: FinishSettings
 ) -> tuple[dict[int, list[Sample]], Judge]:
     """Caption a set's split by every beam size, and judge each picture's best caption."""
-    entries = _some(dataset, settings.split, settings.limit)
+    entries = some_entries(dataset, settings.split, settings.limit)
     scorer = Scorer([entry.captions for entry in entries], java=settings.java)
     judge = Judge.at(settings.level, scorer)  # may fail, and captioning takes long
     found: dict[int, list[Caption]] = {beam_size: [] for beam_size in settings.beam_sizes}
@@ -300,10 +264,3 @@ def _caption_split(
         for beam_size, captions in found.items()
     }
     return samples, judge
-
-
-def _some(dataset: CaptionDataset, split: str, limit: int | None) -> Sequence[Entry]:
-    """List a split's entries, `limit` at most, evenly spread."""
-    entries = dataset.split(split)
-    count = min(len(entries), limit or len(entries))
-    return [entries[i * len(entries) // count] for i in range(count)]

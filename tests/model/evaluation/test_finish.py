@@ -15,9 +15,7 @@ from model.evaluation.finish import (
     FinishSettings,
     choose_golden,
     finish,
-    look_at_training_pictures,
 )
-from model.grounding import parts
 from tests.model.data.toys import draw
 from tests.model.evaluation.agreeing import write_agreeing_set
 from tests.tiny import save_tiny_captioner, tiny_captioner
@@ -92,22 +90,6 @@ def test_the_report_has_every_set_and_beam_size(finished, tmp_path):
     assert "sigmoid(" in table
     with Image.open(files["reliability.png"]) as picture:
         assert picture.format == "PNG"
-
-
-def test_the_mean_picture_is_the_mean_of_what_the_decoder_sees(captioner, dataset):
-    settings = replace(SETTINGS, limit=5, batch_size=2)
-    found = look_at_training_pictures(captioner, [dataset, dataset], settings)
-    entries = dataset.split("train")
-    chosen = [entries[i * len(entries) // 5] for i in range(5)]
-    grids = [captioner.encode(captioner.prepare([dataset.picture(one)])) for one in chosen]
-    with torch.inference_mode():
-        seen = parts(captioner.network.decoder.begin(torch.cat(grids)))
-    assert parts(found.mean_picture).keys() == seen.keys()
-    for name, part in parts(found.mean_picture).items():
-        torch.testing.assert_close(part, seen[name].mean(0, True), atol=1e-5, rtol=1e-4)
-    features = torch.cat(grids).mean((1, 2))
-    torch.testing.assert_close(found.features, torch.cat([features] * 2), atol=1e-5, rtol=1e-4)
-    assert found.captions == [one.captions for one in chosen] * 2
 
 
 def test_a_consensus_can_be_left_out(captioner, dataset):
