@@ -15,6 +15,8 @@ from model.config import CalibrationConfig, FeatureName
 
 __all__ = ["FEATURES", "Evidence", "describe", "estimate_confidence"]
 
+_LEAST_AGREEMENT = 0.002  # one that shares hardly a word with what people said
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -42,6 +44,8 @@ FEATURES: dict[FeatureName, Callable[[Evidence], float]] = {
     # A wider beam finds likelier captions, which are hardly better.
     "log_beam_size": lambda given: math.log(given.beam_size),
     "agreement": lambda given: given.agreement,
+    # Its first hundredths say most.
+    "log_agreement": lambda given: math.log(max(given.agreement, _LEAST_AGREEMENT)),
 }
 
 

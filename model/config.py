@@ -27,6 +27,7 @@ FeatureName = Literal[
     "finished",
     "log_beam_size",
     "agreement",
+    "log_agreement",
 ]
 
 

@@ -25,9 +25,11 @@ def test_the_features_of_a_caption():
         "finished": 1.0,
         "log_beam_size": pytest.approx(math.log(3)),
         "agreement": 0.2,
+        "log_agreement": pytest.approx(math.log(0.2)),
     }
     evidence = Evidence(LOGPROBS, finished=False, beam_size=1)
     assert describe(("finished", "agreement"), evidence) == [0.0, 0.0]
+    assert describe(("log_agreement",), evidence) == [math.log(0.002)]
 
 
 def test_a_chance_is_the_logistic_function_of_their_sum():
