@@ -166,7 +166,7 @@ class ConsensusConfig:
 
     neighbours: Positive = 20
     temperature: Annotated[float, Field(gt=0)] = 0.2
-    likelihood: Annotated[float, Field(ge=0)] = 0.06
+    likelihood: Annotated[float, Field(ge=0)] = 0.1
 
 
 @dataclass(frozen=True, config=_STRICT)
