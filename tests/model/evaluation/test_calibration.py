@@ -124,9 +124,10 @@ def test_what_agrees_is_surer_where_agreement_foretells():
     for number in range(600):
         agreement = chance.random()
         evidence = Evidence((-1.0, -chance.random()), True, 3, agreement)
-        samples.append(Sample(str(number), evidence, chance.random() < agreement))
+        good = chance.random() < 1 / (1 + math.exp(4 - 8 * agreement))
+        samples.append(Sample(str(number), evidence, good))
     fitted = calibrate(samples, level=0.4).config
-    assert set(fitted.features) <= {"agreement", "log_agreement"}
+    assert fitted.features == ("agreement",)
     unsure, sure = (estimate_confidence(fitted, Evidence((-1.0,), True, 3, a)) for a in (0.1, 0.9))
     assert unsure < 0.3
     assert sure > 0.7
