@@ -2,22 +2,24 @@
 
 Knows nothing of pictures, words or LSTMs: `step` maps the last tokens and a state to
 log-probabilities and the next state, and `search` returns the best sequences. A batch is searched
-together, each member exactly as if it were alone.
+together, each member exactly as if it were alone. Works on whatever arrays the state is made of,
+NumPy's or PyTorch's, on their device.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace, device
+
+from model.arrays import Array, largest
 
 __all__ = ["Hypothesis", "Step", "search"]
 
-State = tuple[Tensor, ...]  # each (batch, beam, ...)
+State = tuple[Array, ...]  # each (batch, beam, ...)
 
 # (tokens (batch, beam), state) -> (log-probabilities (batch, beam, vocabulary), next state)
-Step = Callable[[Tensor, State], tuple[Tensor, State]]
+Step = Callable[[Array, State], tuple[Array, State]]
 
 _DEAD = -math.inf
 
@@ -52,48 +54,53 @@ class _Sequences:
     the score -inf.
     """
 
-    tokens: Tensor
-    logprobs: Tensor
-    length: Tensor
-    score: Tensor
+    tokens: Array
+    logprobs: Array
+    length: Array
+    score: Array
 
     @classmethod
-    def dead(cls, batch: int, width: int, max_length: int, like: Tensor) -> "_Sequences":
-        tokens = torch.zeros(batch, width, max_length, dtype=torch.long, device=like.device)
-        logprobs = torch.zeros(batch, width, max_length, device=like.device)
-        length = torch.zeros(batch, width, dtype=torch.long, device=like.device)
-        return cls(tokens, logprobs, length, torch.full_like(length, _DEAD, dtype=torch.float32))
-
-    def pick(self, slots: Tensor) -> "_Sequences":
-        """Take slots (batch, n) of each member."""
-        wide = slots[:, :, None].expand(-1, -1, self.tokens.shape[2])
-        return _Sequences(
-            self.tokens.gather(1, wide),
-            self.logprobs.gather(1, wide),
-            self.length.gather(1, slots),
-            self.score.gather(1, slots),
+    def dead(cls, batch: int, width: int, max_length: int, like: Array) -> "_Sequences":
+        xp, where = array_namespace(like), device(like)
+        return cls(
+            xp.zeros((batch, width, max_length), dtype=xp.int64, device=where),
+            xp.zeros((batch, width, max_length), dtype=xp.float32, device=where),
+            xp.zeros((batch, width), dtype=xp.int64, device=where),
+            xp.full((batch, width), _DEAD, dtype=xp.float32, device=where),
         )
+
+    def pick(self, slots: Array) -> "_Sequences":
+        """Take slots (batch, n) of each member."""
+        return _Sequences(*(_take(part, slots) for part in self.parts()))
 
     def best_with(self, other: "_Sequences", width: int) -> "_Sequences":
         """Keep the best `width` of both; of equals, those that were there before."""
-        pairs = zip(self._parts(), other._parts(), strict=True)
-        both = _Sequences(*(torch.cat(pair, dim=1) for pair in pairs))
-        order = both.score.argsort(dim=1, descending=True, stable=True)
-        return both.pick(order[:, :width])
+        xp = array_namespace(self.score)
+        pairs = zip(self.parts(), other.parts(), strict=True)
+        return _Sequences(*(xp.concat(pair, axis=1) for pair in pairs)).ranked(width)
 
-    def append(self, t: int, tokens: Tensor, logprobs: Tensor, scores: Tensor) -> "_Sequences":
-        """Write token number `t` of each sequence, (batch, width) each."""
-        self.tokens[:, :, t] = tokens
-        self.logprobs[:, :, t] = logprobs
-        self.length = torch.full_like(self.length, t + 1)
-        self.score = scores
-        return self
+    def ranked(self, width: int) -> "_Sequences":
+        """Put the best `width` into order; equals stay in theirs."""
+        xp = array_namespace(self.score)
+        return self.pick(xp.argsort(self.score, axis=1, descending=True, stable=True)[:, :width])
 
-    def _parts(self) -> tuple[Tensor, ...]:
+    def append(self, t: int, tokens: Array, logprobs: Array, scores: Array) -> "_Sequences":
+        """Give the sequences with token number `t` at their ends, (batch, width) each."""
+        xp = array_namespace(tokens)
+        longer = _Sequences(
+            xp.asarray(self.tokens, copy=True),
+            xp.asarray(self.logprobs, copy=True),
+            xp.full_like(self.length, t + 1),
+            scores,
+        )
+        longer.tokens[:, :, t] = tokens
+        longer.logprobs[:, :, t] = logprobs
+        return longer
+
+    def parts(self) -> tuple[Array, ...]:
         return self.tokens, self.logprobs, self.length, self.score
 
 
-@torch.inference_mode()
 def search(
     step: Step,
     state: State,
@@ -150,115 +157,128 @@ def search(
         )
     if max_length < 1:
         raise ValueError(f"max_length must be at least 1, not {max_length}")
-    batch = len(state[0])
+    batch = state[0].shape[0]
     if batch == 0:
         return []
+    xp, where = array_namespace(state[0]), device(state[0])
     # All beams start alike, so only the first is alive: else they would stay copies.
-    state = tuple(part[:, None].expand(-1, beam_size, *part.shape[1:]) for part in state)
+    state = tuple(
+        xp.broadcast_to(part[:, None], (batch, beam_size, *part.shape[1:])) for part in state
+    )
     live = _Sequences.dead(batch, beam_size, max_length, like=state[0])
-    live.score[:, 0] = 0
+    live.score[:, 0] = 0.0
     ended = _Sequences.dead(batch, num_results, max_length, like=state[0])
-    tokens = torch.full((batch, beam_size), start_token, device=state[0].device)
-    over = torch.zeros(batch, dtype=torch.bool, device=state[0].device)
-    never = torch.tensor([*forbidden], dtype=torch.long, device=state[0].device)
+    tokens = xp.full((batch, beam_size), start_token, dtype=xp.int64, device=where)
+    over = xp.zeros((batch,), dtype=xp.bool, device=where)
+    never = xp.asarray([end_token, *forbidden], dtype=xp.int64, device=where)
+    middles = xp.asarray([*joints], dtype=xp.int64, device=where)
 
     for t in range(max_length):
         logprobs, state = step(tokens, state)  # (batch, beam, vocabulary)
-        logprobs = logprobs.float()
-        vocabulary = logprobs.shape[-1]
-        allowed = logprobs.index_fill(2, never, _DEAD)
-        if 0 < block_ngram <= t:
-            allowed = _block(allowed, live.tokens[:, :, :t], block_ngram, end_token)
-        for joint in joints:
-            allowed = _block_echo(allowed, live.tokens[:, :, :t], joint)
-        totals = live.score[:, :, None] + allowed  # (batch, beam, vocabulary)
-
-        if t >= min_length:
-            scores = totals[:, :, end_token] / (t + 1) ** length_penalty  # (batch, beam)
-            everyone = torch.arange(beam_size, device=tokens.device).expand(batch, -1)
-            ends = live.pick(everyone).append(
-                t, torch.full_like(tokens, end_token), logprobs[:, :, end_token], scores
-            )
+        logprobs = xp.astype(logprobs, xp.float32, copy=False)
+        if t >= min_length and end_token not in forbidden:
+            last = logprobs[:, :, end_token]  # (batch, beam)
+            scores = (live.score + last) / (t + 1) ** length_penalty
             # Alone, this member would have stopped before: so it does in a batch.
-            ends.score = ends.score.masked_fill(over[:, None], _DEAD)
+            scores = xp.where(over[:, None], _DEAD, scores)
+            ends = live.append(t, xp.full_like(tokens, end_token), last, scores)
             ended = ended.best_with(ends, num_results)
-        totals[:, :, end_token] = _DEAD
 
-        flat = totals.flatten(1)  # (batch, beam * vocabulary)
-        scores, places = flat.topk(beam_size)
-        parents = places // vocabulary  # (batch, beam)
-        tokens = places % vocabulary
-        chosen = logprobs.flatten(1).gather(1, places)
+        totals = live.score[:, :, None] + logprobs  # (batch, beam, vocabulary)
+        totals[:, :, never] = _DEAD
+        so_far = live.tokens[:, :, :t]
+        if 0 < block_ngram <= t:
+            _forbid(totals, _repeats(so_far, block_ngram, end_token))
+        if joints:
+            _forbid(totals, _echoes(so_far, middles, end_token))
+        vocabulary = logprobs.shape[-1]
+        scores, places = largest(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
+        parents, tokens = places // vocabulary, places % vocabulary
+        chosen = _take(xp.reshape(logprobs, (batch, -1)), places)
         live = live.pick(parents).append(t, tokens, chosen, scores)
-        state = tuple(_gather(part, parents) for part in state)
+        state = tuple(_take(part, parents) for part in state)
         over = over | _decided(live, ended.score[:, num_settled - 1], max_length, length_penalty)
-        if over.all():
+        if xp.all(over):
             break
 
-    live.score = live.score / live.length.clamp(min=1) ** length_penalty
-    live.score = live.score.masked_fill(over[:, None], _DEAD)
+    live.score = xp.where(over[:, None], _DEAD, live.score / (t + 1) ** length_penalty)
     return _results(ended, live, num_results)
 
 
-def _gather(part: Tensor, parents: Tensor) -> Tensor:
-    """Give each new beam the state of its parent: (batch, beam, ...) by (batch, beam)."""
-    index = parents.reshape(*parents.shape, *(1 for _ in part.shape[2:]))
-    return part.gather(1, index.expand(-1, -1, *part.shape[2:]))
+def _take(part: Array, slots: Array) -> Array:
+    """Take slots (batch, n) of each member: (batch, width, ...) -> (batch, n, ...)."""
+    xp = array_namespace(part)
+    rows = xp.arange(part.shape[0], device=device(part))
+    return part[rows[:, None], slots]
 
 
-def _block(logprobs: Tensor, tokens: Tensor, n: int, end_token: int) -> Tensor:
-    """Forbid each token that would make the last n tokens a repetition of earlier ones.
+def _forbid(totals: Array, tokens: Array) -> None:
+    """Rule out tokens (batch, beam, n) of each sequence, in place; the end token says none."""
+    xp, (batch, beam, _) = array_namespace(totals), totals.shape
+    rows = xp.arange(batch, device=device(totals))[:, None, None]
+    beams = xp.arange(beam, device=device(totals))[None, :, None]
+    totals[rows, beams, tokens] = _DEAD  # the end token is ruled out already
+
+
+def _repeats(tokens: Array, n: int, end_token: int) -> Array:
+    """List each token that would make the last n tokens a repetition of earlier ones.
 
     Args:
-        logprobs: (batch, beam, vocabulary)
         tokens: so far (batch, beam, t), t >= n.
+        n: how many in a row.
+        end_token: stands where nothing is repeated.
+
+    Returns:
+        (batch, beam, t - n + 1)
     """
-    windows = tokens.unfold(2, n, 1)  # (batch, beam, t - n + 1, n)
-    recent = tokens[:, :, tokens.shape[2] - (n - 1) :]  # (batch, beam, n - 1)
-    repeats = (windows[..., : n - 1] == recent[:, :, None]).all(-1)  # (batch, beam, windows)
-    penalty = torch.where(repeats, _DEAD, 0.0)
-    blocked = torch.zeros_like(logprobs).scatter_reduce(2, windows[..., -1], penalty, "amin")
-    blocked[:, :, end_token] = 0
-    return logprobs + blocked
+    xp, t = array_namespace(tokens), tokens.shape[2]
+    last = tokens[:, :, n - 1 :]  # of every n in a row
+    same = xp.ones_like(last, dtype=xp.bool)
+    for i in range(n - 1):
+        recent = tokens[:, :, t - n + 1 + i, None]
+        same = same & (tokens[:, :, i : t - n + 1 + i] == recent)
+    return xp.where(same, last, end_token)
 
 
-def _block_echo(logprobs: Tensor, tokens: Tensor, joint: int, longest: int = 4) -> Tensor:
-    """Forbid each token that would make what follows a joint the same as what precedes it.
+def _echoes(tokens: Array, joints: Array, end_token: int, longest: int = 4) -> Array:
+    """List each token that would make what follows a joint the same as what precedes it.
 
     Args:
-        logprobs: (batch, beam, vocabulary)
         tokens: so far (batch, beam, t).
-        joint: the token in the middle.
+        joints: the tokens that may stand in the middle (joints,).
+        end_token: stands where there is no joint, or no echo.
         longest: tokens on either side that are compared, at most.
+
+    Returns:
+        (batch, beam, as many as sides can be compared)
     """
-    t = tokens.shape[2]
+    xp, t = array_namespace(tokens), tokens.shape[2]
+    is_joint = xp.any(tokens[..., None] == joints, axis=-1)  # (batch, beam, t)
+    found = [xp.zeros_like(tokens[:, :, :0])]
     for n in range(1, min(longest, t // 2) + 1):
         middle = t - n  # where the joint stands, if n - 1 tokens follow it so far
         before, after = tokens[:, :, middle - n : middle], tokens[:, :, middle + 1 :]
-        echoes = (tokens[:, :, middle] == joint) & (before[..., :-1] == after).all(-1)
-        penalty = torch.where(echoes, _DEAD, 0.0)[..., None]  # (batch, beam, 1)
-        logprobs = logprobs.scatter_add(2, before[..., -1:], penalty)
-    return logprobs
+        echo = is_joint[:, :, middle] & xp.all(before[..., :-1] == after, axis=-1)
+        found.append(xp.where(echo, before[..., -1], end_token)[..., None])
+    return xp.concat(found, axis=-1)
 
 
-def _decided(live: _Sequences, last: Tensor, max_length: int, length_penalty: float) -> Tensor:
+def _decided(live: _Sequences, last: Array, max_length: int, length_penalty: float) -> Array:
     """Say of each member whether no live sequence can overtake one of the score `last` (batch,).
 
     A live sequence only loses log-probability; the most that a longer one can win is the longest
     divisor.
     """
-    best_possible = live.score.amax(1) / max_length**length_penalty
-    decided: Tensor = last >= best_possible
-    return decided
+    xp = array_namespace(last)
+    return last >= xp.max(live.score, axis=1) / max_length**length_penalty
 
 
 def _results(ended: _Sequences, live: _Sequences, num_results: int) -> list[list[Hypothesis]]:
     """Read out the best finished sequences, then the best unfinished ones where too few ended."""
-    found: list[list[Hypothesis]] = [[] for _ in range(len(ended.score))]
+    found: list[list[Hypothesis]] = [[] for _ in range(ended.score.shape[0])]
     for sequences, finished in ((ended, True), (live, False)):
-        order = sequences.score.argsort(dim=1, descending=True, stable=True)
-        ranked = sequences.pick(order)
-        parts = (part.tolist() for part in ranked._parts())
+        ranked = sequences.ranked(sequences.score.shape[1])
+        parts = (part.tolist() for part in ranked.parts())
         for hypotheses, rows in zip(found, zip(*parts, strict=True), strict=True):
             for tokens, logprobs, length, score in zip(*rows, strict=True):
                 if score > _DEAD and len(hypotheses) < num_results:

@@ -1,15 +1,40 @@
-"""Beam search against exhaustive enumeration on toy models, and each of its options alone."""
+"""Beam search against exhaustive enumeration on toy models, and each of its options alone.
+
+Every search here is made twice, with PyTorch's arrays and with NumPy's.
+"""
 
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from model.beam_search import Hypothesis, Step, search
+from model import beam_search
+from model.beam_search import Hypothesis, Step
 
 START, END = 0, 1
+
+
+def search(step: Step, state: tuple[Tensor, ...], **options) -> list[list[Hypothesis]]:
+    """Search with PyTorch and with NumPy; of equals, they may take others."""
+
+    def step_of_numpy(tokens, state):
+        logprobs, state = step(torch.from_numpy(tokens), tuple(map(torch.tensor, state)))
+        return logprobs.numpy(), tuple(part.numpy() for part in state)
+
+    found = beam_search.search(step, state, **options)
+    by_numpy = [
+        beam_search.search(step_of_numpy, tuple(part.numpy() for part in state), **options)
+        for _ in range(2)
+    ]
+    assert by_numpy[0] == by_numpy[1]
+    for one, other in zip(found, by_numpy[0], strict=True):
+        assert [h.finished for h in one] == [h.finished for h in other]
+        logprobs = np.array([h.logprob for h in one])
+        assert logprobs == pytest.approx(np.array([h.logprob for h in other]), abs=1e-5)
+    return found
 
 
 class Markov:

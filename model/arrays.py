@@ -1,0 +1,30 @@
+"""What the search needs of arrays and their common interface lacks.
+
+One search runs on NumPy's arrays and on PyTorch's, through the Python array API standard
+(`array_api_compat`); this adds the one function that the standard does not have. Imports PyTorch
+only where somebody else has. Knows nothing of sequences.
+"""
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
+
+__all__ = ["Array", "largest"]
+
+Array = Any  # a NumPy array or a tensor: the standard's arrays have no common type
+
+
+def largest(values: Array, count: int) -> tuple[Array, Array]:
+    """Find the `count` largest numbers of each row: (rows, n), n >= count.
+
+    Returns:
+        The numbers, falling, and their places, each (rows, count).
+    """
+    if not is_numpy_array(values):
+        found = array_namespace(values).topk(values, count)
+        return found.values, found.indices
+    places = np.argpartition(values, -count, axis=1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
+    places = np.take_along_axis(places, order, axis=1)
+    return np.take_along_axis(values, places, axis=1), places
