@@ -16,11 +16,12 @@ from rich.console import Console
 from app.bundles import captioner_folder, list_bundles
 from app.caption_formats import OutputFormat, make_writer, printable
 from app.cells_cli import cells
+from app.cores import usable_cores
 from app.decoding import resolve_decoding
 from app.finish_cli import finish
 from app.learning_cli import evaluate, train
 from app.model_tables import model_tables
-from app.options import DeviceName, Weights, settings_from
+from app.options import DeviceName, RuntimeName, Weights, settings_from
 from app.study_cli import study
 from app.terminal import complain, told, with_progress
 from app.text_cli import score, write
@@ -77,19 +78,25 @@ def caption(
     output_format: Annotated[OutputFormat, typer.Option("--format")] = OutputFormat.TEXT,
     weights: Weights = None,
     device: DeviceName = None,
+    runtime: RuntimeName = None,
 ) -> None:
     """Caption pictures; each caption comes with its log-probability, and its confidence if known.
 
     Folders are searched at any depth. A bad file is reported, and the rest goes on. Exits with 1
     if any file was bad, with 2 if the command was wrong.
     """
-    settings = settings_from(weights=weights, device=device)
+    settings = settings_from(weights=weights, device=device, runtime=runtime)
 
     from app.caption_files import Failed, caption_files, find_pictures  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
 
     with told(ValueError):
-        captioner = Captioner.load(captioner_folder(settings.weights), settings.device)
+        captioner = Captioner.load(
+            captioner_folder(settings.weights),
+            settings.device,
+            runtime=settings.runtime,
+            threads=settings.threads or usable_cores(),
+        )
     try:
         decoding = resolve_decoding(
             captioner.config.decoding,
@@ -141,14 +148,32 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.")] = None,
     weights: Weights = None,
     device: DeviceName = None,
+    runtime: RuntimeName = None,
 ) -> None:
     """Serve captions and texts over HTTP. Every setting is also an UNROLLED_* variable."""
-    settings = settings_from(host=host, port=port, weights=weights, device=device)
+    settings = settings_from(host=host, port=port, weights=weights, device=device, runtime=runtime)
 
     from app.serve import serve as run  # noqa: PLC0415
 
     with told(OSError):
         run(settings)
+
+
+@app.command()
+def export(*, weights: Weights = None) -> None:
+    """Make the captioner's graphs for OpenVINO now, rather than when they are first needed.
+
+    They are kept in the folder UNROLLED_CACHE, else in the user's cache.
+    """
+    settings = settings_from(weights=weights)
+
+    from model.bundle import load_bundle  # noqa: PLC0415
+    from model.config import CaptionerConfig  # noqa: PLC0415
+    from model.export import ExportError  # noqa: PLC0415
+    from model.export import export as make  # noqa: PLC0415
+
+    with told(ValueError, ExportError):
+        typer.echo(make(load_bundle(captioner_folder(settings.weights), CaptionerConfig)))
 
 
 @app.command()

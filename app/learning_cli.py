@@ -12,7 +12,7 @@ import typer
 from app.bundles import captioner_folder
 from app.decoding import resolve_decoding
 from app.options import BeamSizes, Pictures, read_beam_sizes
-from app.settings import Device, read_settings
+from app.settings import Device, Runtime, read_settings
 from app.terminal import needs_extra, told
 
 __all__ = ["evaluate", "train"]
@@ -73,6 +73,7 @@ def evaluate_captioner(
     block_ngram: Annotated[int | None, typer.Option(min=0, max=10)] = None,
     consensus: Annotated[bool | None, typer.Option(help="Else as the bundle says.")] = None,
     device: Annotated[Device, typer.Option()] = "auto",
+    runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = "torch",
 ) -> None:
     """Caption a data set's split, score the captions, print and write the report."""
     beam_sizes = read_beam_sizes(beam_size)
@@ -82,7 +83,7 @@ def evaluate_captioner(
         from model.evaluation.captioner import evaluate as measure  # noqa: PLC0415
     with told(ValueError, OSError):
         folder = captioner_folder(weights or read_settings().weights)
-        captioner = Captioner.load(folder, device)
+        captioner = Captioner.load(folder, device, runtime=runtime)
         captioner.config = replace(
             captioner.config,
             decoding=resolve_decoding(

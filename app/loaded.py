@@ -30,6 +30,7 @@ class Models:
 
     captioner: Captioner | None
     shelf: Shelf
+    captioner_parameters: int = 0
 
     @property
     def writers(self) -> dict[str, Bundle[TextConfig]]:
@@ -47,11 +48,7 @@ class Models:
         """How many numbers each model learned, by name."""
         if self.captioner is None:
             return self.shelf.parameters
-        weights = self.captioner.network.parameters()
-        return {
-            self.captioner.config.name: sum(part.numel() for part in weights),
-            **self.shelf.parameters,
-        }
+        return {self.captioner.config.name: self.captioner_parameters, **self.shelf.parameters}
 
     def find(self, name: str) -> Captioner | Bundle[TextConfig]:
         """Find any model.
@@ -108,20 +105,24 @@ def load(settings: Settings) -> Models:
         ValueError: a bundle cannot be used or fails its self-test, there is none, two have one
             name, or there is no such device.
     """
-    # PyTorch takes seconds to import: that too belongs into the background.
-    import torch  # noqa: PLC0415
+    # What takes long to import belongs into the background too.
     from PIL import Image  # noqa: PLC0415
 
+    from model.bundle import count_parameters, load_bundle  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
+    from model.config import CaptionerConfig  # noqa: PLC0415
     from model.device import choose_device  # noqa: PLC0415
-    from model.language_model import load_text_bundle  # noqa: PLC0415
+    from model.text_bundle import load_text_bundle  # noqa: PLC0415
 
-    torch.set_num_threads(settings.threads or usable_cores())
-    device = str(choose_device(settings.device))
+    threads = settings.threads or usable_cores()
+    device = choose_device(settings.device)
     folders = find_folders(settings.weights)
-    captioner = None
+    captioner, learned = None, 0
     if folders.captioner is not None:
-        captioner = Captioner.load(folders.captioner, device=device)
+        captioner = Captioner.load(
+            folders.captioner, device, runtime=settings.runtime, threads=threads
+        )
+        learned = count_parameters(load_bundle(folders.captioner, CaptionerConfig))
         if not (settings.self_test and captioner.self_test()):
             captioner.caption([Image.new("RGB", (640, 480), "white")])
     names = set() if captioner is None else {captioner.config.name}
@@ -133,7 +134,7 @@ def load(settings: Settings) -> Models:
             raise ValueError(f"{folder}: its name {name!r} is another bundle's too: rename one")
         names.add(name)
         bundles.append(bundle)
-    shelf = Shelf(bundles, device, settings.writers_megabytes * 10**6)
+    shelf = Shelf(bundles, device, settings.writers_megabytes * 10**6, threads)
     if settings.load_writers == "at_start":
         for name in shelf.bundles:
             shelf.load(name)
@@ -142,7 +143,7 @@ def load(settings: Settings) -> Models:
                 f"{_named(sorted(missing))} had to make room for other writers: raise "
                 "UNROLLED_WRITERS_MEGABYTES, or set UNROLLED_LOAD_WRITERS=on_first_use"
             )
-    return Models(captioner, shelf)
+    return Models(captioner, shelf, learned)
 
 
 def _named(names: Iterable[str]) -> str:

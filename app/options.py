@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from app.settings import Device, Settings, SettingsError, read_settings
+from app.settings import Device, Runtime, Settings, SettingsError, read_settings
 
 __all__ = [
     "BeamSizes",
     "DeviceName",
     "ModelName",
     "Pictures",
+    "RuntimeName",
     "Weights",
     "read_beam_sizes",
     "settings_from",
@@ -22,6 +23,10 @@ Weights = Annotated[
     typer.Option(help="A bundle, or the folder that holds captioner/ and text/."),
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="auto prefers a GPU.")]
+RuntimeName = Annotated[
+    Runtime | None,
+    typer.Option(help="Of the captioner; auto: OpenVINO on a CPU, else PyTorch."),
+]
 
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A name in weights/, or a bundle's folder.")

@@ -11,14 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["Device", "Settings", "SettingsError", "read_settings"]
+__all__ = ["Device", "Runtime", "Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
 
-# Not settings of the service: where training and tests find their data.
-_OTHERS = {"UNROLLED_DATA", "UNROLLED_TEST_DATA"}
+# Not settings of the service: where the models keep what they made, training and tests their data.
+_OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Runtime = Literal["auto", "torch", "openvino"]
 
 
 class SettingsError(ValueError):
@@ -35,6 +36,10 @@ class Settings(BaseSettings):
         description="Folder that holds the bundles, or one bundle itself.",
     )
     device: Device = Field("auto", description="Where the model runs; auto prefers a GPU.")
+    runtime: Runtime = Field(
+        "auto",
+        description="What runs the captioner; auto takes OpenVINO on a CPU, PyTorch elsewhere.",
+    )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads of the models; unset, as many as there are cores for them."
     )

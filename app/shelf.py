@@ -11,6 +11,8 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from model.bundle import count_parameters
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,16 +33,24 @@ class Shelf:
         device: where they run.
         limit: bytes that the weights of those kept may take together. Whoever still uses one
             that had to make room goes on with it.
+        threads: on a CPU; None leaves it to PyTorch.
 
     Raises:
         ValueError: one alone takes more.
     """
 
-    def __init__(self, bundles: Iterable[Bundle[TextConfig]], device: str, limit: int) -> None:
+    def __init__(
+        self,
+        bundles: Iterable[Bundle[TextConfig]],
+        device: str,
+        limit: int,
+        threads: int | None = None,
+    ) -> None:
         self.bundles = {bundle.config.name: bundle for bundle in bundles}
         self.device = device
         self._limit = limit
-        self.parameters = {name: _count_parameters(b) for name, b in self.bundles.items()}
+        self._threads = threads
+        self.parameters = {name: count_parameters(b) for name, b in self.bundles.items()}
         self._bytes = {name: _BYTES * count for name, count in self.parameters.items()}
         for name, size in self._bytes.items():
             if size > limit:
@@ -73,8 +83,13 @@ class Shelf:
         """
         if (writer := self.find(name)) is not None:
             return writer
+        # PyTorch takes seconds to import, and who only captions never needs it.
+        import torch  # noqa: PLC0415
+
         from model.language_model import LanguageModel  # noqa: PLC0415
 
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
         with self._lock:
             while self._kept and self._taken() + self._bytes[name] > self._limit:
                 self._kept.popitem(last=False)
@@ -87,17 +102,6 @@ class Shelf:
 
     def _taken(self) -> int:
         return sum(self._bytes[name] for name in self._kept)
-
-
-def _count_parameters(bundle: Bundle[TextConfig]) -> int:
-    """Say how many numbers a writer learned, without reading them."""
-    import torch  # noqa: PLC0415
-
-    from model.text_network import TextNetwork  # noqa: PLC0415
-
-    with torch.device("meta"):
-        network = TextNetwork(bundle.config.network, len(bundle.vocabulary))
-    return sum(weights.numel() for weights in network.parameters())
 
 
 def _megabytes(size: int) -> int:

@@ -14,7 +14,8 @@ from app.images import decode_picture
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
 
     from model.captioner import Caption, Captioner
     from model.config import DecodingConfig, SamplingConfig
@@ -33,7 +34,7 @@ _SLICE = 0.025  # seconds that a text is written or read at a time
 class Decoded:
     """A picture as the encoder expects it; times by `time.perf_counter`, in seconds."""
 
-    pixels: Tensor
+    pixels: NDArray[np.float32]
     width: int
     height: int
     format: str
@@ -78,7 +79,7 @@ def decode(captioner: Captioner, data: bytes, max_pixels: int) -> Decoded:
 
 def infer(
     captioner: Captioner,
-    pixels: Tensor,
+    pixels: NDArray[np.float32],
     decoding: DecodingConfig,
     attention: bool,
     grounding: bool = False,
@@ -86,7 +87,7 @@ def infer(
     """Find one picture's captions."""
     began = time.perf_counter()
     grid = captioner.encode(pixels)
-    if captioner.device.type != "cpu":
+    if captioner.device != "cpu":
         import torch  # noqa: PLC0415
 
         # Let the GPU finish, so that time is put down to the stage that took it.

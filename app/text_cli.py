@@ -138,7 +138,7 @@ def score(
 
     with told(ValueError, OSError, PictureError):
         picture = read_picture(image, settings.max_pixels)
-        captioner = Captioner.load(folder, settings.device)
+        captioner = Captioner.load(folder, settings.device, runtime=settings.runtime)
     _tell_score(captioner.score(picture.image, text).tokens, {}, output_format)
 
 

@@ -7,11 +7,11 @@ write it in a module of its own and name it in `SUITES`.
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
 from app.bundles import captioner_folder
+from app.settings import Runtime
 from benchmarks import memory, server, stages, throughput, writers
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe, describe_captioner
@@ -47,21 +47,20 @@ def main(
         Path | None,
         typer.Option("--json", help="Write JSON there, every single measurement included."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Else PyTorch chooses.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Else as in the service.")] = None,
+    runtime: Annotated[Runtime, typer.Option(help="Of the captioner.")] = "auto",
     quick: Annotated[bool, typer.Option("--quick", help="Few repetitions: a try.")] = False,
 ) -> None:
     """Measure speed and memory on this machine's CPU, all variants in turn."""
     if unknown := set(suite or ()) - set(SUITES):
         raise typer.BadParameter(f"no suite {min(unknown)!r}: there are {', '.join(SUITES)}")
     screen, status = _consoles()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    bench = Bench(captioner_folder(weights), pictures, threads=threads)
+    bench = Bench(captioner_folder(weights), pictures, threads=threads, runtime=runtime)
     if quick:
         bench.rounds, bench.slow_rounds, bench.launches, bench.requests = 3, 2, 1, 20
         bench.warmups = 1
     try:
-        machine = describe() | describe_captioner(bench.captioner)
+        machine = describe() | describe_captioner(bench.eager)
         machine["photographs"] = f"{len(bench.photographs)} from {pictures.name}/"
     except ValueError as error:  # no bundle, or no photographs: the message says how to mend it
         status.print(f"benchmarks: {error}", style="red", markup=False)

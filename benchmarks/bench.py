@@ -11,15 +11,18 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from app.cores import usable_cores
 from benchmarks.report import Table
 from model.captioner import Captioner
+from model.runtimes import Runtime
 
-__all__ = ["BATCH_SIZES", "BEAM_SIZES", "ROOT", "SIZE", "Bench", "Suite"]
+__all__ = ["BATCH_SIZES", "BEAM_SIZES", "PYTORCH", "ROOT", "SIZE", "Bench", "Suite"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (640, 480)
 BEAM_SIZES = (1, 3, 5)
 BATCH_SIZES = (1, 8, 32)
+PYTORCH = "by PyTorch"  # the column of the same work done by eager modules
 
 
 @dataclass
@@ -33,7 +36,8 @@ class Bench:
         slow_rounds: how often what takes seconds is.
         launches: how often what needs a process of its own is.
         requests: how many of each kind are sent over HTTP.
-        threads: of the model; None leaves it to PyTorch.
+        threads: of the model; None takes as many as the service would.
+        runtime: of the captioner that is measured.
     """
 
     weights: Path
@@ -44,11 +48,21 @@ class Bench:
     requests: int = 200
     warmups: int = 2
     threads: int | None = None
+    runtime: Runtime = "auto"
 
     @cached_property
     def captioner(self) -> Captioner:
-        """The captioner, on the CPU."""
-        return Captioner.load(self.weights, "cpu")
+        """The captioner as it is served, on the CPU."""
+        return Captioner.load(
+            self.weights, "cpu", runtime=self.runtime, threads=self.threads or usable_cores()
+        )
+
+    @cached_property
+    def eager(self) -> Captioner:
+        """The same captioner, run by PyTorch."""
+        return Captioner.load(
+            self.weights, "cpu", runtime="torch", threads=self.threads or usable_cores()
+        )
 
     @cached_property
     def photographs(self) -> list[bytes]:

@@ -7,10 +7,13 @@ know how fast any of it is, nor who else was using it, beyond the load average.
 import os
 import platform
 from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
+from app.cores import usable_cores
 from app.version import VERSION
 from model.captioner import Captioner
 
@@ -29,10 +32,8 @@ def describe() -> dict[str, str]:
         "memory": _memory(),
         "load average before": _load(),
         "system": f"{platform.system()} {platform.release()}",
-        "versions": (
-            f"unrolled {VERSION}, torch {torch.__version__}, Python {platform.python_version()}"
-        ),
-        "threads of the model": str(torch.get_num_threads()),
+        "versions": (f"unrolled {VERSION}, {_runtimes()}, Python {platform.python_version()}"),
+        "threads of the model": str(usable_cores()),
     }
 
 
@@ -56,6 +57,12 @@ def available_cores() -> float:
     else:
         cores = float(os.cpu_count() or 1)
     return min([cores, *_quotas()])
+
+
+def _runtimes() -> str:
+    """Name what can run a network, with versions; OpenVINO need not be there."""
+    names = [name for name in ("torch", "openvino") if find_spec(name)]
+    return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 def _quotas() -> list[float]:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.bench import BATCH_SIZES, ROOT, Bench
+from app.cores import usable_cores
+from benchmarks.bench import BATCH_SIZES, PYTORCH, ROOT, Bench
 from benchmarks.peak import ONLY_IMPORT, ONLY_LOAD
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave
@@ -27,33 +28,40 @@ def measure(bench: Bench) -> list[Table]:
         folder = Path(name)
         for number, data in enumerate(bench.photographs):
             (folder / f"{number:04}.jpg").write_bytes(data)
-        cases = {"PyTorch and the packages imported": ONLY_IMPORT, "captioner loaded": ONLY_LOAD}
+        cases = {"packages imported": ONLY_IMPORT, "captioner loaded": ONLY_LOAD}
         cases |= {f"captioning, batch {size}, beam {_BEAM}": size for size in BATCH_SIZES}
         calls: dict[str, Callable[[], float]] = {
-            name: partial(measure_peak, bench, folder, size) for name, size in cases.items()
+            f"{name} {runtime}": partial(measure_peak, bench, folder, size, runtime)
+            for name, size in cases.items()
+            for runtime in (bench.runtime, "torch")
         }
         peaks = interleave(calls, rounds=bench.launches, warmups=0)
+    samples = {
+        name: Sample(tuple(value / 1e6 for value in values)) for name, values in peaks.items()
+    }
     rows: list[Row] = [
-        {"process": name, "peak MB": Sample(tuple(value / 1e6 for value in values))}
-        for name, values in peaks.items()
+        {
+            "process": name,
+            "peak MB": samples[f"{name} {bench.runtime}"],
+            PYTORCH: samples[f"{name} torch"],
+        }
+        for name in cases
     ]
-    parts = (bench.captioner.network, bench.captioner.encoder)  # that of the network, and the fast
-    weights = sum(tensor.nbytes for part in parts for tensor in part.state_dict().values())
     notes = [
         f"Median [quartiles] of {bench.launches} fresh processes in turn; each captions three "
         "batches of its size.",
-        f"The weights in memory are {weights / 1e6:.1f} MB of it.",
     ]
     return [Table("Peak resident memory", rows, notes)]
 
 
-def measure_peak(bench: Bench, photographs: Path, batch_size: int) -> float:
+def measure_peak(bench: Bench, photographs: Path, batch_size: int, runtime: str) -> float:
     """Start `benchmarks.peak` and return its peak, in bytes.
 
     Raises:
         RuntimeError: it failed; the message holds what it said.
     """
-    arguments = [bench.weights.resolve(), photographs, batch_size, _BEAM, bench.threads or 0]
+    threads = bench.threads or usable_cores()
+    arguments = [bench.weights.resolve(), photographs, batch_size, _BEAM, threads, runtime]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.peak", *map(str, arguments)],
         cwd=ROOT,

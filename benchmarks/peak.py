@@ -1,14 +1,19 @@
 """A process that captions a while and prints its own peak of resident memory, in bytes.
 
-    python -m benchmarks.peak WEIGHTS PHOTOGRAPHS BATCH_SIZE BEAM_SIZE THREADS
+    python -m benchmarks.peak WEIGHTS PHOTOGRAPHS BATCH_SIZE BEAM_SIZE THREADS RUNTIME
 
-Imports nothing that captioning does not need, since what it imports is measured. THREADS 0 leaves
-the number to PyTorch.
+Imports nothing that captioning does not need, since what it imports is measured.
 """
+
+from __future__ import annotations
 
 import sys
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from model.runtimes import Runtime
 
 __all__ = ["ONLY_IMPORT", "ONLY_LOAD", "peak_bytes"]
 
@@ -38,17 +43,18 @@ def _peak_by_usage() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _main(weights: str, photographs: str, batch_size: int, beam_size: int, threads: int) -> None:
-    import torch  # noqa: PLC0415 - a caller that only reads a peak needs no PyTorch
-
-    from app.images import decode_picture  # noqa: PLC0415
+def _main(
+    weights: str, photographs: str, sizes: tuple[int, int], threads: int, runtime: Runtime
+) -> None:
+    from app.images import decode_picture  # noqa: PLC0415 - who only reads a peak needs none
     from model.captioner import Captioner  # noqa: PLC0415
 
-    if threads:
-        torch.set_num_threads(threads)
+    if runtime == "torch":
+        import model.torch_runner  # noqa: F401, PLC0415
+    batch_size, beam_size = sizes
     if batch_size == ONLY_IMPORT:
         return
-    captioner = Captioner.load(weights, "cpu")
+    captioner = Captioner.load(weights, "cpu", runtime=runtime, threads=threads)
     files = [path.read_bytes() for path in sorted(Path(photographs).glob("*.jpg"))]
     for _ in range(3 if batch_size else 0):
         batch = islice(cycle(files), batch_size)
@@ -57,5 +63,6 @@ def _main(weights: str, photographs: str, batch_size: int, beam_size: int, threa
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))
+    batch, beam, number = map(int, sys.argv[3:6])
+    _main(sys.argv[1], sys.argv[2], (batch, beam), number, cast("Runtime", sys.argv[6]))
     print(peak_bytes())

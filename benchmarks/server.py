@@ -26,6 +26,7 @@ from benchmarks.timing import interleave, quantile, seconds
 __all__ = ["Server", "measure", "measure_latency", "measure_startup", "running"]
 
 _PAUSE = 0.01
+_KEPT = {"UNROLLED_CACHE"}
 _PATIENCE = 120.0
 
 # What the command `unrolled` does, wherever it is installed.
@@ -57,11 +58,14 @@ def running(bench: Bench) -> Iterator[Server]:
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds what it said.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("UNROLLED_")}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("UNROLLED_") or k in _KEPT
+    }
     if bench.threads:
         environment["UNROLLED_THREADS"] = str(bench.threads)
     weights = str(bench.weights.resolve())
     command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--weights", weights]
+    command += ["--runtime", bench.runtime]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output"
         with output.open("wb") as file:

@@ -8,41 +8,33 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from app.images import decode_picture
-from benchmarks.bench import BEAM_SIZES, SIZE, Bench
+from benchmarks.bench import BEAM_SIZES, PYTORCH, SIZE, Bench
 from benchmarks.floors import Work, count, multiply, read_weights
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, seconds
+from model.arrays import Array
 from model.captioner import Captioner
+from model.torch_runner import TorchRunner
 
 __all__ = ["MAX_PIXELS", "count_decoder", "measure"]
 
 MAX_PIXELS = SIZE[0] * SIZE[1]
 
-_DECODE, _PREPARE, _ENCODE = "decode JPEG", "prepare", "encode"
 _MULTIPLY, _READ = "multiply", "read weights"
 
 
 def measure(bench: Bench) -> list[Table]:
     """Time the stages over all photographs, in turn, with the two probes that set the floors."""
-    captioner, files = bench.captioner, bench.photographs
-    pictures = [decode_picture(data, MAX_PIXELS).image for data in files]
-    pixels = [captioner.prepare([picture]) for picture in pictures]
-    grids = [captioner.encode(one) for one in pixels]
-    begin, step = count_decoder(captioner)
-
-    calls: dict[str, Callable[[], object]] = {
-        _DECODE: lambda: [decode_picture(data, MAX_PIXELS) for data in files],
-        _PREPARE: lambda: [captioner.prepare([picture]) for picture in pictures],
-        _ENCODE: lambda: [captioner.encode(one) for one in pixels],
-    }
-    for beam_size in BEAM_SIZES:
-        calls[_search(beam_size)] = partial(_search_each, captioner, grids, beam_size)
-    for beam_size in BEAM_SIZES:
-        calls[_all(beam_size)] = partial(_caption_each, captioner, files, beam_size)
-    work = {name: count(calls[name], _running(captioner)) for name in list(calls)[2:]}
+    eager, files = bench.eager, bench.photographs
+    begin, step = count_decoder(eager)
+    stages = _stages(bench.captioner, files)
+    by_torch = _stages(eager, files)
+    modelled = list(stages)[2:]  # decoding and preparing take no model
+    calls = stages | {f"{name}, {PYTORCH}": by_torch[name] for name in modelled}
+    work = {name: count(by_torch[name], _running(eager)) for name in modelled}
     calls[_MULTIPLY], multiplied = multiply()
     calls[_READ], read = read_weights(step.weight_bytes, times=8)
 
@@ -58,10 +50,11 @@ def measure(bench: Bench) -> list[Table]:
     speed = multiplied / min(timed[_MULTIPLY])
     bandwidth = read / min(timed[_READ])
     rows: list[Row] = []
-    for name in [name for name in calls if name not in (_MULTIPLY, _READ)]:
+    for name in stages:
         row: dict[str, str | float | Sample] = {"stage": name, "ms a picture": samples[name]}
         if name in work:
             total = work[name]
+            row[PYTORCH] = samples[f"{name}, {PYTORCH}"]
             row["floor ms"] = 1000 * total.least_seconds(speed, bandwidth) / len(files)
             row["million multiply-adds"] = total.multiply_adds / 1e6 / len(files)
             row["MB of weights read"] = total.weight_bytes / 1e6 / len(files)
@@ -88,19 +81,27 @@ def count_decoder(captioner: Captioner) -> tuple[Work, Work]:
     )
 
 
+def _stages(captioner: Captioner, files: list[bytes]) -> dict[str, Callable[[], object]]:
+    """Name the stages of a picture, each a call that takes all files."""
+    pictures = [decode_picture(data, MAX_PIXELS).image for data in files]
+    pixels = [captioner.prepare([picture]) for picture in pictures]
+    grids = [captioner.encode(one) for one in pixels]
+    return {
+        "decode JPEG": lambda: [decode_picture(data, MAX_PIXELS) for data in files],
+        "prepare": lambda: [captioner.prepare([picture]) for picture in pictures],
+        "encode": lambda: [captioner.encode(one) for one in pixels],
+        **{f"search, beam {n}": partial(_search_each, captioner, grids, n) for n in BEAM_SIZES},
+        **{f"all, beam {n}": partial(_caption_each, captioner, files, n) for n in BEAM_SIZES},
+    }
+
+
 def _running(captioner: Captioner) -> nn.Module:
-    return nn.ModuleList([captioner.encoder, captioner.network.decoder])
+    runner = captioner.runner
+    assert isinstance(runner, TorchRunner)  # noqa: S101 - as `Bench.eager` loads it
+    return nn.ModuleList([runner.encoder, runner.network.decoder])
 
 
-def _search(beam_size: int) -> str:
-    return f"search, beam {beam_size}"
-
-
-def _all(beam_size: int) -> str:
-    return f"all, beam {beam_size}"
-
-
-def _search_each(captioner: Captioner, grids: list[Tensor], beam_size: int) -> None:
+def _search_each(captioner: Captioner, grids: list[Array], beam_size: int) -> None:
     for grid in grids:
         captioner.search(grid, beam_size=beam_size)
 
@@ -119,4 +120,5 @@ def _notes(bench: Bench, step: Work, speed: float, bandwidth: float) -> list[str
         f"The floor is the larger of the multiply-adds at {speed / 1e9:.1f} billion a second and "
         f"the weights at {bandwidth / 1e9:.1f} GB a second, the best that a plain matrix product "
         "and a matrix-vector product of a step's size reached in the same rounds, in float32.",
+        f"{PYTORCH}: the same work by the eager modules, whose work is what is counted.",
     ]

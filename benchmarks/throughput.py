@@ -9,7 +9,7 @@ from functools import partial
 from itertools import cycle, islice
 
 from app.images import decode_picture
-from benchmarks.bench import BATCH_SIZES, BEAM_SIZES, SIZE, Bench
+from benchmarks.bench import BATCH_SIZES, BEAM_SIZES, PYTORCH, SIZE, Bench
 from benchmarks.report import Row, Sample, Table
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
@@ -24,15 +24,19 @@ def measure(bench: Bench) -> list[Table]:
     work = {batch: _pictures(bench.photographs, batch) for batch in BATCH_SIZES}
     for batch, files in work.items():
         for beam in BEAM_SIZES:
-            call = partial(_caption, bench.captioner, files, batch=batch, beam=beam)
-            calls[_name(beam, batch)] = seconds(call)
+            served = partial(_caption, bench.captioner, files, batch=batch, beam=beam)
+            eager = partial(_caption, bench.eager, files, batch=batch, beam=beam)
+            calls[_name(beam, batch)] = seconds(served)
+            calls[_name(beam, batch) + PYTORCH] = seconds(eager)
     timed = interleave(calls, rounds=bench.slow_rounds, warmups=1)
     rows: list[Row] = []
     for beam in BEAM_SIZES:
         row: dict[str, str | Sample] = {"beam": str(beam)}
         for batch, files in work.items():
-            values = timed[_name(beam, batch)]
-            row[f"batch {batch}"] = Sample(tuple(len(files) / value for value in values))
+            for runtime in ("", PYTORCH):
+                values = timed[_name(beam, batch) + runtime]
+                column = ", ".join(filter(None, [f"batch {batch}", runtime]))
+                row[column] = Sample(tuple(len(files) / value for value in values))
         rows.append(row)
     notes = [
         f"Median [quartiles] of {bench.slow_rounds} rounds in turn, from {SIZE[0]}x{SIZE[1]} JPEG "

@@ -1,16 +1,17 @@
-"""What the search needs of arrays and their common interface lacks.
+"""What is needed of arrays and their common interface lacks.
 
 One search runs on NumPy's arrays and on PyTorch's, through the Python array API standard
-(`array_api_compat`); this adds the one function that the standard does not have. Imports PyTorch
-only where somebody else has. Knows nothing of sequences.
+(`array_api_compat`); this adds what the standard does not have. Never imports PyTorch itself.
+Knows nothing of sequences.
 """
 
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_numpy_array
+from array_api_compat import array_namespace, is_numpy_array, to_device
+from numpy.typing import NDArray
 
-__all__ = ["Array", "largest"]
+__all__ = ["Array", "largest", "to_numpy"]
 
 Array = Any  # a NumPy array or a tensor: the standard's arrays have no common type
 
@@ -28,3 +29,8 @@ def largest(values: Array, count: int) -> tuple[Array, Array]:
     order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
     places = np.take_along_axis(places, order, axis=1)
     return np.take_along_axis(values, places, axis=1), places
+
+
+def to_numpy(values: Array) -> NDArray[Any]:
+    """Give any array as NumPy's, in main memory."""
+    return np.asarray(values if is_numpy_array(values) else to_device(values, "cpu"))

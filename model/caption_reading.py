@@ -5,24 +5,24 @@ Knows token ids and pictures as the decoder keeps them; knows nothing of how cap
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace, device
 
+from model.arrays import Array
 from model.caption import Grid
-from model.decoder import Decoder, Picture
+from model.picture import Picture
+from model.runner import Steps
 from model.vocabulary import Vocabulary
 
 __all__ = ["look", "read"]
 
 
-@torch.inference_mode()
 def read(
-    decoder: Decoder, picture: Picture, captions: Sequence[Sequence[int]]
-) -> tuple[list[list[float]], Tensor | None]:
+    decoder: Steps, picture: Picture, captions: Sequence[Sequence[int]]
+) -> tuple[list[list[float]], Array | None]:
     """Read some captions of one picture side by side.
 
     Args:
-        decoder: the caption decoder.
+        decoder: a caption decoder, or a runner of one.
         picture: from its `begin`, of a batch of one.
         captions: token ids, the start token left out; each has one at least.
 
@@ -32,36 +32,37 @@ def read(
     """
     if not captions:
         return [], None
-    device = picture.start[0].device
-    tokens = torch.full((len(captions), max(map(len, captions))), Vocabulary.pad_id)
-    for row, ids in zip(tokens, captions, strict=True):
-        row[: len(ids)] = torch.tensor(ids)
-    tokens = tokens.to(device)  # (captions, steps)
-    last = torch.full_like(tokens[:, 0], Vocabulary.start_id)
-    state = tuple(part[:, None].expand(-1, len(captions), -1) for part in picture.start)
+    xp, where = array_namespace(picture.start[0]), device(picture.start[0])
+    count, longest = len(captions), max(map(len, captions))
+    padded = [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in captions]
+    tokens = xp.asarray(padded, dtype=xp.int64, device=where)  # (captions, steps)
+    last = xp.full_like(tokens[:, 0], Vocabulary.start_id)
+    state = tuple(
+        xp.broadcast_to(part[:, None], (1, count, part.shape[-1])) for part in picture.start
+    )
+    everyone = xp.arange(count, device=where)
     own, seen = [], []
-    for token in tokens.unbind(1):
+    for t in range(longest):
         logprobs, state, weights = decoder.step(last[None], state, picture)
-        own.append(logprobs[0].gather(1, token[:, None])[:, 0])
+        last = tokens[:, t]
+        own.append(logprobs[0][everyone, last])
         seen += [] if weights is None else [weights[0]]
-        last = token
-    rows = torch.stack(own, dim=1).tolist()
+    rows = xp.stack(own, axis=1).tolist()
     return (
         [row[: len(ids)] for row, ids in zip(rows, captions, strict=True)],
-        torch.stack(seen, dim=1) if seen else None,
+        xp.stack(seen, axis=1) if seen else None,
     )
 
 
-def look(decoder: Decoder, grid: Tensor, caption: Sequence[int]) -> list[Grid] | None:
+def look(decoder: Steps, grid: Array, caption: Sequence[int]) -> list[Grid] | None:
     """Note where the decoder looks before each token; None where it has no attention.
 
     Args:
-        decoder: the caption decoder.
+        decoder: a caption decoder, or a runner of one.
         grid: of the picture (1, rows, columns, channels).
         caption: token ids, the start token left out.
     """
-    with torch.inference_mode():
-        _, weights = read(decoder, decoder.begin(grid), [caption])
+    _, weights = read(decoder, decoder.begin(grid), [caption])
     if weights is None:
         return None
     maps = weights[0].reshape(len(caption), *grid.shape[1:3]).tolist()

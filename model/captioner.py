@@ -8,54 +8,50 @@ Puts preprocessing, encoder, decoder and beam search together; knows nothing of 
 the bundle, nor of untrusted bytes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
+from array_api_compat import array_namespace
 from PIL import Image
-from torch import Tensor, nn
 
+from model.arrays import Array
 from model.beam_search import Hypothesis, search
-from model.beam_search import State as SearchState
-from model.bundle import BundleError, load_bundle, load_weights
+from model.bundle import load_bundle
 from model.calibration import Evidence, estimate_confidence
 from model.caption import Caption, Token
 from model.caption_reading import look, read
 from model.config import CaptionerConfig, DecodingConfig
 from model.consensus import Consensus, Ranked, read_consensus
-from model.decoder import Decoder, Picture, make_decoder
 from model.device import choose_device
-from model.encoder import Encoder
-from model.folding import fold_batch_norm
 from model.golden import Golden, check_golden, golden_files, read_golden
-from model.grounding import from_parts, ground, mean_picture_file, parts, read_mean_picture
+from model.grounding import ground, mean_picture_file, read_mean_picture
 from model.known_pictures import known_pictures_file
+from model.picture import Picture, State, from_parts, parts
 from model.preprocessing import Preprocessing
+from model.runner import Runner
+from model.runtimes import Runtime, load_runner
 from model.vocabulary import Vocabulary
 
-__all__ = ["Caption", "CaptionNetwork", "Captioner", "Token"]
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
 
+    from model.network import CaptionNetwork
 
-class CaptionNetwork(nn.Module):
-    """Encoder and decoder in one module: what is trained, and what a bundle keeps."""
-
-    def __init__(
-        self, config: CaptionerConfig, vocabulary_size: int, *, pretrained: bool = False
-    ) -> None:
-        super().__init__()
-        self.encoder = Encoder(config.encoder, pretrained=pretrained)
-        self.decoder: Decoder = make_decoder(config.decoder, vocabulary_size, self.encoder.channels)
+__all__ = ["Caption", "Captioner", "Token"]
 
 
 class Captioner:
-    """A trained network that captions pictures.
+    """A trained network that captions pictures; for one thread at a time.
 
     Args:
-        network: in which state it is does not matter; it is put into evaluation.
+        runner: of its network, see `model.runtimes`.
         config, vocabulary: of its bundle.
-        device: where it runs, see `choose_device`.
         card: its model card, Markdown.
         mean_picture: for grounding, see `model.grounding`.
         consensus: for the order of captions, see `model.consensus`.
@@ -64,64 +60,99 @@ class Captioner:
 
     def __init__(
         self,
-        network: CaptionNetwork,
+        runner: Runner,
         config: CaptionerConfig,
         vocabulary: Vocabulary,
         *,
-        device: str | torch.device = "cpu",
         card: str = "",
         mean_picture: Picture | None = None,
         consensus: Consensus | None = None,
         golden: Sequence[Golden] = (),
     ) -> None:
+        self.runner = runner
         self.config = config
         self.vocabulary = vocabulary
         self.card = card
-        self.device = torch.device(device)
         self.preprocessing = Preprocessing(config.preprocessing)
-        self.network = network.eval().to(self.device)
-        self.encoder = self._make_fast(self.network.encoder)
         self.mean_picture = mean_picture
         if mean_picture is not None:
-            on_device = {name: part.to(self.device) for name, part in parts(mean_picture).items()}
-            self.mean_picture = from_parts(on_device)
+            placed = {name: runner.place(part) for name, part in parts(mean_picture).items()}
+            self.mean_picture = from_parts(placed)
         self.consensus = consensus
         self.golden = tuple(golden)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", *, self_test: bool = False) -> Self:
+    def of(
+        cls,
+        network: CaptionNetwork,
+        config: CaptionerConfig,
+        vocabulary: Vocabulary,
+        *,
+        device: str | torch.device = "cpu",
+        **rest: Any,
+    ) -> Self:
+        """Make one of a network in PyTorch; the `rest` is as for the class itself."""
+        from model.torch_runner import TorchRunner  # noqa: PLC0415 - brings PyTorch
+
+        runner = TorchRunner(network, config.preprocessing.size, device)
+        return cls(runner, config, vocabulary, **rest)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        *,
+        runtime: Runtime = "torch",
+        threads: int | None = None,
+        self_test: bool = False,
+    ) -> Self:
         """Load a bundle.
 
         Args:
             path: the bundle's folder.
             device: `auto`, or any that torch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
+            runtime: what runs the network. PyTorch has it at hand, to be trained or looked at;
+                `auto` takes what is fastest, see `model.runtimes`.
+            threads: on a CPU; None leaves it to the runtime.
             self_test: whether to caption its golden pictures, see `self_test`.
 
         Raises:
             BundleError: the bundle cannot be used, or fails its self-test; the message says why.
-            ValueError: there is no such device.
+            ValueError: there is no such device, or the runtime is not for it.
         """
         chosen = choose_device(device)
         bundle = load_bundle(path, CaptionerConfig)
-        try:
-            with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
-                network = CaptionNetwork(bundle.config, len(bundle.vocabulary))
-        except (ValueError, RuntimeError) as error:
-            raise BundleError(f"{path}: {error}") from error
-        load_weights(bundle, network)
+        runner = load_runner(bundle, chosen, runtime, threads)
         captioner = cls(
-            network,
+            runner,
             bundle.config,
             bundle.vocabulary,
-            device=chosen,
             card=bundle.card,
-            mean_picture=read_mean_picture(bundle, network.decoder),
-            consensus=read_consensus(bundle, network.encoder.channels, len(bundle.vocabulary)),
+            mean_picture=read_mean_picture(bundle, runner),
+            consensus=read_consensus(bundle, runner.channels, len(bundle.vocabulary)),
             golden=read_golden(bundle),
         )
         if self_test:
             captioner.self_test()
         return captioner
+
+    @property
+    def device(self) -> str:
+        """Where its network runs, as PyTorch names it."""
+        return self.runner.device
+
+    @property
+    def network(self) -> CaptionNetwork:
+        """Its network in PyTorch.
+
+        Raises:
+            ValueError: another runtime has it.
+        """
+        network: CaptionNetwork | None = getattr(self.runner, "network", None)
+        if network is None:
+            raise ValueError("the network is not in PyTorch: load it with runtime='torch'")
+        return network
 
     def files(self) -> dict[str, bytes]:
         """Give those files of its bundle that not every bundle has, by their names."""
@@ -140,9 +171,8 @@ class Captioner:
         Raises:
             BundleError: a caption does not come out, see `check_golden`.
         """
-        weights = next(self.network.parameters())
-        exact = weights.device.type == "cpu" and weights.dtype == torch.float32
-        check_golden(self.golden, lambda picture: self.caption([picture])[0][0], exact=exact)
+        best = lambda picture: self.caption([picture])[0][0]  # noqa: E731
+        check_golden(self.golden, best, exact=self.runner.exact)
         return len(self.golden)
 
     def caption(
@@ -190,31 +220,27 @@ class Captioner:
             grounding=grounding,
         )
 
-    def prepare(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Preprocess pictures: (batch, 3, size, size), on the CPU."""
+    def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Preprocess pictures: (batch, 3, size, size)."""
         return self.preprocessing(pictures)
 
-    @torch.inference_mode()
-    def encode(self, pixels: Tensor) -> Tensor:
+    def encode(self, pixels: Array) -> Array:
         """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels)."""
-        pixels = pixels.to(self.device).contiguous(memory_format=torch.channels_last)
-        grid: Tensor = self.encoder(pixels)
-        return grid
+        return self.runner.encode(pixels)
 
-    @torch.inference_mode()
     def search(
-        self, grid: Tensor, *, attention: bool = False, grounding: bool = False, **changes: Any
+        self, grid: Array, *, attention: bool = False, grounding: bool = False, **changes: Any
     ) -> list[list[Caption]]:
         """Find the captions of encoded pictures; arguments as in `caption`."""
         decoding = self._decoding(changes)
-        decoder, vocabulary = self.network.decoder, self.vocabulary
+        decoder, vocabulary = self.runner, self.vocabulary
         if grounding:
             self._need_mean_picture()  # before the work, not after it
         if decoding.consensus and self.consensus is None:
             raise ValueError(self._lacks("consensus"))
         picture = decoder.begin(grid)
 
-        def step(tokens: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
+        def step(tokens: Array, state: State) -> tuple[Array, State]:
             logprobs, state, _ = decoder.step(tokens, state, picture)
             return logprobs, state
 
@@ -249,7 +275,6 @@ class Captioner:
             for own, best in zip(grid[:, None], ranked, strict=True)
         ]
 
-    @torch.inference_mode()
     def score(
         self,
         picture: Image.Image,
@@ -267,7 +292,7 @@ class Captioner:
         Raises:
             ValueError: grounding is asked for and the bundle has no mean picture.
         """
-        decoder, grid = self.network.decoder, self.encode(self.prepare([picture]))
+        decoder, grid = self.runner, self.encode(self.prepare([picture]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
         (logprobs,), _ = read(decoder, decoder.begin(grid), [tokens])
         hypothesis = Hypothesis(tuple(tokens), tuple(logprobs), finished=True)
@@ -284,12 +309,12 @@ class Captioner:
         return replace(self.config.decoding, **given)
 
     def _rank(
-        self, grid: Tensor, found: list[list[Hypothesis]], decoding: DecodingConfig
+        self, grid: Array, found: list[list[Hypothesis]], decoding: DecodingConfig
     ) -> list[list[Ranked]]:
         """Put the captions that were found into order, and keep those that were asked for."""
         if self.consensus is None:
             return [[Ranked(one) for one in hypotheses] for hypotheses in found]
-        features = grid.mean((1, 2))  # (batch, channels)
+        features = array_namespace(grid).mean(grid, axis=(1, 2))  # (batch, channels)
         ranked = self.consensus.rank(features, found, reorder=decoding.consensus)
         return [best[: decoding.num_captions] for best in ranked]
 
@@ -310,14 +335,7 @@ class Captioner:
     def _ground(self, hypotheses: Sequence[Hypothesis]) -> Sequence[list[float] | None]:
         captions = [hypothesis.tokens for hypothesis in hypotheses]
         logprobs = [hypothesis.logprobs for hypothesis in hypotheses]
-        return ground(self.network.decoder, self._need_mean_picture(), captions, logprobs)
-
-    def _make_fast(self, encoder: Encoder) -> Encoder:
-        """Copy the encoder for inference; the network keeps its own, as bundles hold it."""
-        size = self.config.preprocessing.size
-        noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-        folded = fold_batch_norm(encoder, noise.to(self.device))
-        return folded.to(memory_format=torch.channels_last)
+        return ground(self.runner, self._need_mean_picture(), captions, logprobs)
 
     def _need_mean_picture(self) -> Picture:
         if self.mean_picture is None:

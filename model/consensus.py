@@ -19,10 +19,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from model.arrays import Array, largest, to_numpy
 from model.beam_search import Hypothesis
 from model.bundle import Bundle
 from model.config import CaptionerConfig, ConsensusConfig
@@ -51,17 +50,16 @@ class Consensus:
         self.known = known
         self.config = config
         self._vocabulary_size = vocabulary_size
-        self._mean = torch.from_numpy(known.mean).float()
-        self._basis = torch.from_numpy(known.basis).float()
-        self._pictures = _unit(torch.from_numpy(known.pictures).float())
+        self._mean = known.mean.astype(np.float32)
+        self._basis = known.basis.astype(np.float32)
+        self._pictures = _unit(known.pictures.astype(np.float32))
         self._columns = {key: column for column, key in enumerate(known.ngrams.tolist())}
         self._rarity: list[float] = known.rarity.tolist()
         self._unseen = float(known.unseen[0])
         self._weights = known.weights.astype(np.float32)
 
-    @torch.inference_mode()
     def agreements(
-        self, features: Tensor, captions: Sequence[Sequence[Sequence[int]]]
+        self, features: Array, captions: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[float]]:
         """Give the agreement of every caption, 0 to 1.
 
@@ -69,19 +67,22 @@ class Consensus:
             features: of the pictures, the mean of the encoder's grid (batch, channels).
             captions: of each picture, token ids; special ones are left out of account.
         """
-        axes = _unit((features.cpu().float() - self._mean) @ self._basis)  # (batch, dimensions)
-        cosines = axes @ self._pictures.T  # (batch, pictures)
-        nearest = cosines.topk(min(self.config.neighbours, cosines.shape[1]))
-        shares = torch.softmax(nearest.values / self.config.temperature, dim=1).numpy()
+        centred = to_numpy(features).astype(np.float32) - self._mean
+        # Sums over indices rather than matrix products: NumPy's are threaded, and its threads
+        # spin for a while after, on a core that the next picture's encoder needs.
+        axes = _unit(np.einsum("bc,cd->bd", centred, self._basis))  # (batch, dimensions)
+        cosines = np.einsum("bd,pd->bp", axes, self._pictures)  # (batch, pictures)
+        similar, nearest = largest(cosines, min(self.config.neighbours, cosines.shape[1]))
+        scaled = similar / self.config.temperature
+        shares = np.exp(scaled - scaled[:, :1])
+        shares /= shares.sum(1, keepdims=True)
         return [
             self._agreements(pictures, weights, own)
-            for pictures, weights, own in zip(
-                nearest.indices.tolist(), shares, captions, strict=True
-            )
+            for pictures, weights, own in zip(nearest.tolist(), shares, captions, strict=True)
         ]
 
     def rank(
-        self, features: Tensor, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True
+        self, features: Array, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True
     ) -> list[list[Ranked]]:
         """Give the captions of each picture their agreement, and their order.
 
@@ -157,5 +158,7 @@ def read_consensus(
     return Consensus(known, bundle.config.consensus, vocabulary_size)
 
 
-def _unit(vectors: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(vectors, dim=1)
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+    return unit

@@ -9,7 +9,6 @@ together: the beams of a search, or the captions of a batch in training.
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,27 +16,13 @@ from torch import Tensor, nn
 from model.attention import make_attention
 from model.cells import CELLS, Cell, State, make_cell
 from model.config import DecoderConfig
+from model.picture import Picture
 from model.vocabulary import Vocabulary
 from model.word_detector import WordDetector
 
-__all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "Picture", "make_decoder"]
+__all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "make_decoder"]
 
 _ROWS = 256
-
-
-class Picture(NamedTuple):
-    """What a decoder keeps of a batch of pictures, computed once.
-
-    `values` and `keys` are the grid as attention reads it (None without attention); `gates` is
-    the picture's part of the first cell's projected input; `evidence` is the word detector's;
-    `start` is the state before the first token, each tensor (batch, hidden).
-    """
-
-    gates: Tensor | None  # (batch, width)
-    keys: Tensor | None  # (batch, cells, attention)
-    values: Tensor | None  # (batch, cells, hidden)
-    evidence: Tensor | None  # (batch, vocabulary)
-    start: State
 
 
 class Decoder(nn.Module, ABC):
@@ -255,7 +240,7 @@ class GlobalDecoder(Decoder):
     def begin(self, grid: Tensor) -> Picture:
         """Let the cell read the pooled picture."""
         seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
-        nothing = torch.zeros(len(grid), self.config.hidden_size, device=grid.device)
+        nothing = torch.zeros(grid.shape[0], self.config.hidden_size, device=grid.device)
         start: State = self.cell(seen, (nothing,) * self.cell.parts)
         return Picture(None, None, None, self.detect(grid), start)
 

@@ -1,29 +1,45 @@
 """Which device a model runs on. Knows nothing of models."""
 
+import os
+import sys
 from collections.abc import Callable
-
-import torch
+from pathlib import Path
 
 __all__ = ["choose_device"]
 
+# Drivers of NVIDIA, of AMD, and of Windows' own under Linux.
+_DRIVERS = ("nvidia*", "kfd", "dxg")
 
-def choose_device(device: str = "auto") -> torch.device:
+
+def choose_device(device: str = "auto") -> str:
     """Choose where to run: `auto` takes CUDA where there is one, else Apple's MPS, else the CPU.
+
+    PyTorch, which takes seconds to import, is asked only where there may be more than a CPU.
 
     Raises:
         ValueError: torch knows no such device, or this machine has none.
     """
+    if device == "cpu" or (device == "auto" and not _may_have_more_than_a_cpu()):
+        return "cpu"
+    import torch  # noqa: PLC0415
+
     available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
         "cpu": lambda: True,
     }
     if device == "auto":
-        return torch.device(next(name for name, there in available.items() if there()))
+        return next(name for name, there in available.items() if there())
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device must be auto, cpu, cuda or mps, not {device!r}") from error
     if not available.get(chosen.type, lambda: False)():
         raise ValueError(f"this machine has no device {device!r}: use auto or cpu")
-    return chosen
+    return str(chosen)
+
+
+def _may_have_more_than_a_cpu() -> bool:
+    if sys.platform == "darwin" or os.name == "nt":
+        return True
+    return any(next(Path("/dev").glob(driver), None) for driver in _DRIVERS)

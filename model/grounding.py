@@ -13,24 +13,25 @@ finds even "a" at the beginning of a sentence hardly likely. Knows the file of t
 a bundle, and no other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as safetensors_bytes
-from torch import Tensor
+from safetensors.numpy import load_file
+from safetensors.numpy import save as safetensors_bytes
 
+from model.arrays import to_numpy
 from model.bundle import MEAN_PICTURE, MEND, Bundle, BundleError
 from model.caption_reading import read
 from model.config import CaptionerConfig
-from model.decoder import Decoder, Picture
+from model.picture import Picture, from_parts, parts
+from model.runner import Runner, Steps
 
-__all__ = ["from_parts", "ground", "mean_picture_file", "parts", "read_mean_picture"]
+__all__ = ["ground", "mean_picture_file", "read_mean_picture"]
 
 
 def ground(
-    decoder: Decoder,
+    decoder: Steps,
     mean_picture: Picture,
     captions: Sequence[Sequence[int]],
     logprobs: Sequence[Sequence[float]],
@@ -38,7 +39,7 @@ def ground(
     """Give the grounding of every token, in nats; all captions are read together.
 
     Args:
-        decoder: the caption decoder.
+        decoder: a caption decoder, or a runner of one.
         mean_picture: of a batch of one.
         captions: token ids, the start token left out; of any pictures.
         logprobs: of the same tokens, given each caption's own picture.
@@ -50,32 +51,19 @@ def ground(
     ]
 
 
-def parts(picture: Picture) -> dict[str, Tensor]:
-    """Name the tensors of a picture as the decoder keeps it, each (batch, ...)."""
-    named = picture._asdict() | {f"start.{i}": part for i, part in enumerate(picture.start)}
-    return {name: part for name, part in named.items() if isinstance(part, Tensor)}
-
-
-def from_parts(named: Mapping[str, Tensor]) -> Picture:
-    """Put a picture together again from what `parts` gave."""
-    starts = sum(name.startswith("start.") for name in named)
-    return Picture(
-        named.get("gates"),
-        named.get("keys"),
-        named.get("values"),
-        named.get("evidence"),
-        tuple(named[f"start.{i}"] for i in range(starts)),
-    )
-
-
 def mean_picture_file(mean_picture: Picture) -> dict[str, bytes]:
     """Give the bundle's file of a mean picture, in half precision, by its name."""
-    halves = {name: part.cpu().half().contiguous() for name, part in parts(mean_picture).items()}
+    named = parts(mean_picture).items()
+    halves = {name: to_numpy(part).astype(np.float16) for name, part in named}
     return {MEAN_PICTURE: safetensors_bytes(halves)}
 
 
-def read_mean_picture(bundle: Bundle[CaptionerConfig], decoder: Decoder) -> Picture | None:
-    """Read the mean picture, in float32; None where the bundle has none.
+def read_mean_picture(bundle: Bundle[CaptionerConfig], runner: Runner) -> Picture | None:
+    """Read the mean picture, in NumPy's float32; None where the bundle has none.
+
+    Args:
+        bundle: read and checked.
+        runner: of its network.
 
     Raises:
         BundleError: the file holds anything else than this decoder's picture.
@@ -87,14 +75,13 @@ def read_mean_picture(bundle: Bundle[CaptionerConfig], decoder: Decoder) -> Pict
         named = load_file(path)
     except SafetensorError as error:
         raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
-    values = named.get("values")
-    cells = 1 if values is None or values.ndim != 3 else max(1, values.shape[1])
-    with torch.inference_mode():
-        expected = parts(decoder.begin(torch.zeros(1, 1, cells, decoder.channels)))
+    size = bundle.config.preprocessing.size
+    nothing = np.zeros((1, 3, size, size), dtype=np.float32)
+    expected = parts(runner.begin(runner.encode(nothing)))
     if {name: part.shape for name, part in named.items()} != {
         name: part.shape for name, part in expected.items()
     }:
         raise BundleError(f"{path} holds no picture as this decoder sees it: {MEND}")
-    if not all(part.is_floating_point() and part.isfinite().all() for part in named.values()):
+    if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in named.values()):
         raise BundleError(f"{path} holds numbers that are not finite: {MEND}")
-    return from_parts({name: part.float() for name, part in named.items()})
+    return from_parts({name: part.astype(np.float32) for name, part in named.items()})

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from model.beam_search import Hypothesis, search
-from model.bundle import Bundle, BundleError, load_bundle, load_weights
+from model.bundle import Bundle
 from model.cells import State
 from model.config import SamplingConfig, TextConfig
 from model.device import choose_device
@@ -27,11 +27,13 @@ from model.reading import Turns, complete, read, read_activations, read_logprobs
 from model.sampling import Sampler
 from model.stopping import Piece
 from model.text import with_known_characters
+from model.text_bundle import load_text_bundle
 from model.text_network import TextNetwork, TokenNetwork
 from model.text_score import Activations, TextScore, TextToken
 from model.vocabulary import Vocabulary
+from model.weights import load_weights
 
-__all__ = ["Activations", "LanguageModel", "TextScore", "TextToken", "load_text_bundle"]
+__all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
 
 
 class LanguageModel:
@@ -298,20 +300,3 @@ class LanguageModel:
         """The bundle's defaults with a call's changes; pydantic checks the ranges."""
         given = {name: value for name, value in changes.items() if value is not None}
         return replace(self.config.sampling, **given)
-
-
-def load_text_bundle(path: str | Path) -> Bundle[TextConfig]:
-    """Read and check a language model's bundle, all but its weights.
-
-    Raises:
-        BundleError: it cannot be used; the message says why.
-    """
-    bundle = load_bundle(path, TextConfig)
-    if bundle.vocabulary.level != bundle.config.level:
-        raise BundleError(
-            f"{path}: its vocabulary is of the level {bundle.vocabulary.level!r}, its "
-            f"configuration of {bundle.config.level!r}"
-        )
-    if len(bundle.vocabulary) <= bundle.vocabulary.unknown_id + 1:
-        raise BundleError(f"{path}: its vocabulary has no token to write with")
-    return bundle

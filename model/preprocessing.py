@@ -1,4 +1,4 @@
-"""Pictures to the tensor that the encoder expects: the only image preprocessing there is.
+"""Pictures to the array that the encoder expects: the only image preprocessing there is.
 
 Training and serving share it, so that they cannot drift apart. Knows nothing of files, of
 untrusted bytes (`app.images`) or of augmentation (`model.data.augmentation`).
@@ -8,9 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from model.config import PreprocessingConfig
 
@@ -25,7 +23,7 @@ class Preprocessing:
         self._mean = np.array(config.mean, dtype=np.float32)
         self._std = np.array(config.std, dtype=np.float32)
 
-    def __call__(self, pictures: Sequence[Image.Image]) -> Tensor:
+    def __call__(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         """Turn RGB pictures of any shape into one float32 batch.
 
         Returns:
@@ -33,10 +31,10 @@ class Preprocessing:
         """
         size = self.config.size
         if not pictures:
-            return torch.empty(0, 3, size, size)
+            return np.empty((0, 3, size, size), dtype=np.float32)
         # In NumPy, on one thread: a second thread that starts PyTorch's own makes OpenMP put all
         # of them to sleep between operations, and inference beside it takes nearly twice as long.
-        return torch.from_numpy(np.stack([self._one(picture) for picture in pictures]))
+        return np.stack([self._one(picture) for picture in pictures])
 
     def _one(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         size = self.config.size

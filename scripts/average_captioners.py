@@ -15,8 +15,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from model.bundle import save_bundle
 from model.captioner import Captioner
+from model.weights import save_bundle
 
 
 def main() -> None:

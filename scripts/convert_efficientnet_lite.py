@@ -57,7 +57,7 @@ def main() -> None:
     if arguments.photo:
         preprocessing = Preprocessing(PreprocessingConfig(size=SIZES[arguments.size]))
         with torch.inference_mode(), Image.open(arguments.photo) as picture:
-            chances = network(preprocessing([picture]))[0].softmax(0)
+            chances = network(torch.from_numpy(preprocessing([picture])))[0].softmax(0)
         names = timm.data.ImageNetInfo()
         for chance, index in zip(*chances.topk(5), strict=True):
             print(f"{chance:6.3f}  {names.index_to_description(int(index))}")

@@ -17,8 +17,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from model.bundle import save_bundle
 from model.captioner import Captioner
+from model.weights import save_bundle
 
 METRICS = {
     "bleu_1": "BLEU-1",

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from model.bundle import save_bundle
-from model.captioner import Captioner, CaptionNetwork
+from model.captioner import Captioner
 from model.config import (
     CalibrationConfig,
     CaptionerConfig,
@@ -28,10 +27,12 @@ from model.config import (
 from model.consensus import Consensus
 from model.evaluation.known_pictures import make_known_pictures
 from model.golden import Golden
-from model.grounding import from_parts, parts
 from model.language_model import LanguageModel
+from model.network import CaptionNetwork
+from model.picture import from_parts, parts
 from model.text_network import TextNetwork
 from model.vocabulary import Level, Vocabulary
+from model.weights import save_bundle
 
 VERSE = "Twinkle, twinkle, little star,\nHow I wonder what you are.\n"
 WORDS = "a the dog cat man woman red blue ball runs sits on in with of grass water and".split()
@@ -65,7 +66,7 @@ def tiny_network(config: CaptionerConfig, seed: int = 0) -> CaptionNetwork:
 
 def tiny_captioner(seed: int = 0, **decoder: object) -> Captioner:
     config = tiny_config(**decoder)
-    return Captioner(tiny_network(config, seed), config, tiny_vocabulary())
+    return Captioner.of(tiny_network(config, seed), config, tiny_vocabulary())
 
 
 def save_tiny_captioner(folder: Path, seed: int = 0, **decoder: object) -> Path:

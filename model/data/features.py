@@ -134,7 +134,8 @@ def _write(
             augment(dataset.picture(entry), part.view, entry.filename)
             for entry in part.entries[start : start + batch_size]
         ]
-        pixels = preprocessing(pictures).to(device, memory_format=torch.channels_last)
+        pixels = torch.from_numpy(preprocessing(pictures))
+        pixels = pixels.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             grids.append(encoder(pixels).half().cpu().numpy())
     part.path.parent.mkdir(parents=True, exist_ok=True)

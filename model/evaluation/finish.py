@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.bundle import save_bundle
 from model.calibration import Evidence
 from model.captioner import Caption, Captioner
 from model.config import ConsensusConfig, GoldenConfig
@@ -35,6 +34,7 @@ from model.evaluation.training_pictures import (
     some_entries,
 )
 from model.golden import Golden
+from model.weights import save_bundle
 
 __all__ = [
     "FinishSettings",
@@ -163,7 +163,7 @@ def finish(
         golden=config.golden,
         golden_given=len(golden),
     )
-    finished = Captioner(
+    finished = Captioner.of(
         captioner.network,
         config,
         captioner.vocabulary,
@@ -185,7 +185,7 @@ def _agree(
         known = make_known_pictures(seen.features, seen.captions, captioner.vocabulary)
         consensus = Consensus(known, config, len(captioner.vocabulary))
     decoding = replace(captioner.config.decoding, consensus=config is not None)
-    return Captioner(
+    return Captioner.of(
         captioner.network,
         replace(captioner.config, decoding=decoding, consensus=config, calibration=None),
         captioner.vocabulary,
@@ -204,9 +204,9 @@ def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tupl
     Raises:
         ValueError: of the pictures that were given, none is a test, or more than ten.
     """
-    if captioner.device.type != "cpu":
+    if captioner.device != "cpu":
         network = copy.deepcopy(captioner.network)
-        captioner = Captioner(
+        captioner = Captioner.of(
             network,
             captioner.config,
             captioner.vocabulary,

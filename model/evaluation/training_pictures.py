@@ -12,9 +12,8 @@ from torch import Tensor
 
 from model.captioner import Captioner
 from model.data.karpathy import CaptionDataset, Entry
-from model.decoder import Picture
 from model.evaluation.progress import batches
-from model.grounding import from_parts, parts
+from model.picture import Picture, from_parts, parts
 
 __all__ = ["TrainingPictures", "look_at_training_pictures", "some_entries"]
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from model.bundle import save_bundle
-from model.captioner import Captioner, CaptionNetwork
+from model.captioner import Captioner
 from model.config import CaptionerConfig
 from model.data.batches import CaptionBatch
+from model.network import CaptionNetwork
 from model.training.common import from_main, keep_weights, make_accelerator, progress_bar
 from model.training.config import CaptionerRecipe, read_recipe
 from model.training.data import Batches, TrainingData
@@ -36,6 +36,7 @@ from model.training.run import Run
 from model.training.schedule import learning_rate_factor, sampling_chance
 from model.training.self_critical import SelfCriticalLoss
 from model.training.validation import Validation
+from model.weights import save_bundle
 
 __all__ = ["Trainer", "main"]
 
@@ -210,7 +211,7 @@ class Trainer:
     def _validate(self, epoch: int, trained: dict[str, float]) -> None:
         """Validate the averaged weights, and keep them where they are the best so far."""
         if self.accelerator.is_main_process:
-            captioner = Captioner(
+            captioner = Captioner.of(
                 self._averaged(),
                 self._bundle_config(),
                 self.data.vocabulary,

@@ -123,7 +123,7 @@ class TrainingData:
             augment(self.sets[item.dataset].picture(entry), item.view, seed)
             for item, entry, seed in zip(batch, entries, seeds, strict=True)
         ]
-        return self.preprocessing(pictures), captions
+        return torch.from_numpy(self.preprocessing(pictures)), captions
 
     def _read_lookalikes(self, path: str | None, entries: Sequence[Entry]) -> list[list[int]]:
         """Read which entries look like each; nothing where rewards do not ask for it."""
@@ -144,7 +144,8 @@ class TrainingData:
         if self.cached:
             return self._validation_features[dataset](range(start, stop), [0] * (stop - start))
         entries = self.validation[dataset][start:stop]
-        return self.preprocessing([self.sets[dataset].picture(entry) for entry in entries])
+        pictures = [self.sets[dataset].picture(entry) for entry in entries]
+        return torch.from_numpy(self.preprocessing(pictures))
 
 
 def _turn(texts: Sequence[Sequence[str]], mirrored: Sequence[bool]) -> list[list[str]]:

@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.bundle import WEIGHTS, check_tensors, load_bundle
-from model.captioner import CaptionNetwork
+from model.bundle import WEIGHTS, load_bundle
 from model.config import CaptionerConfig
 from model.encoder import Encoder
+from model.network import CaptionNetwork
 from model.training.config import CaptionerRecipe
 from model.training.data import TrainingData
 from model.vocabulary import Vocabulary
+from model.weights import check_tensors
 
 __all__ = ["first_network", "load_encoder", "load_network"]
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.captioner import CaptionNetwork
 from model.data.batches import CaptionBatch
+from model.network import CaptionNetwork
 
 __all__ = ["CaptionLoss", "Losses", "Mean"]
 

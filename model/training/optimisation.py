@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.captioner import CaptionNetwork
+from model.network import CaptionNetwork
 from model.training.config import OptimisationConfig
 
 __all__ = ["decaying_groups", "parameter_groups", "update_average"]

@@ -16,8 +16,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from model.caption_reading import read
 from model.captioner import Captioner
-from model.decoder import Picture
 from model.grounding import ground
+from model.picture import Picture
 from model.vocabulary import split
 
 __all__ = ["Candidate", "Corpus", "Matcher"]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from model.captioner import CaptionNetwork
 from model.data.batches import CaptionBatch
 from model.decoder import Decoder
+from model.network import CaptionNetwork
 from model.training.config import SelfCriticalConfig
 from model.training.loss import CaptionLoss, Losses, Mean
 from model.vocabulary import Vocabulary

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from model.bundle import save_bundle
 from model.cells import State
 from model.config import TextConfig
 from model.data.corpus import Corpus, streams
@@ -33,6 +32,7 @@ from model.training.run import Run
 from model.training.schedule import learning_rate_factor
 from model.training.streams import HeldState, gather_state, own_streams
 from model.training.text_loss import TextLoss, nats_per_token
+from model.weights import save_bundle
 
 __all__ = ["TextLoss", "TextTrainer", "main", "nats_per_token"]
 

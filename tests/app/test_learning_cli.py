@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
-from model.bundle import save_bundle
 from model.data.corpus import Corpus
+from model.weights import save_bundle
 from tests.model.evaluation.test_text import RHYME, writer_of
 from tests.model.training.recipes import forget_accelerate, write_data, write_recipe
 from tests.model.training.text_recipes import write_text_recipe

@@ -39,7 +39,7 @@ def test_captioner_and_writers_are_loaded_and_warm(weights: Path) -> None:
         patch.setattr(TextNetwork, "step", noting)
         models = loaded(weights, load_writers="at_start")
     assert list(models.all) == ["tiny", "notes", "verse"]
-    assert models.find_captioner().encoder in seen
+    assert models.find_captioner().runner.encoder in seen
     assert models.shelf.kept == ("notes", "verse")
     assert {models.shelf.load(name).network for name in models.shelf.kept} < set(seen)
 

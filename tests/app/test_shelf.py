@@ -7,7 +7,8 @@ import pytest
 
 from app.shelf import Shelf
 from model.bundle import BundleError
-from model.language_model import LanguageModel, load_text_bundle
+from model.language_model import LanguageModel
+from model.text_bundle import load_text_bundle
 from tests.app.answers import assert_error
 from tests.app.serving import in_thread
 from tests.app.writers import save_writer, texts

@@ -21,7 +21,9 @@ from tests.tiny import save_tiny_captioner, save_tiny_language_model
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     weights = save_tiny_captioner(tmp_path_factory.mktemp("weights") / "captioner")
-    return Bench(weights, ROOT / "examples", requests=2, launches=1, warmups=0, threads=1)
+    return Bench(
+        weights, ROOT / "examples", requests=2, launches=1, warmups=0, threads=1, runtime="torch"
+    )
 
 
 def test_variants_are_called_in_turn_and_warmups_are_dropped():
@@ -51,11 +53,11 @@ def test_markdown():
 
 
 def test_a_step_is_counted_as_by_hand(bench: Bench):
-    decoder = bench.captioner.network.decoder
+    decoder = bench.eager.network.decoder
     embedding, hidden, attention, cells = 12, 16, 8, 4
-    vocabulary = len(bench.captioner.vocabulary)
+    vocabulary = len(bench.eager.vocabulary)
 
-    _, step = count_decoder(bench.captioner)
+    _, step = count_decoder(bench.eager)
 
     lstms = 4 * hidden * (embedding + hidden + hidden + 2 * hidden + hidden)
     looking = hidden * attention + cells * attention + cells * hidden
@@ -74,6 +76,8 @@ def test_the_command_prints_and_writes_its_report(
         "--weights",
         bench.weights,
         "--quick",
+        "--runtime",
+        "torch",
         "--suite",
         "stages",
         "--suite",
@@ -88,7 +92,10 @@ def test_the_command_prints_and_writes_its_report(
     assert {"processor", "cores", "threads of the model", "parameters"} <= set(report["machine"])
     stages, speed = report["tables"]
     assert "search, beam 5" in [row["stage"] for row in stages["rows"]]
-    assert set(speed["rows"][0]) == {"beam", "batch 1", "batch 4"}
+    assert set(speed["rows"][0]) == {
+        "beam",
+        *(f"batch {size}{kind}" for size in (1, 4) for kind in ("", ", by PyTorch")),
+    }
     for table in report["tables"]:
         assert f"## {table['title']}" in (tmp_path / "report.md").read_text()
         assert table["title"] in result.output
@@ -138,4 +145,4 @@ def test_the_server_is_measured_and_stopped(bench: Bench):
 
 
 def test_a_process_tells_its_own_peak(bench: Bench, tmp_path: Path):
-    assert measure_peak(bench, tmp_path, ONLY_IMPORT) > 1e6
+    assert measure_peak(bench, tmp_path, ONLY_IMPORT, "torch") > 1e6

@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.bundle import BundleError, load_bundle, save_bundle
+from model.bundle import BundleError, load_bundle
 from model.captioner import Captioner
 from model.config import CaptionerConfig
 from model.language_model import LanguageModel
+from model.weights import save_bundle
 from tests.tiny import (
     save_tiny_captioner,
     save_tiny_language_model,

@@ -173,8 +173,8 @@ def test_a_loaded_captioner_needs_no_gradient_and_no_training_mode(tmp_path: Pat
 
 
 def test_devices():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in {"cuda", "mps", "cpu"}
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in {"cuda", "mps", "cpu"}
     with pytest.raises(ValueError, match="must be auto, cpu, cuda or mps"):
         choose_device("toaster")
     with pytest.raises(ValueError, match="has no device"):

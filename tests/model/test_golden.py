@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.bundle import BundleError, save_bundle
+from model.bundle import BundleError
 from model.caption import Caption
 from model.captioner import Captioner
 from model.config import GoldenConfig
 from model.golden import Golden, check_golden
+from model.weights import save_bundle
 from tests.tiny import (
     save_finished_captioner,
     save_tiny_captioner,

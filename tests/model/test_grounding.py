@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from model.bundle import MEAN_PICTURE, BundleError
 from model.captioner import Captioner
-from model.decoder import Picture
-from model.grounding import from_parts, mean_picture_file, parts
+from model.grounding import mean_picture_file
+from model.picture import Picture, from_parts, parts
 from tests.model.test_captioner import KINDS, pictures
 from tests.tiny import save_finished_captioner, sign, tiny_captioner
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from model.bundle import CONSENSUS, BundleError, save_bundle
+from model.bundle import CONSENSUS, BundleError
 from model.captioner import Captioner
 from model.known_pictures import count_ngrams, known_pictures_file, ngram_key
+from model.weights import save_bundle
 from tests.tiny import save_finished_captioner, save_tiny_captioner, sign
 
 

@@ -68,7 +68,9 @@ def test_it_gives_what_the_encoder_gives(tmp_path, dataset, index, view):
     entry = dataset.split("train")[index]
     picture = augment(dataset.picture(entry), view, entry.filename)
     with torch.inference_mode():
-        grid = make_encoder()(Preprocessing(PreprocessingConfig(size=64))([picture]))
+        grid = make_encoder()(
+            torch.from_numpy(Preprocessing(PreprocessingConfig(size=64))([picture]))
+        )
     kept = cache([index], [view])
     assert kept.dtype == torch.float16
     assert kept.shape == (1, 2, 2, 256)

@@ -6,7 +6,7 @@ import torch
 from model.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.evaluation.training_pictures import look_at_training_pictures
-from model.grounding import parts
+from model.picture import parts
 from tests.model.evaluation.agreeing import write_agreeing_set
 from tests.tiny import tiny_captioner
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from model.captioner import Captioner, CaptionNetwork
+from model.captioner import Captioner
 from model.data.batches import collate
+from model.network import CaptionNetwork
 from model.training.loss import CaptionLoss, Losses
 from model.vocabulary import Vocabulary
 from model.vocabulary import split as cut
@@ -133,7 +134,7 @@ def test_the_bundle_captions_as_the_averaged_network_does(learned):
     bundle = Captioner.load(learned / "bundle", "cpu")
     network = CaptionNetwork(bundle.config, len(bundle.vocabulary))
     network.load_state_dict(read_tensors(learned / "best.safetensors"))
-    averaged = Captioner(network, bundle.config, bundle.vocabulary)
+    averaged = Captioner.of(network, bundle.config, bundle.vocabulary)
     for ours, theirs in zip(bundle.caption(pictures()), averaged.caption(pictures()), strict=True):
         assert ours[0].text == theirs[0].text
         assert ours[0].logprob == pytest.approx(theirs[0].logprob, abs=0.01)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from model.caption_reading import read
 from model.captioner import Captioner
-from model.grounding import from_parts, parts
+from model.picture import from_parts, parts
 from model.training.pairing import Corpus, Matcher
 from tests.tiny import tiny_captioner
 

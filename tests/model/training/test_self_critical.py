@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.captioner import CaptionNetwork
 from model.data.batches import CaptionBatch, collate
 from model.decoder import Decoder
+from model.network import CaptionNetwork
 from model.training.config import SelfCriticalConfig
 from model.training.loss import CaptionLoss
 from model.training.reward import Reward

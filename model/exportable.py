@@ -1,0 +1,127 @@
+"""A captioner's network as three graphs of arrays alone, for runtimes other than PyTorch.
+
+    encode: pixels -> grid
+    begin:  grid -> the parts of a picture
+    step:   tokens, state, parts of a picture -> log-probabilities, state, attention's weights
+
+Each has names for what goes in and comes out, and is good for any batch and beam. Knows modules;
+does not know what a graph is written to, nor who runs it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from model.decoder import Decoder
+from model.network import CaptionNetwork
+from model.picture import from_parts, parts
+from model.torch_runner import fast_encoder
+
+__all__ = ["GRAPHS", "Graph", "graphs"]
+
+GRAPHS = ("encode", "begin", "step")
+
+
+Shape = tuple[int, ...]
+
+_ANY = -1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A traced part of the network; names in order, and of each input its shape, -1 for any."""
+
+    name: str
+    program: ExportedProgram
+    inputs: dict[str, Shape]
+    outputs: tuple[str, ...]
+
+
+class _Begin(nn.Module):
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, grid: Tensor) -> tuple[Tensor, ...]:
+        return tuple(parts(self.decoder.begin(grid)).values())
+
+
+class _Step(nn.Module):
+    """One step, whose words are projected beforehand: a step reads three rows, and no matrix."""
+
+    def __init__(self, decoder: Decoder, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.names = names  # of a picture's parts
+        every_word = torch.arange(decoder.embedding.num_embeddings)
+        self.register_buffer("words", decoder.project_words(every_word).clone())
+
+    def forward(
+        self, tokens: Tensor, state: tuple[Tensor, ...], seen: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        picture = from_parts(dict(zip(self.names, seen, strict=True)))
+        words = nn.functional.embedding(tokens, self.words)  # type: ignore[arg-type]
+        evidence = None if picture.evidence is None else picture.evidence[:, None]
+        output, state, weights = self.decoder.advance(words, state, picture)
+        logprobs = self.decoder.logits(output, evidence).log_softmax(-1)
+        return logprobs, *state, *(() if weights is None else (weights,))
+
+
+@torch.inference_mode()
+def graphs(network: CaptionNetwork, size: int) -> list[Graph]:
+    """Trace the three graphs.
+
+    Args:
+        network: in evaluation, float32, on the CPU.
+        size: of the pictures, in pixels.
+    """
+    decoder = network.decoder
+    encoder = fast_encoder(network.encoder, size).to(memory_format=torch.contiguous_format)
+    # Two and three: sizes of one would be taken for constants.
+    pixels = torch.rand(2, 3, size, size)
+    grid = encoder(pixels)
+    seen = parts(decoder.begin(grid))
+    picture = {name: part for name, part in seen.items() if not name.startswith("start.")}
+    state = [
+        part[:, None].repeat(1, 3, 1) for name, part in seen.items() if name.startswith("start.")
+    ]
+    rows = {"tokens": torch.zeros(2, 3, dtype=torch.long)} | {
+        f"state.{i}": part for i, part in enumerate(state)
+    }
+    batch, beam = Dim("batch", min=1, max=4096), Dim("beam", min=1, max=256)
+    of_picture, of_row = {0: batch}, {0: batch, 1: beam}
+    with_weights = ("weights",) if "keys" in picture else ()
+    return [
+        Graph(
+            "encode", _trace(encoder, (pixels,), (of_picture,)), _free(1, pixels=pixels), ("grid",)
+        ),
+        Graph(
+            "begin",
+            _trace(_Begin(decoder), (grid,), (of_picture,)),
+            _free(1, grid=grid),
+            tuple(seen),
+        ),
+        Graph(
+            "step",
+            _trace(
+                _Step(decoder, tuple(picture)),
+                (rows["tokens"], tuple(state), tuple(picture.values())),
+                (of_row, tuple(of_row for _ in state), tuple(of_picture for _ in picture)),
+            ),
+            _free(2, **rows) | _free(1, **picture),
+            ("logprobs", *(f"next.{i}" for i in range(len(state))), *with_weights),
+        ),
+    ]
+
+
+def _free(axes: int, **examples: Tensor) -> dict[str, Shape]:
+    """Give the shapes of examples, the first axes of which may have any size."""
+    return {
+        name: (_ANY,) * axes + tuple(example.shape[axes:]) for name, example in examples.items()
+    }
+
+
+def _trace(module: nn.Module, example: tuple[object, ...], shapes: object) -> ExportedProgram:
+    return torch.export.export(module.eval(), example, dynamic_shapes=shapes)
