@@ -38,7 +38,8 @@ _MEANINGS = {
     413: "Too many bytes, pixels or characters.",
     415: "Not what the route takes, or not sent as such.",
     422: "A parameter or a field is out of range.",
-    503: "Not ready yet, or full: see `Retry-After`.",
+    429: "As many requests are in hand as are taken: see `Retry-After`.",
+    503: "Not ready yet, or not done in time: see `Retry-After`.",
 }
 
 

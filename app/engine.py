@@ -1,9 +1,9 @@
 """Asynchronous requests to the models.
 
 Pictures are decoded in a few threads, and models work in one, so that the event loop never waits
-and no model is asked two things at once. Texts are written and read in slices, between which
-captions and other texts get their turns. A request that is cancelled is dropped before its next
-turn. Knows nothing of HTTP.
+and no model is asked two things at once. Pictures that wait together are captioned together. Texts
+are written and read in slices, between which captions and other texts get their turns. A request
+that is cancelled is dropped before its next turn. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from app import loaded, stages
-from app.errors import NotReady, Unavailable
+from app.batches import Batches
+from app.errors import NotReady, Overdue, Unavailable
 from app.images import decode_picture
 from app.inference import Inference, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
+    from app.batches import Waiting
     from app.loaded import Models
     from app.settings import Settings
     from model.captioner import Caption, Captioner
@@ -103,6 +105,7 @@ class Engine:
         self._models: Models | None = None
         self._failed = False
         self._photographs = asyncio.Semaphore(_PHOTOGRAPHS)
+        self._pictures = Batches(self.inference, self._infer, settings.batch_size)
 
     @property
     def models(self) -> Models:
@@ -146,15 +149,17 @@ class Engine:
 
         Raises:
             Overloaded: too many requests are in hand.
+            Overdue: the deadline has passed.
             PictureError: the bytes are no sound picture.
         """
-        with self.inference.admitted() as turn:
-            decoded = await turn.run_beside(
-                stages.decode, captioner, data, self.settings.max_pixels
-            )
-            inferred = await turn.run(
-                stages.infer, captioner, decoded.pixels, decoding, attention, grounding
-            )
+        with self.inference.admitted() as turn, self._deadline():
+            async with asyncio.timeout(self.settings.deadline):
+                decoded = await turn.run_beside(
+                    stages.decode, captioner, data, self.settings.max_pixels
+                )
+                asked = stages.Asked(decoded.pixels, decoding, attention, grounding)
+                inferred = await self._pictures.submit(asked)
+            turn.worked += inferred.share
         return Answer(
             inferred.captions,
             decoded.width,
@@ -231,6 +236,22 @@ class Engine:
             seen = await _in_turns(turn, writer.activations_in_turns(text))
             chosen = await turn.run_beside(choose, seen)
         return chosen, WorkTiming.of(turn)
+
+    def _infer(
+        self, batch: Sequence[Waiting[stages.Asked, stages.Inferred]]
+    ) -> Sequence[stages.Inferred | None]:
+        return stages.infer(self.models.find_captioner(), batch)
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """Tell a client whose time is over so."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise Overdue(
+                f"the caption was not found in {self.settings.deadline:g} seconds: try again later",
+                retry_after=self.inference.expected_wait,
+            ) from error
 
     async def _load(self) -> None:
         began = time.perf_counter()

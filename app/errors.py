@@ -16,7 +16,8 @@ Every error answers `{"error": {"code", "message", "request_id"}}`:
     ├── ClientGone                499 client_gone (for the log: nobody reads it)
     └── Unavailable               503 unavailable, with Retry-After
         ├── NotReady              503 not_ready
-        └── Overloaded            503 overloaded
+        ├── Overdue               503 overdue
+        └── Overloaded            429 overloaded
 
 Knows HTTP statuses; does not know who raises what.
 """
@@ -39,6 +40,7 @@ __all__ = [
     "InvalidParameter",
     "MalformedBody",
     "NotReady",
+    "Overdue",
     "Overloaded",
     "PictureError",
     "ServiceError",
@@ -147,10 +149,16 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
+class Overdue(Unavailable):
+    """The answer was not ready by the deadline."""
+
+    code = "overdue"
+
+
 class Overloaded(Unavailable):
     """As many requests are in hand as the queue holds."""
 
-    code = "overloaded"
+    status, code = 429, "overloaded"
 
 
 # What FastAPI puts before the names of parameters and fields.

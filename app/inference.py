@@ -38,6 +38,11 @@ class Inference:
         self._models = ThreadPoolExecutor(1, "inference")
         self._beside = ThreadPoolExecutor(_THREADS_BESIDE, "beside")
 
+    @property
+    def expected_wait(self) -> float:
+        """How many seconds those in hand will take, as far as can be told."""
+        return min(self.in_hand * self._seconds, _LONGEST_RETRY)
+
     @contextmanager
     def admitted(self) -> Iterator["Turn"]:
         """Let a request in, until it leaves the block.
@@ -48,7 +53,7 @@ class Inference:
         if self.in_hand >= self._queue_size:
             raise Overloaded(
                 f"{self.in_hand} requests are in hand, and no more are taken: try again later",
-                retry_after=min(self.in_hand * self._seconds, _LONGEST_RETRY),
+                retry_after=self.expected_wait,
             )
         self.in_hand += 1
         turn = Turn(self)

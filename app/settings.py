@@ -59,7 +59,16 @@ class Settings(BaseSettings):
         description="Largest width x height accepted, judged before the picture is decoded.",
     )
     queue_size: int = Field(
-        64, ge=1, le=100_000, description="Requests in hand at once; more are sent away with 503."
+        64, ge=1, le=100_000, description="Requests in hand at once; more are sent away with 429."
+    )
+    batch_size: int = Field(
+        8, ge=1, le=1024, description="Most pictures, of those that wait, captioned together."
+    )
+    deadline: float = Field(
+        30,
+        gt=0,
+        le=3600,
+        description="Seconds after which a caption that is not found is given up, with 503.",
     )
     load_writers: Literal["on_first_use", "at_start"] = Field(
         "on_first_use", description="When the models that write text take memory."

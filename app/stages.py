@@ -6,24 +6,29 @@ Knows pictures and models; knows nothing of threads, queues or HTTP.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from app.images import decode_picture
+from model.beam_search import Abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from app.batches import Waiting
     from model.captioner import Caption, Captioner
     from model.config import DecodingConfig, SamplingConfig
     from model.language_model import LanguageModel
     from model.reading import Turns
     from model.stopping import Piece
 
-__all__ = ["Decoded", "Inferred", "Order", "begin", "decode", "go_on", "infer", "write"]
+__all__ = ["Asked", "Decoded", "Inferred", "Order", "begin", "decode", "go_on", "infer", "write"]
 
 Result = TypeVar("Result")
 
@@ -43,13 +48,27 @@ class Decoded:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A picture as the encoder expects it (1, 3, size, size), and what is to be told of it."""
+
+    pixels: NDArray[np.float32]
+    decoding: DecodingConfig
+    attention: bool = False
+    grounding: bool = False
+
+
+@dataclass(frozen=True)
 class Inferred:
-    """A picture's captions, best first; times by `time.perf_counter`, in seconds."""
+    """A picture's captions, best first; times by `time.perf_counter`, in seconds.
+
+    `share` is how many seconds the models worked for this picture, among those of its batch.
+    """
 
     captions: list[Caption]
     began: float
     encoded: float
     ended: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -78,25 +97,45 @@ def decode(captioner: Captioner, data: bytes, max_pixels: int) -> Decoded:
 
 
 def infer(
-    captioner: Captioner,
-    pixels: NDArray[np.float32],
-    decoding: DecodingConfig,
-    attention: bool,
-    grounding: bool = False,
-) -> Inferred:
-    """Find one picture's captions."""
+    captioner: Captioner, batch: Sequence[Waiting[Asked, Inferred]]
+) -> Sequence[Inferred | None]:
+    """Find the captions of pictures, together; None for those that nobody waits for any more.
+
+    All are encoded at once; those that were asked for alike are searched at once.
+    """
     began = time.perf_counter()
-    grid = captioner.encode(pixels)
+    grid = captioner.encode(np.concatenate([waiting.item.pixels for waiting in batch]))
     if captioner.device != "cpu":
         import torch  # noqa: PLC0415
 
         # Let the GPU finish, so that time is put down to the stage that took it.
         torch.accelerator.synchronize(captioner.device)
     encoded = time.perf_counter()
-    (captions,) = captioner.search(
-        grid, **asdict(decoding), attention=attention, grounding=grounding
-    )
-    return Inferred(captions, began, encoded, time.perf_counter())
+    alike: dict[tuple[DecodingConfig, bool, bool], list[int]] = {}
+    for index, waiting in enumerate(batch):
+        if not waiting.gone:
+            item = waiting.item
+            alike.setdefault((item.decoding, item.attention, item.grounding), []).append(index)
+    inferred: list[Inferred | None] = [None] * len(batch)
+    for (decoding, attention, grounding), indices in alike.items():
+        searching = time.perf_counter()
+        with suppress(Abandoned):
+            found = captioner.search(
+                grid[indices],
+                **asdict(decoding),
+                attention=attention,
+                grounding=grounding,
+                abandoned=partial(_all_gone, [batch[index] for index in indices]),
+            )
+            ended = time.perf_counter()
+            for index, captions in zip(indices, found, strict=True):
+                share = (encoded - began) / len(batch) + (ended - searching) / len(indices)
+                inferred[index] = Inferred(captions, began, encoded, ended, share)
+    return inferred
+
+
+def _all_gone(waiting: Sequence[Waiting[Asked, Inferred]]) -> bool:
+    return all(one.gone for one in waiting)
 
 
 def begin(writer: LanguageModel, order: Order) -> Iterator[Piece]:

@@ -14,7 +14,7 @@ from array_api_compat import array_namespace, device
 
 from model.arrays import Array, largest
 
-__all__ = ["Hypothesis", "Step", "search"]
+__all__ = ["Abandoned", "Hypothesis", "Step", "search"]
 
 State = tuple[Array, ...]  # each (batch, beam, ...)
 
@@ -22,6 +22,10 @@ State = tuple[Array, ...]  # each (batch, beam, ...)
 Step = Callable[[Array, State], tuple[Array, State]]
 
 _DEAD = -math.inf
+
+
+class Abandoned(Exception):
+    """A search was given up between two steps, since nobody waits for its results."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def search(
     block_ngram: int = 0,
     joints: Sequence[int] = (),
     forbidden: Sequence[int] = (),
+    abandoned: Callable[[], bool] | None = None,
 ) -> list[list[Hypothesis]]:
     """Find likely sequences.
 
@@ -139,6 +144,7 @@ def search(
         block_ngram: no n tokens in a row come twice in a sequence (0: they may).
         joints: tokens ("and") that never stand between the same tokens: x and x, x y and x y.
         forbidden: tokens that are never taken. The others' log-probabilities stay as they are.
+        abandoned: asked before each step whether to give up.
 
     Returns:
         For each member of the batch the best sequences, best first. Unfinished ones come only
@@ -147,6 +153,7 @@ def search(
 
     Raises:
         ValueError: a number is out of its range.
+        Abandoned: `abandoned` said so.
     """
     if not 1 <= num_results <= beam_size:
         raise ValueError(f"num_results must be in 1..beam_size ({beam_size}), not {num_results}")
@@ -174,6 +181,8 @@ def search(
     middles = xp.asarray([*joints], dtype=xp.int64, device=where)
 
     for t in range(max_length):
+        if abandoned is not None and abandoned():
+            raise Abandoned
         logprobs, state = step(tokens, state)  # (batch, beam, vocabulary)
         logprobs = xp.astype(logprobs, xp.float32, copy=False)
         if t >= min_length and end_token not in forbidden:

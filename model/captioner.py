@@ -10,7 +10,7 @@ the bundle, nor of untrusted bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -229,9 +229,19 @@ class Captioner:
         return self.runner.encode(pixels)
 
     def search(
-        self, grid: Array, *, attention: bool = False, grounding: bool = False, **changes: Any
+        self,
+        grid: Array,
+        *,
+        attention: bool = False,
+        grounding: bool = False,
+        abandoned: Callable[[], bool] | None = None,
+        **changes: Any,
     ) -> list[list[Caption]]:
-        """Find the captions of encoded pictures; arguments as in `caption`."""
+        """Find the captions of encoded pictures; arguments as in `caption`.
+
+        Raises:
+            Abandoned: `abandoned`, which is asked before every step, said that nobody waits.
+        """
         decoding = self._decoding(changes)
         decoder, vocabulary = self.runner, self.vocabulary
         if grounding:
@@ -258,6 +268,7 @@ class Captioner:
             block_ngram=decoding.block_ngram,
             joints=[i for word in decoding.joints for i in vocabulary.encode(word)],
             forbidden=(vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id),
+            abandoned=abandoned,
         )
         ranked = self._rank(grid, found, decoding)
         together = [one.hypothesis for best in ranked for one in best]

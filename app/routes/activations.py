@@ -31,7 +31,7 @@ router = APIRouter(tags=["texts"])
     "/activations",
     summary="Look into a model that reads",
     response_model_exclude_none=True,
-    responses=error_responses(400, 404, 413, 415, 422, 503),
+    responses=error_responses(400, 404, 413, 415, 422, 429, 503),
     openapi_extra=json_body(ActivationsRequest, "A text, and the units to look at."),
 )
 async def activations(

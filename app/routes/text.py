@@ -73,7 +73,7 @@ class EventStream(StreamingResponse):
     summary="Write text",
     response_model=TextResponse,
     response_model_exclude_unset=True,
-    responses={200: _EVENTS, **error_responses(400, 404, 413, 415, 422, 503)},
+    responses={200: _EVENTS, **error_responses(400, 404, 413, 415, 422, 429, 503)},
     openapi_extra=json_body(TextRequest, "What to write."),
 )
 async def generate_text(

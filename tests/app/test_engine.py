@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.app.answers import assert_error
 from tests.app.pictures import encoded, photo
 from tests.app.serving import Service, in_thread, wait_until
 
@@ -30,7 +31,7 @@ class Gate:
 @contextmanager
 def gate(service: Service) -> Iterator[Gate]:
     held = Gate()
-    with service.engine.models.find_captioner().encoder.register_forward_pre_hook(held):
+    with service.engine.models.find_captioner().runner.encoder.register_forward_pre_hook(held):
         try:
             yield held
         finally:
@@ -72,7 +73,25 @@ def test_many_at_once_get_the_answers_of_one_by_one(
     different = [encoded(photo(20 + 10 * i, 40)) for i in range(12)]
     alone = [caption(picture) for picture in different]
     assert len({json.dumps(captions) for captions in alone}) > 6
-    assert list(threads.map(caption, different)) == alone
+    for one, other in zip(threads.map(caption, different), alone, strict=True):
+        assert [found["text"] for found in one] == [found["text"] for found in other]
+        logprobs = [found["logprob"] for found in other]
+        assert [found["logprob"] for found in one] == pytest.approx(logprobs, abs=1e-4)
+
+
+def test_a_caption_not_found_by_the_deadline_is_given_up(
+    bundle, threads: ThreadPoolExecutor
+) -> None:
+    with in_thread(bundle, deadline=0.5) as service, gate(service) as held:
+        pending = [threads.submit(post, service) for _ in range(3)]
+        for one in pending:
+            answer = one.result()
+            assert_error(answer, 503, "overdue")
+            assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert len(held.threads) == 1  # the others were never begun
+        held.open.set()
+        wait_until(lambda: service.engine.inference.in_hand == 0)
+        assert post(service).status_code == 200
 
 
 def test_a_full_queue_sends_away_with_retry_after(bundle, threads: ThreadPoolExecutor) -> None:
@@ -80,7 +99,7 @@ def test_a_full_queue_sends_away_with_retry_after(bundle, threads: ThreadPoolExe
         pending = [threads.submit(post, service) for _ in range(2)]
         wait_until(lambda: service.engine.inference.in_hand == 2)
         answer = post(service)
-        assert answer.status_code == 503
+        assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "overloaded"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         held.open.set()

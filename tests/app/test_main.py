@@ -120,7 +120,7 @@ def test_errors_are_documented_in_their_one_shape(document: dict) -> None:
                     shapes.add(response["content"]["application/json"]["schema"]["$ref"])
     assert shapes == {"#/components/schemas/ErrorResponse"}
     assert set(document["paths"]["/caption"]["post"]["responses"]) == {
-        "200", "400", "404", "413", "415", "422", "503",
+        "200", "400", "404", "413", "415", "422", "429", "503",
     }  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def test_an_unexpected_error_tells_nothing_and_is_logged(
         def break_down(*_: object) -> None:
             raise RuntimeError("the secret innards")
 
-        encoder = service.engine.models.find_captioner().encoder
+        encoder = service.engine.models.find_captioner().runner.encoder
         with encoder.register_forward_pre_hook(break_down):
             answer = service.client.post("/caption", content=sound, headers=JPEG)
         assert answer.status_code == 500

@@ -1,8 +1,13 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app import stages
+from app.batches import Waiting
 from app.errors import TooManyPixels
 from model.captioner import Captioner
 from model.config import DecodingConfig, SamplingConfig
@@ -10,10 +15,25 @@ from tests.app.pictures import encoded, photo
 from tests.tiny import tiny_language_model
 
 
+def infer(
+    captioner: Captioner, *asked: stages.Asked, gone: Sequence[int] = ()
+) -> Sequence[stages.Inferred | None]:
+    """Infer a batch, of which some have gone."""
+
+    async def in_a_loop() -> Sequence[stages.Inferred | None]:
+        batch = [Waiting(one) for one in asked]
+        for index in gone:
+            batch[index].result.cancel()
+        return stages.infer(captioner, batch)
+
+    return asyncio.run(in_a_loop())
+
+
 def test_the_stages_together_are_what_the_captioner_says(bundle: Path) -> None:
     captioner = Captioner.load(bundle, "cpu")
     decoded = stages.decode(captioner, encoded(photo()), max_pixels=10_000)
-    inferred = stages.infer(captioner, decoded.pixels, DecodingConfig(num_captions=2), True)
+    asked = stages.Asked(decoded.pixels, DecodingConfig(num_captions=2), attention=True)
+    (inferred,) = infer(captioner, asked)
     assert inferred.captions == captioner.caption([photo()], num_captions=2, attention=True)[0]
     assert (decoded.width, decoded.height, decoded.format) == (60, 40, "PNG")
     times = [decoded.began, decoded.ended, inferred.began, inferred.encoded, inferred.ended]
@@ -23,8 +43,46 @@ def test_the_stages_together_are_what_the_captioner_says(bundle: Path) -> None:
 def test_grounding_reaches_the_captioner(finished_bundle: Path) -> None:
     captioner = Captioner.load(finished_bundle, "cpu")
     pixels = captioner.prepare([photo()])
-    inferred = stages.infer(captioner, pixels, captioner.config.decoding, False, True)
+    (inferred,) = infer(captioner, stages.Asked(pixels, captioner.config.decoding, grounding=True))
     assert inferred.captions == captioner.caption([photo()], grounding=True)[0]
+
+
+def test_a_batch_holds_whatever_was_asked_for(bundle: Path) -> None:
+    captioner = Captioner.load(bundle, "cpu")
+    pictures = [photo(30 + 10 * i, 40) for i in range(5)]
+    decodings = [DecodingConfig(beam_size=1 + i % 2, num_captions=1 + i % 2) for i in range(5)]
+    asked = [
+        stages.Asked(captioner.prepare([picture]), decoding)
+        for picture, decoding in zip(pictures, decodings, strict=True)
+    ]
+    found = infer(captioner, *asked, gone=[2])
+    assert found[2] is None
+    for index in (0, 1, 3, 4):
+        (expected,) = captioner.caption([pictures[index]], **asdict(decodings[index]))
+        assert [caption.text for caption in found[index].captions] == [c.text for c in expected]
+        assert [caption.logprob for caption in found[index].captions] == pytest.approx(
+            [caption.logprob for caption in expected], abs=1e-4
+        )
+
+
+def test_a_search_is_given_up_between_two_words(bundle: Path) -> None:
+    captioner = Captioner.load(bundle, "cpu")
+    steps, step = [], captioner.runner.step
+
+    async def in_a_loop() -> Sequence[stages.Inferred | None]:
+        asked = stages.Asked(captioner.prepare([photo()]), DecodingConfig())
+        batch = [Waiting(asked), Waiting(asked)]
+
+        def leave(*arguments: Any) -> Any:
+            batch[len(steps)].result.cancel()
+            steps.append(arguments)
+            return step(*arguments)
+
+        captioner.runner.step = leave
+        return stages.infer(captioner, batch)
+
+    assert asyncio.run(in_a_loop()) == [None, None]
+    assert len(steps) == 2
 
 
 def test_the_pixel_cap_is_passed_on(bundle: Path) -> None:

@@ -98,7 +98,7 @@ def test_writers_count_among_those_in_hand(weights) -> None:
                     "/activations", json={"model": "verse", "text": "a", "units": [0]}
                 ),
             ):
-                assert_error(answer, 503, "overloaded")
+                assert_error(answer, 429, "overloaded")
                 assert 1 <= int(answer.headers["retry-after"]) <= 60
         wait_until(lambda: service.engine.inference.in_hand == 0, seconds=2)
         assert texts(service.client, seed=1)
