@@ -12,7 +12,7 @@ from rich.console import Console
 
 from app.bundles import captioner_folder
 from app.settings import Runtime
-from benchmarks import memory, server, stages, throughput, writers
+from benchmarks import decoding, memory, server, stages, throughput, writers
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe, describe_captioner
 from benchmarks.report import Table, as_json, as_markdown, as_rich
@@ -22,6 +22,7 @@ __all__ = ["SUITES", "app"]
 
 SUITES: dict[str, Suite] = {
     "stages": stages.measure,
+    "decoding": decoding.measure,
     "throughput": throughput.measure,
     "writers": writers.measure,
     "memory": memory.measure,

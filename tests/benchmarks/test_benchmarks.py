@@ -82,6 +82,8 @@ def test_the_command_prints_and_writes_its_report(
         "stages",
         "--suite",
         "throughput",
+        "--suite",
+        "decoding",
     ]
     arguments += ["--output", tmp_path / "report.md", "--json", tmp_path / "report.json"]
 
@@ -90,7 +92,10 @@ def test_the_command_prints_and_writes_its_report(
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert {"processor", "cores", "threads of the model", "parameters"} <= set(report["machine"])
-    stages, speed = report["tables"]
+    stages, speed, decoding = report["tables"]
+    used = decoding["rows"][0]
+    assert (used["grey levels apart, mean"], used["at most"]) == (0, 0)
+    assert decoding["rows"][1]["at most"] > 0
     assert "search, beam 5" in [row["stage"] for row in stages["rows"]]
     assert set(speed["rows"][0]) == {
         "beam",
