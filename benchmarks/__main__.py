@@ -1,7 +1,8 @@
 """`python -m benchmarks`: measure this machine, suite by suite.
 
 Knows options and the list of suites. A suite is a function from a `Bench` to tables: to add one,
-write it in a module of its own and name it in `SUITES`.
+write it in a module of its own and name it in `SUITES`, and in `ON_REQUEST` where it takes minutes
+or packages that are not installed for development.
 """
 
 from pathlib import Path
@@ -12,13 +13,24 @@ from rich.console import Console
 
 from app.bundles import captioner_folder
 from app.settings import Runtime
-from benchmarks import decoding, memory, server, stages, throughput, writers
+from benchmarks import (
+    clients,
+    decoding,
+    memory,
+    overload,
+    peers,
+    server,
+    soak,
+    stages,
+    throughput,
+    writers,
+)
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe, describe_captioner
 from benchmarks.report import Table, as_json, as_markdown, as_rich
 from model.evaluation.files import write_text
 
-__all__ = ["SUITES", "app"]
+__all__ = ["ON_REQUEST", "SUITES", "app"]
 
 SUITES: dict[str, Suite] = {
     "stages": stages.measure,
@@ -27,7 +39,13 @@ SUITES: dict[str, Suite] = {
     "writers": writers.measure,
     "memory": memory.measure,
     "server": server.measure,
+    "clients": clients.measure,
+    "peers": peers.measure,
+    "overload": overload.measure,
+    "soak": soak.measure,
 }
+
+ON_REQUEST = {"peers", "overload", "soak"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -41,7 +59,10 @@ def main(
     pictures: Annotated[Path, typer.Option(help="Folder of *.jpg.", show_default="examples")] = ROOT
     / "examples",
     suite: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(SUITES)}; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help=f"{', '.join(SUITES)}; repeatable. {', '.join(sorted(ON_REQUEST))} run only so."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write Markdown there.")] = None,
     json_output: Annotated[
@@ -59,7 +80,7 @@ def main(
     bench = Bench(captioner_folder(weights), pictures, threads=threads, runtime=runtime)
     if quick:
         bench.rounds, bench.slow_rounds, bench.launches, bench.requests = 3, 2, 1, 20
-        bench.warmups = 1
+        bench.warmups, bench.soak_requests, bench.overload_seconds = 1, 500, 3.0
     try:
         machine = describe() | describe_captioner(bench.eager)
         machine["photographs"] = f"{len(bench.photographs)} from {pictures.name}/"
@@ -69,7 +90,7 @@ def main(
     for name, value in machine.items():
         screen.print(f"[dim]{name:>20}[/dim]  {value}", highlight=False)
     tables: list[Table] = []
-    for name in suite or SUITES:
+    for name in suite or (name for name in SUITES if name not in ON_REQUEST):
         with status.status(f"Measuring {name}"):
             found = SUITES[name](bench)
         for table in found:

@@ -36,6 +36,8 @@ class Bench:
         slow_rounds: how often what takes seconds is.
         launches: how often what needs a process of its own is.
         requests: how many of each kind are sent over HTTP.
+        soak_requests: how many a soak sends.
+        overload_seconds: how long a server is offered too much.
         threads: of the model; None takes as many as the service would.
         runtime: of the captioner that is measured.
     """
@@ -47,6 +49,8 @@ class Bench:
     launches: int = 5
     requests: int = 200
     warmups: int = 2
+    soak_requests: int = 10_000
+    overload_seconds: float = 15.0
     threads: int | None = None
     runtime: Runtime = "auto"
 
@@ -54,15 +58,18 @@ class Bench:
     def captioner(self) -> Captioner:
         """The captioner as it is served, on the CPU."""
         return Captioner.load(
-            self.weights, "cpu", runtime=self.runtime, threads=self.threads or usable_cores()
+            self.weights, "cpu", runtime=self.runtime, threads=self.served_threads
         )
 
     @cached_property
     def eager(self) -> Captioner:
         """The same captioner, run by PyTorch."""
-        return Captioner.load(
-            self.weights, "cpu", runtime="torch", threads=self.threads or usable_cores()
-        )
+        return Captioner.load(self.weights, "cpu", runtime="torch", threads=self.served_threads)
+
+    @property
+    def served_threads(self) -> int:
+        """How many threads the model of `unrolled serve` gets, and so what is beside it."""
+        return self.threads or usable_cores()
 
     @cached_property
     def photographs(self) -> list[bytes]:

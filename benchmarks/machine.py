@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from app.cores import usable_cores
 from app.version import VERSION
 from model.captioner import Captioner
 
-__all__ = ["available_cores", "describe", "describe_captioner"]
+__all__ = ["available_cores", "describe", "describe_captioner", "parameters"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -39,15 +40,20 @@ def describe() -> dict[str, str]:
 
 def describe_captioner(captioner: Captioner) -> dict[str, str]:
     """Name the captioner that is measured."""
-    parameters = list(captioner.network.parameters())
-    kinds = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
-    millions = sum(parameter.numel() for parameter in parameters) / 1e6
+    weights = parameters(captioner)
+    kinds = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in weights})
+    millions = sum(parameter.numel() for parameter in weights) / 1e6
     config = captioner.config
     return {
         "captioner": f"{config.name} {config.version}, {config.encoder.name}, "
         f"{config.decoder.kind} decoder of {config.decoder.hidden_size} units",
         "parameters": f"{millions:.2f} million, {' and '.join(kinds)}",
     }
+
+
+def parameters(captioner: Captioner) -> list[Tensor]:
+    """Give what of a captioner was trained."""
+    return list(captioner.network.parameters())
 
 
 def available_cores() -> float:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from model.runtimes import Runtime
 
-__all__ = ["ONLY_IMPORT", "ONLY_LOAD", "peak_bytes"]
+__all__ = ["ONLY_IMPORT", "ONLY_LOAD", "peak_bytes", "resident_bytes"]
 
 ONLY_IMPORT = -1
 ONLY_LOAD = 0
@@ -29,11 +29,21 @@ def peak_bytes(pid: int | str = "self") -> int | None:
     Linux alone keeps it by process image. `getrusage` would start at the size of the process that
     started this one.
     """
+    peak = _status_bytes(pid, "VmHWM")
+    return _peak_by_usage() if peak is None and pid == "self" else peak
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Read what of a process is resident now; None where the system does not say, as peaks."""
+    return _status_bytes(pid, "VmRSS")
+
+
+def _status_bytes(pid: int | str, name: str) -> int | None:
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return _peak_by_usage() if pid == "self" else None
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+        return None
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def _peak_by_usage() -> int:

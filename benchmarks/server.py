@@ -1,7 +1,8 @@
 """How soon `unrolled serve` answers after it is started, and how fast one client is served.
 
 A real server in a process of its own, reached over HTTP on this machine by the plainest client
-that Python has. Knows the routes; does not know what a network, TLS or several clients would add.
+that Python has. Knows the routes, and how to start the plain server that it is compared with; does
+not know what a network, TLS or several clients would add.
 """
 
 import http.client
@@ -11,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -23,7 +24,16 @@ from benchmarks.peak import peak_bytes
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, quantile, seconds
 
-__all__ = ["Server", "measure", "measure_latency", "measure_startup", "running"]
+__all__ = [
+    "Server",
+    "caption",
+    "get",
+    "measure",
+    "measure_latency",
+    "measure_startup",
+    "running",
+    "running_plain",
+]
 
 _PAUSE = 0.01
 _KEPT = {"UNROLLED_CACHE"}
@@ -41,6 +51,7 @@ class Server:
     """A server that is ready; the seconds are from before its process was started."""
 
     pid: int
+    port: int
     client: http.client.HTTPConnection
     listening: float
     ready: float
@@ -53,33 +64,58 @@ def measure(bench: Bench) -> list[Table]:
 
 @contextmanager
 def running(bench: Bench) -> Iterator[Server]:
-    """Start a server on a free port, wait until it is ready, stop it in the end.
+    """Start `unrolled serve` on a free port, wait until it is ready, stop it in the end.
 
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds what it said.
     """
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith("UNROLLED_") or k in _KEPT
-    }
-    if bench.threads:
-        environment["UNROLLED_THREADS"] = str(bench.threads)
     weights = str(bench.weights.resolve())
     command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--weights", weights]
     command += ["--runtime", bench.runtime]
+    settings = {"UNROLLED_THREADS": str(bench.threads)} if bench.threads else {}
+    with _started(command, settings, "/health/ready") as server:
+        yield server
+
+
+@contextmanager
+def running_plain(bench: Bench) -> Iterator[Server]:
+    """Start `benchmarks.plain` with the same bundle and as many threads, as `running` does.
+
+    Raises:
+        RuntimeError: it stopped or was not ready in time; the message holds what it said.
+    """
+    weights, threads = str(bench.weights.resolve()), str(bench.served_threads)
+    command = [sys.executable, "-m", "benchmarks.plain", weights, "0", threads]
+    # It listens once its model is loaded, and has no route for health.
+    with _started(command, {}, "/openapi.json") as server:
+        yield server
+
+
+@contextmanager
+def _started(command: Sequence[str], settings: dict[str, str], ready: str) -> Iterator[Server]:
+    """Start a server that prints its address, and wait until the path `ready` is 200."""
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("UNROLLED_") or k in _KEPT
+    }
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output"
         with output.open("wb") as file:
             began = time.perf_counter()
             process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+                command,
+                cwd=ROOT,
+                env=environment | settings,
+                stdout=file,
+                stderr=subprocess.STDOUT,
             )
         try:
             port = _wait(partial(_port, output), process, output)
             listening = time.perf_counter() - began
-            client = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
-            _wait(lambda: _get(client, "/health/ready") == 200, process, output)
-            yield Server(process.pid, client, listening, time.perf_counter() - began)
-            client.close()
+            with closing(
+                http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+            ) as client:
+                _wait(lambda: get(client, ready) == 200, process, output)
+                yield Server(process.pid, port, client, listening, time.perf_counter() - began)
         finally:
             process.terminate()
             try:
@@ -97,7 +133,7 @@ def measure_startup(bench: Bench) -> Table:
     def start() -> float:
         began = time.perf_counter()
         with running(bench) as server:
-            _caption(server.client, bench.photographs[0])
+            caption(server.client, bench.photographs[0])
             answered = time.perf_counter() - began
         listening.append(server.listening)
         ready.append(server.ready)
@@ -132,7 +168,7 @@ def measure_latency(bench: Bench) -> Table:
             for beam_size in BEAM_SIZES
         }
         calls["for comparison: GET /health/live"] = seconds(
-            partial(_get, server.client, "/health/live")
+            partial(get, server.client, "/health/live")
         )
         found = interleave(calls, rounds=bench.requests, warmups=2 * bench.warmups)
         peak = peak_bytes(server.pid)
@@ -159,18 +195,29 @@ def _caption_in_turn(
     client: http.client.HTTPConnection, bench: Bench, beam_size: int
 ) -> Callable[[], float]:
     photographs = cycle(bench.photographs)
-    return seconds(lambda: _caption(client, next(photographs), f"?beam_size={beam_size}"))
+    return seconds(lambda: caption(client, next(photographs), f"?beam_size={beam_size}"))
 
 
-def _caption(client: http.client.HTTPConnection, photograph: bytes, query: str = "") -> None:
-    client.request("POST", f"/caption{query}", photograph, {"Content-Type": "image/jpeg"})
+def caption(
+    client: http.client.HTTPConnection,
+    photograph: bytes,
+    query: str = "",
+    media_type: str = "image/jpeg",
+) -> None:
+    """Ask for captions and wait for them.
+
+    Raises:
+        RuntimeError: the status is any but 200.
+    """
+    client.request("POST", f"/caption{query}", photograph, {"Content-Type": media_type})
     response = client.getresponse()
     body = response.read()
     if response.status != 200:
         raise RuntimeError(f"POST /caption{query} gave {response.status}: {body.decode()}")
 
 
-def _get(client: http.client.HTTPConnection, path: str) -> int:
+def get(client: http.client.HTTPConnection, path: str) -> int:
+    """Ask for a path and return the status."""
     client.request("GET", path)
     response = client.getresponse()
     response.read()
@@ -192,6 +239,6 @@ def _wait(poll: Callable[[], int | None], process: subprocess.Popen[bytes], outp
     while not (answer := poll()):
         if process.poll() is not None or time.perf_counter() > end:
             said = output.read_text(encoding="utf-8", errors="replace")
-            raise RuntimeError(f"unrolled serve stopped, or was not ready in time:\n{said}")
+            raise RuntimeError(f"the server stopped, or was not ready in time:\n{said}")
         time.sleep(_PAUSE)
     return answer

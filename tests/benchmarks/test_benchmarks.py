@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import server, throughput, writers
-from benchmarks.__main__ import app
+from benchmarks.__main__ import SUITES, app
 from benchmarks.bench import ROOT, Bench
 from benchmarks.memory import measure_peak
 from benchmarks.peak import ONLY_IMPORT
@@ -104,6 +104,20 @@ def test_the_command_prints_and_writes_its_report(
     for table in report["tables"]:
         assert f"## {table['title']}" in (tmp_path / "report.md").read_text()
         assert table["title"] in result.output
+
+
+def test_what_takes_minutes_runs_only_on_request(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    for name in SUITES:
+        monkeypatch.setitem(SUITES, name, lambda _, name=name: [Table("", [{f"<{name}>": 1}])])
+    weights = ["--weights", str(bench.weights)]
+
+    usual = CliRunner().invoke(app, weights)
+    asked = CliRunner().invoke(app, [*weights, "--suite", "soak"])
+
+    shown = {name for name in SUITES if f"<{name}>" in usual.output}
+    assert shown == set(SUITES) - {"peers", "overload", "soak"}
+    assert "<soak>" in asked.output
+    assert "<server>" not in asked.output
 
 
 def test_every_language_model_beside_the_captioner_is_measured(

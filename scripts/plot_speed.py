@@ -1,0 +1,78 @@
+"""Draw how long captioners take for a photograph, side by side.
+
+    python -m benchmarks --suite peers --json runs/peers.json
+    python scripts/plot_speed.py runs/peers.json docs/images/speed.png
+
+A dot is the median, its whiskers are the quartiles.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchmarks.peers import TITLE
+from model.studies.plots import COLOURS
+
+
+def main() -> None:
+    """Read the report, write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("report", type=Path, help="what `python -m benchmarks --json` wrote")
+    parser.add_argument("picture", type=Path, help="the PNG to write")
+    arguments = parser.parse_args()
+    report = json.loads(arguments.report.read_text(encoding="utf-8"))
+    rows = [table["rows"] for table in report["tables"] if table["title"] == TITLE]
+    if not rows:
+        parser.error(f"{arguments.report} has no table {TITLE!r}: measure with --suite peers")
+    arguments.picture.parent.mkdir(parents=True, exist_ok=True)
+    draw(rows[0], report["machine"]).savefig(arguments.picture, metadata={"Software": None})
+    print(f"wrote {arguments.picture}")
+
+
+def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
+    """Draw a line for each captioner, the first one on top."""
+    figure = Figure(figsize=(8.4, 0.9 + 0.46 * len(rows)), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        found = row["ms a picture"]
+        median, low, high = found["median"], found["quartile_1"], found["quartile_3"]
+        colour = COLOURS["lstm"] if place == 0 else COLOURS["gru"] if place == 1 else "#555555"
+        axes.errorbar(
+            median, place, xerr=[[median - low], [high - median]], fmt="o", color=colour, capsize=3
+        )
+        axes.annotate(
+            f"{median:,.0f} ms",
+            (high, place),
+            textcoords="offset points",
+            xytext=(8, 0),
+            va="center",
+            color=colour,
+            weight="bold" if place == 0 else "normal",
+        )
+    names = [f"{row['captioner']}\n{row['million parameters']:.3g} M parameters" for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    medians = [row["ms a picture"]["median"] for row in rows]
+    axes.set_xlim(min(medians) / 1.6, max(medians) * 2.2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("milliseconds a photograph (640x480 JPEG, beam 3), logarithmic; less is better")
+    axes.grid(visible=True, axis="x", alpha=0.25)
+    axes.set_title(
+        f"{machine['processor']}, {machine['threads of the model']} threads", fontsize="small"
+    )
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""That the plain server does what it is compared for: it captions the picture, as well."""
+
+import io
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from benchmarks.plain import make_app, search
+from model.caption_reading import read
+from tests.tiny import tiny_captioner
+
+
+@pytest.mark.parametrize("colour", ["red", "navy", "white"])
+def test_its_search_finds_what_ours_finds(colour: str):
+    captioner = tiny_captioner()
+    pixels = torch.as_tensor(captioner.prepare([Image.new("RGB", (30, 20), colour)]))
+
+    with torch.inference_mode():
+        tokens, logprob = search(captioner, pixels)
+        picture = captioner.network.decoder.begin(captioner.network.encoder(pixels))
+        (logprobs,), _ = read(captioner.network.decoder, picture, [tokens])
+
+    assert logprob == pytest.approx(sum(logprobs), abs=1e-4)
+    assert captioner.vocabulary.end_id not in tokens[:-1]
+    assert 1 <= len(tokens) <= 20
+
+
+def test_it_answers_a_photograph():
+    captioner = tiny_captioner()
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(file, "JPEG")
+
+    answer = TestClient(make_app(captioner)).post(
+        "/caption?beam_size=3", content=file.getvalue(), headers={"Content-Type": "image/jpeg"}
+    )
+
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"text", "logprob"}
+    assert answer.json()["logprob"] < 0
