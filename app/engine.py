@@ -124,7 +124,7 @@ class Engine:
 
         Where loading fails, the process exits with the reason and status 1.
         """
-        loading = asyncio.create_task(self._load())
+        loading = asyncio.create_task(self._load_or_exit())
         try:
             yield
         except asyncio.CancelledError:
@@ -253,18 +253,14 @@ class Engine:
                 retry_after=self.inference.expected_wait,
             ) from error
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Load the models and have them work once; `running` does it in the background.
+
+        Raises:
+            ValueError: a model cannot be loaded; the message says why.
+        """
         began = time.perf_counter()
-        try:
-            models = await self.inference.run(loaded.load, self.settings)
-        except Exception as error:
-            self._failed = True
-            # A ValueError's message says all; anything else is a fault that needs its traceback.
-            expected = isinstance(error, ValueError)
-            _log.critical("a model cannot be loaded", reason=str(error), exc_info=not expected)
-            # From a callback, SystemExit leaves the event loop, and its runner cleans up.
-            asyncio.get_running_loop().call_soon(sys.exit, 1)
-            return
+        models = await self.inference.run(loaded.load, self.settings)
         self._models = models
         _log.info(
             "ready",
@@ -272,6 +268,17 @@ class Engine:
             models=list(models.all),
             seconds=round(time.perf_counter() - began, 2),
         )
+
+    async def _load_or_exit(self) -> None:
+        try:
+            await self.load()
+        except Exception as error:
+            self._failed = True
+            # A ValueError's message says all; anything else is a fault that needs its traceback.
+            expected = isinstance(error, ValueError)
+            _log.critical("a model cannot be loaded", reason=str(error), exc_info=not expected)
+            # From a callback, SystemExit leaves the event loop, and its runner cleans up.
+            asyncio.get_running_loop().call_soon(sys.exit, 1)
 
 
 async def _in_turns(turn: Turn, work: Turns[Result]) -> Result:

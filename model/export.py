@@ -101,8 +101,9 @@ def make(bundle: Bundle[CaptionerConfig]) -> Path:
             # What is fixed is told again: the conversion forgets it, and speed depends on it.
             model.reshape({name: list(shape) for name, shape in graph.inputs.items()})
             openvino.save_model(model, temporary / f"{graph.name}.xml", compress_to_fp16=False)
-        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted copy may have left
-        temporary.rename(folder)
+        if exported(bundle) is None:  # several processes may have begun at once
+            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted copy may have left
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
