@@ -20,15 +20,21 @@ def largest(values: Array, count: int) -> tuple[Array, Array]:
     """Find the `count` largest numbers of each row: (rows, n), n >= count.
 
     Returns:
-        The numbers, falling, and their places, each (rows, count).
+        The numbers, falling, and their places, each (rows, count). Where fewer than `count` are
+        finite, -inf follows, at any place.
     """
     if not is_numpy_array(values):
         found = array_namespace(values).topk(values, count)
         return found.values, found.indices
-    places = np.argpartition(values, -count, axis=1)[:, -count:]
-    order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
-    places = np.take_along_axis(places, order, axis=1)
-    return np.take_along_axis(values, places, axis=1), places
+    # One after the other: for as few as a beam holds, by far the quickest in NumPy.
+    left, rows = values.copy(), np.arange(len(values))
+    found = np.empty((len(values), count), dtype=values.dtype)
+    places = np.empty((len(values), count), dtype=np.int64)
+    for i in range(count):
+        places[:, i] = left.argmax(1)
+        found[:, i] = left[rows, places[:, i]]
+        left[rows, places[:, i]] = -np.inf
+    return found, places
 
 
 def to_numpy(values: Array) -> NDArray[Any]:

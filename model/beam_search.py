@@ -9,10 +9,11 @@ NumPy's or PyTorch's, on their device.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from model.arrays import Array, largest
+from model.arrays import Array, largest, to_numpy
 
 __all__ = ["Abandoned", "Hypothesis", "Step", "search"]
 
@@ -48,61 +49,6 @@ class Hypothesis:
     def score(self, length_penalty: float) -> float:
         """Give what hypotheses are ranked by: `logprob / length ** length_penalty`."""
         return self.logprob / math.pow(len(self.tokens), length_penalty)
-
-
-@dataclass
-class _Sequences:
-    """Sequences of each member of the batch, side by side.
-
-    tokens, logprobs: (batch, width, max_length); length, score: (batch, width). A dead slot has
-    the score -inf.
-    """
-
-    tokens: Array
-    logprobs: Array
-    length: Array
-    score: Array
-
-    @classmethod
-    def dead(cls, batch: int, width: int, max_length: int, like: Array) -> "_Sequences":
-        xp, where = array_namespace(like), device(like)
-        return cls(
-            xp.zeros((batch, width, max_length), dtype=xp.int64, device=where),
-            xp.zeros((batch, width, max_length), dtype=xp.float32, device=where),
-            xp.zeros((batch, width), dtype=xp.int64, device=where),
-            xp.full((batch, width), _DEAD, dtype=xp.float32, device=where),
-        )
-
-    def pick(self, slots: Array) -> "_Sequences":
-        """Take slots (batch, n) of each member."""
-        return _Sequences(*(_take(part, slots) for part in self.parts()))
-
-    def best_with(self, other: "_Sequences", width: int) -> "_Sequences":
-        """Keep the best `width` of both; of equals, those that were there before."""
-        xp = array_namespace(self.score)
-        pairs = zip(self.parts(), other.parts(), strict=True)
-        return _Sequences(*(xp.concat(pair, axis=1) for pair in pairs)).ranked(width)
-
-    def ranked(self, width: int) -> "_Sequences":
-        """Put the best `width` into order; equals stay in theirs."""
-        xp = array_namespace(self.score)
-        return self.pick(xp.argsort(self.score, axis=1, descending=True, stable=True)[:, :width])
-
-    def append(self, t: int, tokens: Array, logprobs: Array, scores: Array) -> "_Sequences":
-        """Give the sequences with token number `t` at their ends, (batch, width) each."""
-        xp = array_namespace(tokens)
-        longer = _Sequences(
-            xp.asarray(self.tokens, copy=True),
-            xp.asarray(self.logprobs, copy=True),
-            xp.full_like(self.length, t + 1),
-            scores,
-        )
-        longer.tokens[:, :, t] = tokens
-        longer.logprobs[:, :, t] = logprobs
-        return longer
-
-    def parts(self) -> tuple[Array, ...]:
-        return self.tokens, self.logprobs, self.length, self.score
 
 
 def search(
@@ -168,57 +114,129 @@ def search(
     if batch == 0:
         return []
     xp, where = array_namespace(state[0]), device(state[0])
-    # All beams start alike, so only the first is alive: else they would stay copies.
+    members = xp.arange(batch, device=where)[:, None]  # (batch, 1)
+    slots = xp.broadcast_to(xp.arange(beam_size, device=where), (batch, beam_size))
     state = tuple(
         xp.broadcast_to(part[:, None], (batch, beam_size, *part.shape[1:])) for part in state
     )
-    live = _Sequences.dead(batch, beam_size, max_length, like=state[0])
-    live.score[:, 0] = 0.0
-    ended = _Sequences.dead(batch, num_results, max_length, like=state[0])
     tokens = xp.full((batch, beam_size), start_token, dtype=xp.int64, device=where)
+    # All beams start alike, so only the first is alive: else they would stay copies.
+    alive = xp.full((batch, beam_size), _DEAD, dtype=xp.float32, device=where)
+    alive[:, 0] = 0.0
+    so_far = xp.zeros((batch, beam_size, 0), dtype=xp.int64, device=where)  # tokens of those alive
+    # The best that have ended, by their scores and where they did: step x beam + slot.
+    ended = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
+    ended_at = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
     over = xp.zeros((batch,), dtype=xp.bool, device=where)
-    never = xp.asarray([end_token, *forbidden], dtype=xp.int64, device=where)
-    middles = xp.asarray([*joints], dtype=xp.int64, device=where)
+    never, middles = (
+        xp.asarray([*ids], dtype=xp.int64, device=where)
+        for ids in ([end_token, *forbidden], joints)
+    )
+    trail = _Trail(beam_size, end_token)
 
     for t in range(max_length):
         if abandoned is not None and abandoned():
             raise Abandoned
         logprobs, state = step(tokens, state)  # (batch, beam, vocabulary)
         logprobs = xp.astype(logprobs, xp.float32, copy=False)
+        vocabulary = logprobs.shape[-1]
+        last = logprobs[:, :, end_token]  # (batch, beam)
         if t >= min_length and end_token not in forbidden:
-            last = logprobs[:, :, end_token]  # (batch, beam)
-            scores = (live.score + last) / (t + 1) ** length_penalty
-            # Alone, this member would have stopped before: so it does in a batch.
-            scores = xp.where(over[:, None], _DEAD, scores)
-            ends = live.append(t, xp.full_like(tokens, end_token), last, scores)
-            ended = ended.best_with(ends, num_results)
+            # Alone, a member that is over would have stopped before: so it does in a batch.
+            scores = xp.where(over[:, None], _DEAD, (alive + last) / (t + 1) ** length_penalty)
+            both = xp.concat([ended, scores], axis=1)
+            places = xp.concat([ended_at, t * beam_size + slots], axis=1)
+            # Of equals, those that were there before stay.
+            order = xp.argsort(both, axis=1, descending=True, stable=True)[:, :num_results]
+            ended, ended_at = both[members, order], places[members, order]
 
-        totals = live.score[:, :, None] + logprobs  # (batch, beam, vocabulary)
+        totals = alive[:, :, None] + logprobs  # (batch, beam, vocabulary)
         totals[:, :, never] = _DEAD
-        so_far = live.tokens[:, :, :t]
         if 0 < block_ngram <= t:
             _forbid(totals, _repeats(so_far, block_ngram, end_token))
         if joints:
             _forbid(totals, _echoes(so_far, middles, end_token))
-        vocabulary = logprobs.shape[-1]
-        scores, places = largest(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
+        alive, places = largest(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
         parents, tokens = places // vocabulary, places % vocabulary
-        chosen = _take(xp.reshape(logprobs, (batch, -1)), places)
-        live = live.pick(parents).append(t, tokens, chosen, scores)
-        state = tuple(_take(part, parents) for part in state)
-        over = over | _decided(live, ended.score[:, num_settled - 1], max_length, length_penalty)
+        trail.go_on(parents, tokens, logprobs[members, parents, tokens], last)
+        so_far = xp.concat([so_far[members, parents], tokens[..., None]], axis=-1)
+        state = tuple(part[members, parents] for part in state)
+        over = over | _decided(alive, ended[:, num_settled - 1], max_length, length_penalty)
         if xp.all(over):
             break
 
-    live.score = xp.where(over[:, None], _DEAD, live.score / (t + 1) ** length_penalty)
-    return _results(ended, live, num_results)
+    unfinished = xp.where(over[:, None], _DEAD, alive / (t + 1) ** length_penalty)
+    return trail.results(ended, ended_at, unfinished, num_results)
 
 
-def _take(part: Array, slots: Array) -> Array:
-    """Take slots (batch, n) of each member: (batch, width, ...) -> (batch, n, ...)."""
-    xp = array_namespace(part)
-    rows = xp.arange(part.shape[0], device=device(part))
-    return part[rows[:, None], slots]
+class _Trail:
+    """Which way each sequence of a beam came, so that those that are wanted can be read back.
+
+    Args:
+        beam_size: sequences that are kept at each step.
+        end_token: of those that end.
+    """
+
+    def __init__(self, beam_size: int, end_token: int) -> None:
+        self._beam_size = beam_size
+        self._end_token = end_token
+        self._steps: list[tuple[Array, ...]] = []
+
+    def go_on(self, parents: Array, tokens: Array, logprobs: Array, ends: Array) -> None:
+        """Note a step, all (batch, beam).
+
+        Args:
+            parents: the slots that those of the new beam come from.
+            tokens, logprobs: what each of them was made longer by.
+            ends: the log-probability of the end token after each of the old beam.
+        """
+        self._steps.append((parents, tokens, logprobs, ends))
+
+    def results(
+        self, ended: Array, ended_at: Array, unfinished: Array, count: int
+    ) -> list[list[Hypothesis]]:
+        """Read back the best finished sequences, then the best unfinished ones if too few ended.
+
+        Args:
+            ended: scores, best first (batch, results); -inf where there is none.
+            ended_at: where these did, step x beam + slot.
+            unfinished: scores of the last beam (batch, beam).
+            count: sequences of each member at most.
+        """
+        # From a device all steps are fetched at once.
+        stacked = (array_namespace(ended).stack(part) for part in zip(*self._steps, strict=True))
+        steps = tuple(to_numpy(part) for part in stacked)  # each (steps, batch, beam)
+        rows = zip(ended.tolist(), ended_at.tolist(), unfinished.tolist(), strict=True)
+        found = []
+        for member, (scores, places, others) in enumerate(rows):
+            own = [part[:, member].tolist() for part in steps]
+            hypotheses = [
+                self._read_back(own, *divmod(place, self._beam_size), finished=True)
+                for score, place in zip(scores, places, strict=True)
+                if score > _DEAD
+            ]
+            # Of equals, those in the first slots come first.
+            order = sorted(range(len(others)), key=others.__getitem__, reverse=True)
+            hypotheses += [
+                self._read_back(own, len(own[0]), slot, finished=False)
+                for slot in order
+                if others[slot] > _DEAD
+            ]
+            found.append(hypotheses[:count])
+        return found
+
+    def _read_back(
+        self, steps: Sequence[list[list[Any]]], length: int, slot: int, *, finished: bool
+    ) -> Hypothesis:
+        """Follow a sequence of so many tokens back from its slot."""
+        parents, tokens, logprobs, ends = steps
+        # What ended has one token more, which leaves its slot without another step.
+        words, numbers = ([self._end_token], [ends[length][slot]]) if finished else ([], [])
+        for t in reversed(range(length)):
+            words.append(tokens[t][slot])
+            numbers.append(logprobs[t][slot])
+            slot = parents[t][slot]
+        return Hypothesis(tuple(reversed(words)), tuple(reversed(numbers)), finished)
 
 
 def _forbid(totals: Array, tokens: Array) -> None:
@@ -272,26 +290,11 @@ def _echoes(tokens: Array, joints: Array, end_token: int, longest: int = 4) -> A
     return xp.concat(found, axis=-1)
 
 
-def _decided(live: _Sequences, last: Array, max_length: int, length_penalty: float) -> Array:
-    """Say of each member whether no live sequence can overtake one of the score `last` (batch,).
+def _decided(alive: Array, last: Array, max_length: int, length_penalty: float) -> Array:
+    """Say of each member whether none of those alive can overtake one of the score `last` (batch,).
 
-    A live sequence only loses log-probability; the most that a longer one can win is the longest
+    A sequence only loses log-probability; the most that a longer one can win is the longest
     divisor.
     """
     xp = array_namespace(last)
-    return last >= xp.max(live.score, axis=1) / max_length**length_penalty
-
-
-def _results(ended: _Sequences, live: _Sequences, num_results: int) -> list[list[Hypothesis]]:
-    """Read out the best finished sequences, then the best unfinished ones where too few ended."""
-    found: list[list[Hypothesis]] = [[] for _ in range(ended.score.shape[0])]
-    for sequences, finished in ((ended, True), (live, False)):
-        ranked = sequences.ranked(sequences.score.shape[1])
-        parts = (part.tolist() for part in ranked.parts())
-        for hypotheses, rows in zip(found, zip(*parts, strict=True), strict=True):
-            for tokens, logprobs, length, score in zip(*rows, strict=True):
-                if score > _DEAD and len(hypotheses) < num_results:
-                    hypotheses.append(
-                        Hypothesis(tuple(tokens[:length]), tuple(logprobs[:length]), finished)
-                    )
-    return found
+    return last >= xp.max(alive, axis=1) / max_length**length_penalty
