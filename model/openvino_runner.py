@@ -41,6 +41,7 @@ class OpenVinoRunner:
         self._begin = _Graph(folder / "begin.xml", settings)
         self._step = _Graph(folder / "step.xml", settings)
         self.channels = self._begin.last_size("grid")
+        self._seen: Picture | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
         self._nexts = [name for name in self._step.outputs if name.startswith("next.")]
 
@@ -56,8 +57,10 @@ class OpenVinoRunner:
         self, tokens: NDArray[Any], state: State, picture: Picture
     ) -> tuple[NDArray[Any], State, NDArray[Any] | None]:
         """Run the decoder's `step`."""
-        inputs = {"tokens": tokens} | dict(zip(self._states, state, strict=True)) | parts(picture)
-        found = self._step(inputs)
+        if picture is not self._seen:  # its many steps are told of it once
+            self._step.give(parts(picture))
+            self._seen = picture
+        found = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
         return found["logprobs"], tuple(found[n] for n in self._nexts), found.get("weights")
 
     def place(self, values: Array) -> NDArray[Any]:
@@ -66,19 +69,33 @@ class OpenVinoRunner:
 
 
 class _Graph:
-    """A compiled graph: arrays in and arrays out, by name; others than it takes are left out."""
+    """A compiled graph: arrays in and arrays out, by name."""
 
     def __init__(self, path: Path, settings: dict[str, str]) -> None:
         self._compiled = _core().compile_model(path, "CPU", settings)
         self._request = self._compiled.create_infer_request()
+        self._tensor = openvino_module().Tensor
+        self._given: Arrays = {}
         self.inputs = [port.get_any_name() for port in self._compiled.inputs]
         self.outputs = [port.get_any_name() for port in self._compiled.outputs]
 
+    def give(self, arrays: Arrays) -> None:
+        """Set inputs, for the next call and all after; others than the graph's are left out."""
+        for name, array in arrays.items():
+            if name not in self.inputs:
+                continue
+            kept = self._given.get(name)
+            if kept is not None and kept.shape == array.shape:
+                kept[...] = array  # telling OpenVINO of another array takes longer than this
+            else:
+                self._given[name] = kept = np.array(array, order="C")
+                self._request.set_tensor(name, self._tensor(kept, shared_memory=True))
+
     def __call__(self, arrays: Arrays) -> Arrays:
-        given = [np.ascontiguousarray(arrays[name]) for name in self.inputs]
-        # What goes in is read in place; what comes out is copied, for the next call overwrites it.
-        found = self._request.infer(dict(enumerate(given)), share_inputs=True, share_outputs=False)
-        return dict(zip(self.outputs, found.values(), strict=True))
+        self.give(arrays)
+        self._request.infer()
+        # Copied, for the next call overwrites it.
+        return {name: self._request.get_tensor(name).data.copy() for name in self.outputs}
 
     def last_size(self, name: str) -> int:
         """Give the size of the last axis of an input."""
