@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from model.language_model import Activations
+    from model.text_score import Activations
 
 __all__ = ["Seen", "looks_like_c"]
 

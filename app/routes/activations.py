@@ -20,7 +20,7 @@ from app.text_schemas import (
     WorkTimingResult,
 )
 from model.interpretation.properties import PROPERTIES
-from model.language_model import Activations
+from model.text_score import Activations
 
 __all__ = ["router"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from model.captioner import Token
     from model.config import CaptionerConfig, TextConfig
-    from model.language_model import TextToken
+    from model.text_score import TextToken
 
 __all__ = ["router"]
 

@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from app.serve import _listen
+from model.bundle import load_bundle
+from model.config import CaptionerConfig
+from model.export import make
 from tests.app.pictures import encoded, photo
 from tests.app.serving import COMMAND, run_command, wait_until
 from tests.tiny import tamper
@@ -52,6 +56,37 @@ def test_a_life_of_the_service(bundle: Path, tmp_path: Path) -> None:
     assert (missed["status"], missed["path"]) == (404, "/no%0Aline%20break")
     assert any(line["event"] == "ready" for line in lines)
     assert lines[-1]["event"].startswith("Finished")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a process has loaded from /proc")
+def test_by_openvino_pytorch_is_never_loaded(
+    finished_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
+    make(load_bundle(finished_bundle, CaptionerConfig))
+    command = [*COMMAND, "serve", "--port", "0", "--weights", finished_bundle, "--device", "cpu"]
+    process = subprocess.Popen(
+        [*map(str, command), "--runtime", "openvino"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address = process.stdout.readline().split()[2]
+        with httpx.Client(base_url=address, timeout=30) as client:
+            wait_until(lambda: client.get("/health/ready").status_code == 200)
+            picture = encoded(photo(), "JPEG")
+            asked = {
+                "/caption?attention=true&grounding=true": {},
+                "/score": {"text": "a red ball"},
+            }
+            for route, fields in asked.items():
+                answer = client.post(route, files={"image": picture}, data=fields)
+                assert answer.status_code == 200
+            assert client.get("/models").status_code == 200
+        loaded = Path(f"/proc/{process.pid}/maps").read_text()
+        assert "openvino" in loaded
+        assert "torch" not in loaded
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_broken_bundle_ends_the_process(bundle: Path, tmp_path: Path) -> None:
