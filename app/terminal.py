@@ -3,13 +3,23 @@
 Knows exceptions that people can mend; does not know the commands.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 __all__ = ["complain", "needs_extra", "told", "with_progress"]
 
@@ -49,8 +59,40 @@ def needs_extra(extra: str) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def with_progress(results: Iterator[Result], total: int, what: str) -> Iterator[Result]:
-    """Show a bar on standard error where a terminal's user waits for many results."""
-    if total <= _MANY or not _console.is_terminal:
-        return results
-    return iter(track(results, what, total=total, console=_console))
+def with_progress(
+    results: Iterator[Result], total: int, what: str, *, unit: str, done: int = 0
+) -> Iterator[Result]:
+    """Show how far they are, how many a second and how long it takes, on standard error.
+
+    Only where a terminal's user waits for many results. Of `total`, `done` are there already.
+    """
+    if total - done <= _MANY or not _console.is_terminal:
+        yield from results
+        return
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        _Rate(unit),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=_console,
+        # Results that go to a file or a pipe are not to be shown above the bar instead.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with progress:
+        task = progress.add_task(what, total=total, completed=done)
+        for result in results:
+            yield result
+            progress.advance(task)
+
+
+class _Rate(ProgressColumn):
+    """How many a second, lately."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")

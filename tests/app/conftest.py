@@ -4,6 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.app.pictures import encoded, photo
 from tests.app.serving import Service, in_thread
 from tests.app.writers import save_all
 from tests.tiny import save_finished_captioner, save_tiny_captioner
@@ -52,3 +53,13 @@ def writing(weights: Path) -> Iterator[Service]:
 @pytest.fixture
 def writers(writing: Service) -> httpx.Client:
     return writing.client
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Seven pictures, one of them oddly named."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, name in enumerate(["a", "b, c", 'd "e"', "f\ng", "h", "i", "j"]):
+        (folder / f"{name}.png").write_bytes(encoded(photo(20 + 9 * i, 80 - 7 * i)))
+    return folder

@@ -173,6 +173,10 @@ def test_all_bad(run: Run, tmp_path: Path) -> None:
         ["caption", "x.jpg", "--num-captions", "4"],
         ["caption", "x.jpg", "--format", "xml"],
         ["caption", "x.jpg", "--device", "gpu"],
+        ["caption", "x.jpg", "--runtime", "tensorflow"],
+        ["caption", "x.jpg", "--ray"],
+        ["caption", "x.jpg", "y.jpg", "--ray", "--output", "out"],
+        ["caption", "x.jpg", "--ray", "--output", "out", "--resume"],
         ["serve", "--port", "70000"],
         ["train", "captioner"],
         ["train", "captioner", "--config", "nowhere.toml"],
@@ -190,6 +194,14 @@ def test_wrong_usage(run: Run, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+def test_export_makes_graphs_once(run: Run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
+    folders = {run("export").stdout.strip() for _ in range(2)}
+    (folder,) = map(Path, folders)
+    assert folder.parent == tmp_path / "openvino"
+    assert (folder / "step.xml").is_file()
 
 
 def test_a_bundle_that_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Captions in files of every format, read back alike."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+
+def rows(path: Path) -> list[dict]:
+    """Give path, rank, caption and logprob of every caption in a file of any kind."""
+    match path.suffix:
+        case ".jsonl":
+            return [
+                {"path": line["path"], "rank": rank, "caption": one["text"]} | logprob(one)
+                for line in map(json.loads, path.read_text().splitlines())
+                for rank, one in enumerate(line["captions"], start=1)
+            ]
+        case ".csv":
+            with path.open(newline="") as file:
+                found = list(csv.DictReader(file))
+        case _:
+            import pyarrow.parquet as pq
+
+            found = pq.read_table(path).to_pylist()
+    return [
+        {"path": one["path"], "rank": int(one["rank"]), "caption": one["caption"]} | logprob(one)
+        for one in found
+    ]
+
+
+def logprob(one: dict) -> dict:
+    return {"logprob": pytest.approx(float(one["logprob"]), abs=1e-4)}
