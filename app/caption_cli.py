@@ -107,6 +107,7 @@ def caption(
             settings.device,
             runtime=settings.runtime,
             threads=settings.threads or usable_cores(),
+            precision=settings.precision,
         )
     decoding = _decoding(captioner.config.decoding, asked)
     if grounding and captioner.mean_picture is None:

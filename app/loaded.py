@@ -120,7 +120,11 @@ def load(settings: Settings) -> Models:
     captioner, learned = None, 0
     if folders.captioner is not None:
         captioner = Captioner.load(
-            folders.captioner, device, runtime=settings.runtime, threads=threads
+            folders.captioner,
+            device,
+            runtime=settings.runtime,
+            threads=threads,
+            precision=settings.precision,
         )
         learned = count_parameters(load_bundle(folders.captioner, CaptionerConfig))
         if not (settings.self_test and captioner.self_test()):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["Device", "Runtime", "Settings", "SettingsError", "read_settings"]
+__all__ = ["Device", "Precision", "Runtime", "Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
 
@@ -20,6 +20,7 @@ _OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Runtime = Literal["auto", "torch", "openvino"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class SettingsError(ValueError):
@@ -39,6 +40,11 @@ class Settings(BaseSettings):
     runtime: Runtime = Field(
         "auto",
         description="What runs the captioner; auto takes OpenVINO on a CPU, PyTorch elsewhere.",
+    )
+    precision: Precision = Field(
+        "float32",
+        description="Of the captioner's arithmetic; bfloat16 and float16 are faster where the "
+        "processor or the GPU knows them, and their log-probabilities have fewer digits.",
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads of the models; unset, as many as there are cores for them."

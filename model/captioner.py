@@ -32,7 +32,7 @@ from model.grounding import ground, mean_picture_file, read_mean_picture
 from model.known_pictures import known_pictures_file
 from model.picture import Picture, State, from_parts, parts
 from model.preprocessing import Preprocessing
-from model.runner import Runner
+from model.runner import Precision, Runner
 from model.runtimes import Runtime, load_runner
 from model.vocabulary import Vocabulary
 
@@ -105,6 +105,7 @@ class Captioner:
         *,
         runtime: Runtime = "torch",
         threads: int | None = None,
+        precision: Precision = "float32",
         self_test: bool = False,
     ) -> Self:
         """Load a bundle.
@@ -115,6 +116,8 @@ class Captioner:
             runtime: what runs the network. PyTorch has it at hand, to be trained or looked at;
                 `auto` takes what is fastest, see `model.runtimes`.
             threads: on a CPU; None leaves it to the runtime.
+            precision: of most arithmetic; less than single precision is faster on some machines,
+                and changes log-probabilities in the second digit.
             self_test: whether to caption its golden pictures, see `self_test`.
 
         Raises:
@@ -123,7 +126,7 @@ class Captioner:
         """
         chosen = choose_device(device)
         bundle = load_bundle(path, CaptionerConfig)
-        runner = load_runner(bundle, chosen, runtime, threads)
+        runner = load_runner(bundle, chosen, runtime, threads, precision)
         captioner = cls(
             runner,
             bundle.config,

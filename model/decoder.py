@@ -218,14 +218,16 @@ class AttentionDecoder(Decoder):
         self, words: Tensor, state: State, picture: Picture
     ) -> tuple[Tensor, State, Tensor | None]:
         """Decide where to look, look there, decide what to say."""
+        precision = words.dtype  # the state's may be higher
         looking, speaking = state[: self.parts], state[self.parts :]
         assert picture.gates is not None  # noqa: S101 - set by `begin`
-        seen = words + picture.gates[:, None] + self.from_language(speaking[0])
+        seen = words + picture.gates[:, None] + self.from_language(speaking[0].to(precision))
         looking = self.attention_cell(seen, looking)
-        context, weights = self.attention(looking[0], picture.keys, picture.values)
-        seen = self.to_language(torch.cat([context, looking[0].to(context.dtype)], dim=-1))
+        query = looking[0].to(precision)
+        context, weights = self.attention(query, picture.keys, picture.values)
+        seen = self.to_language(torch.cat([context, query], dim=-1))
         speaking = self.language_cell(seen, speaking)
-        return speaking[0], (*looking, *speaking), weights
+        return speaking[0].to(precision), (*looking, *speaking), weights
 
 
 class GlobalDecoder(Decoder):
@@ -249,7 +251,7 @@ class GlobalDecoder(Decoder):
     ) -> tuple[Tensor, State, Tensor | None]:
         """Read a word; the picture is in the state already."""
         state = self.cell(words, state)
-        return state[0], state, None
+        return state[0].to(words.dtype), state, None
 
 
 def make_decoder(config: DecoderConfig, vocabulary_size: int, channels: int) -> Decoder:

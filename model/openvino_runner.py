@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
 from model.picture import Picture, State, from_parts, parts
+from model.runner import Precision
 
 __all__ = ["OpenVinoRunner", "openvino_module"]
 
@@ -23,18 +24,22 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class OpenVinoRunner:
-    """Runs exported graphs in single precision; see `Runner`.
+    """Runs exported graphs; see `Runner`.
 
     Args:
         folder: of the graphs, see `model.export`.
         threads: of the processor; None leaves it to OpenVINO.
+        precision: of most arithmetic; a processor that lacks one takes float32 in its place.
     """
 
     device = "cpu"
-    exact = True
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    def __init__(
+        self, folder: Path, threads: int | None = None, precision: Precision = "float32"
+    ) -> None:
+        self.exact = precision == "float32"
+        hint = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[precision]
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         self._encode = _Graph(folder / "encode.xml", settings)

@@ -4,14 +4,17 @@ Arrays are whatever the runtime works with; the search takes them as they are. K
 words, of beams or of files.
 """
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from model.arrays import Array
 from model.picture import Picture, State
 
-__all__ = ["Runner", "Steps"]
+__all__ = ["Precision", "Runner", "Steps"]
+
+# Of a network's arithmetic; all but the first lose digits of log-probabilities.
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Steps(Protocol):

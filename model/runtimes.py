@@ -9,7 +9,7 @@ from typing import Literal
 
 from model.bundle import Bundle
 from model.config import CaptionerConfig
-from model.runner import Runner
+from model.runner import Precision, Runner
 
 __all__ = ["Runtime", "load_runner"]
 
@@ -19,7 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 def load_runner(
-    bundle: Bundle[CaptionerConfig], device: str, runtime: Runtime, threads: int | None = None
+    bundle: Bundle[CaptionerConfig],
+    device: str,
+    runtime: Runtime,
+    threads: int | None = None,
+    precision: Precision = "float32",
 ) -> Runner:
     """Load a bundle's network into a runtime.
 
@@ -29,6 +33,7 @@ def load_runner(
         runtime: `auto` takes OpenVINO on a CPU, where it is installed and knows the network, else
             PyTorch.
         threads: on a CPU; None leaves it to the runtime.
+        precision: of most arithmetic.
 
     Raises:
         BundleError: the weights cannot be used.
@@ -42,23 +47,27 @@ def load_runner(
         raise ValueError(f"OpenVINO runs on the CPU here, not on {device}: use torch")
     if runtime == "openvino" or (runtime == "auto" and installed and device == "cpu"):
         try:
-            return _by_openvino(bundle, threads)
+            return _by_openvino(bundle, threads, precision)
         except Exception as error:
             # The library raises many kinds; what PyTorch cannot run either it will say itself.
             if runtime == "openvino":
                 raise
             _log.warning("OpenVINO does not run this network, PyTorch will: %s", error)
-    return _by_torch(bundle, device, threads)
+    return _by_torch(bundle, device, threads, precision)
 
 
-def _by_openvino(bundle: Bundle[CaptionerConfig], threads: int | None) -> Runner:
+def _by_openvino(
+    bundle: Bundle[CaptionerConfig], threads: int | None, precision: Precision
+) -> Runner:
     from model.export import export  # noqa: PLC0415
     from model.openvino_runner import OpenVinoRunner  # noqa: PLC0415
 
-    return OpenVinoRunner(export(bundle), threads)
+    return OpenVinoRunner(export(bundle), threads, precision)
 
 
-def _by_torch(bundle: Bundle[CaptionerConfig], device: str, threads: int | None) -> Runner:
+def _by_torch(
+    bundle: Bundle[CaptionerConfig], device: str, threads: int | None, precision: Precision
+) -> Runner:
     import torch  # noqa: PLC0415 - takes seconds, and a third of a gigabyte
 
     from model.network import load_network  # noqa: PLC0415
@@ -66,4 +75,5 @@ def _by_torch(bundle: Bundle[CaptionerConfig], device: str, threads: int | None)
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return TorchRunner(load_network(bundle), bundle.config.preprocessing.size, device)
+    size = bundle.config.preprocessing.size
+    return TorchRunner(load_network(bundle), size, device, precision)

@@ -14,6 +14,7 @@ from model.encoder import Encoder
 from model.folding import fold_batch_norm
 from model.network import CaptionNetwork
 from model.picture import Picture, State
+from model.runner import Precision
 
 __all__ = ["TorchRunner", "fast_encoder"]
 
@@ -25,27 +26,37 @@ class TorchRunner:
         network: in which state it is does not matter; it is put into evaluation.
         size: of the pictures, in pixels.
         device: any that torch knows.
+        precision: of weights and most arithmetic; another than the network's changes the network.
+            The recurrent state and log-probabilities are kept in float32 whatever it is.
     """
 
-    def __init__(self, network: CaptionNetwork, size: int, device: str | torch.device) -> None:
+    def __init__(
+        self,
+        network: CaptionNetwork,
+        size: int,
+        device: str | torch.device,
+        precision: Precision = "float32",
+    ) -> None:
         self.device = str(device)
-        self.network = network.eval().to(device)
         self.channels = network.encoder.channels
-        self.encoder = fast_encoder(self.network.encoder, size)
-        weights = next(network.parameters())
-        self.exact = weights.device.type == "cpu" and weights.dtype == torch.float32
+        self._dtype: torch.dtype = getattr(torch, precision)
+        network = network.eval().to(device)
+        # Folded before it is rounded.
+        self.encoder = fast_encoder(network.encoder, size).to(self._dtype)
+        self.network = network.to(self._dtype)
+        self.exact = torch.device(device).type == "cpu" and self._dtype == torch.float32
 
     @torch.inference_mode()
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """Run the encoder, see `Runner.encode`."""
         on_device = self.place(pixels)
         grid: Tensor = self.encoder(on_device.contiguous(memory_format=torch.channels_last))
-        return grid
+        return grid.float()  # what it is compared with is, and NumPy has no bfloat16
 
     @torch.inference_mode()
     def begin(self, grid: Tensor) -> Picture:
         """Run the decoder's `begin`."""
-        return self.network.decoder.begin(grid)
+        return self.network.decoder.begin(grid.to(self._dtype))
 
     @torch.inference_mode()
     def step(
@@ -56,7 +67,8 @@ class TorchRunner:
 
     def place(self, values: Array) -> Tensor:
         """Bring an array to the device, see `Runner.place`."""
-        return torch.as_tensor(values).to(self.device)
+        there = torch.as_tensor(values).to(self.device)
+        return there.to(self._dtype) if there.is_floating_point() else there
 
 
 def fast_encoder(encoder: Encoder, size: int) -> Encoder:

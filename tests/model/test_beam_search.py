@@ -353,3 +353,16 @@ def test_an_empty_batch_gives_nothing():
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="must be"):
         run(Markov(vocabulary=4, seed=0), **options)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_looking_seldom_changes_nothing(seed, monkeypatch):
+    """On a device a search may go on for a few steps after it is over."""
+    model = Markov(vocabulary=6, seed=seed, batch=4)
+    options = {"beam_size": 3, "num_results": 3, "num_settled": 1, "max_length": 10}
+    often = run(model, **options)
+    monkeypatch.setattr(beam_search, "device", lambda _: torch.device("cpu:0"))
+    assert (
+        beam_search.search(model.step, model.start(), start_token=START, end_token=END, **options)
+        == often
+    )

@@ -7,11 +7,13 @@ import pytest
 
 from model import runtimes
 from model.bundle import Bundle, load_bundle
+from model.captioner import Captioner
 from model.config import CaptionerConfig
 from model.export import ExportError, make
 from model.openvino_runner import OpenVinoRunner
 from model.runtimes import load_runner
 from model.torch_runner import TorchRunner
+from tests.model.test_captioner import pictures
 from tests.tiny import save_tiny_captioner
 
 
@@ -50,3 +52,21 @@ def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
     assert "no such operation" in caplog.text
     with pytest.raises(ExportError):
         load_runner(bundle, "cpu", "openvino")
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_less_precision_changes_log_probabilities_little(bundle, runtime, precision):
+    make(bundle)
+    exact = Captioner.load(bundle.folder, "cpu")
+    rough = Captioner.load(bundle.folder, "cpu", runtime=runtime, precision=precision)
+    assert exact.runner.exact
+    assert not rough.runner.exact
+    for picture in pictures(3):
+        own = exact.score(picture, "a dog runs")
+        other = rough.score(picture, "a dog runs", attention=True)
+        assert other.logprob == pytest.approx(own.logprob, abs=0.2)
+        if runtime == "torch":  # a processor without it computes in float32
+            assert other.logprob != own.logprob
+    for captions in rough.caption(pictures(3), beam_size=3, num_captions=3, attention=True):
+        assert len(captions) == 3
