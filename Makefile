@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= examples/chelsea.jpg
 
-.PHONY: help serve caption test check format bench clean
+.PHONY: help serve caption test test-cluster check format bench clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: $(VENV)/installed  ## serve on http://localhost:8000
 	$(BIN)/unrolled serve
@@ -17,6 +17,9 @@ caption: $(VENV)/installed  ## caption one photograph: make caption IMAGE=photo.
 
 test: $(VENV)/installed-development  ## run the tests
 	$(BIN)/python -m pytest
+
+test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
+	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/test_caption_dataset.py
 
 check: $(VENV)/installed-development  ## check format, style, types and imports
 	$(BIN)/ruff format --check .
@@ -41,4 +44,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-development: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[development]'
+	touch $@
+
+$(VENV)/installed-cluster: $(VENV)/installed-development
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	touch $@

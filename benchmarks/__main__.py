@@ -16,6 +16,7 @@ from app.settings import Runtime
 from benchmarks import (
     clients,
     decoding,
+    gpu,
     memory,
     overload,
     peers,
@@ -42,10 +43,11 @@ SUITES: dict[str, Suite] = {
     "clients": clients.measure,
     "peers": peers.measure,
     "overload": overload.measure,
+    "gpu": gpu.measure,
     "soak": soak.measure,
 }
 
-ON_REQUEST = {"peers", "overload", "soak"}
+ON_REQUEST = {"gpu", "peers", "overload", "soak"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 

@@ -48,7 +48,9 @@ def search(captioner: Captioner, pixels: Tensor) -> tuple[list[int], float]:
     network, vocabulary = captioner.network, captioner.vocabulary
     picture = network.decoder.begin(network.encoder(pixels))
     state = tuple(part[:, None] for part in picture.start)  # (1, rows, hidden)
-    tokens, totals = torch.tensor([[vocabulary.start_id]]), torch.zeros(1)
+    device = pixels.device
+    tokens = torch.tensor([[vocabulary.start_id]], device=device)
+    totals = torch.zeros(1, device=device)
     alive: list[list[int]] = [[]]
     ended: list[tuple[list[int], float]] = []
     for _ in range(_LONGEST):

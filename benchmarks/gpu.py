@@ -1,0 +1,104 @@
+"""Pictures a second on a GPU: encoder and search on the device, by batch and precision.
+
+Prepared pictures in, captions out; decoding files is the processor's work, which `stages` measures.
+Beside it the plain eager search of `benchmarks.plain`, one picture at a time, and the floor: what
+the multiply-adds would take at the speed of one large matrix product. Knows a device by PyTorch's
+name for it; does not know HTTP.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from app.images import decode_picture
+from benchmarks.bench import Bench
+from benchmarks.floors import count
+from benchmarks.plain import search as plain_search
+from benchmarks.report import Row, Sample, Table
+from benchmarks.stages import MAX_PIXELS
+from benchmarks.timing import interleave, seconds
+from model.captioner import Captioner
+from model.runner import Precision
+from model.torch_runner import TorchRunner
+
+__all__ = ["measure"]
+
+_BATCHES = (1, 8, 32, 128)
+_BEAM = 3
+_EDGE = 8192
+
+_LACKING = "This machine has no GPU that PyTorch knows: nothing was measured."
+
+
+def measure(bench: Bench, device: str = "cuda") -> list[Table]:
+    """Time every batch at every precision, in turn; an empty table where there is no GPU."""
+    if device == "cuda" and not torch.cuda.is_available():
+        return [Table("Pictures a second on a GPU", [], [_LACKING])]
+    rows: list[Row] = []
+    for precision in get_args(Precision):
+        captioner = Captioner.load(bench.weights, device, precision=precision)
+        rows += _rows(bench, captioner, precision)
+    name = torch.cuda.get_device_name() if device == "cuda" else device
+    notes = [
+        f"On {name}, beam {_BEAM}, from prepared pictures to captions; median [quartiles] of "
+        f"{bench.rounds} rounds in turn. `plain` is the search of `benchmarks/plain.py`, one "
+        "picture at a time, in the same precision.",
+        f"The floor is the multiply-adds at the speed of a matrix product of {_EDGE} by {_EDGE} in "
+        "the same precision; beyond it a step waits for memory and for kernels to start.",
+    ]
+    return [Table("Pictures a second on a GPU", rows, notes)]
+
+
+def _rows(bench: Bench, captioner: Captioner, precision: str) -> list[Row]:
+    pictures = [decode_picture(data, MAX_PIXELS).image for data in bench.photographs]
+    prepared = captioner.prepare(pictures)  # (photographs, 3, size, size)
+    batches = {size: prepared[np.arange(size) % len(prepared)] for size in _BATCHES}
+    calls: dict[str, Callable[[], float]] = {
+        f"batch {size}": seconds(partial(_caption, captioner, batch))
+        for size, batch in batches.items()
+    }
+    calls["plain"] = seconds(partial(_plain, captioner, prepared[:1]))
+    multiply, multiplied = _multiply(captioner.device, precision)
+    calls["multiply"] = seconds(multiply)
+    timed = interleave(calls, rounds=bench.rounds, warmups=max(1, bench.warmups))
+    work = count(partial(_caption, captioner, prepared[:1]), _running(captioner))
+    least = work.multiply_adds * min(timed["multiply"]) / multiplied  # seconds a picture
+    row: dict[str, str | float | Sample] = {"precision": precision}
+    row["plain"] = Sample(tuple(1 / value for value in timed["plain"]))
+    for size in _BATCHES:
+        row[f"batch {size}"] = Sample(tuple(size / value for value in timed[f"batch {size}"]))
+    best = max(size / value for size in _BATCHES for value in timed[f"batch {size}"])
+    return [{**row, "floor": 1 / least, "times the floor's time": 1 / (least * best)}]
+
+
+def _caption(captioner: Captioner, pixels: NDArray[np.float32]) -> None:
+    # Reading the captions back waits for the device.
+    captioner.search(captioner.encode(pixels), beam_size=_BEAM)
+
+
+def _plain(captioner: Captioner, pixels: NDArray[np.float32]) -> None:
+    runner = captioner.runner
+    plain_search(captioner, runner.place(pixels))
+
+
+def _multiply(device: str, precision: str) -> tuple[Callable[[], object], int]:
+    edge = _EDGE if device != "cpu" else 256
+    left, right = (
+        torch.randn(edge, edge, device=device).to(getattr(torch, precision)) for _ in range(2)
+    )
+
+    def call() -> None:
+        (left @ right)[0, 0].item()  # which waits for the device
+
+    return call, edge**3
+
+
+def _running(captioner: Captioner) -> nn.Module:
+    runner = captioner.runner
+    assert isinstance(runner, TorchRunner)  # noqa: S101 - as it was loaded
+    return nn.ModuleList([runner.encoder, runner.network.decoder])
