@@ -7,7 +7,7 @@ IMAGE ?= examples/chelsea.jpg
 .PHONY: help serve caption test test-cluster check format bench clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 serve: $(VENV)/installed  ## serve on http://localhost:8000
 	$(BIN)/unrolled serve
