@@ -65,10 +65,15 @@ class Settings(BaseSettings):
         description="Largest width x height accepted, judged before the picture is decoded.",
     )
     queue_size: int = Field(
-        64, ge=1, le=100_000, description="Requests in hand at once; more are sent away with 429."
+        # Two batches: one that is worked on and one that waits, so that nobody who is let in
+        # waits for more than the two.
+        32,
+        ge=1,
+        le=100_000,
+        description="Requests in hand at once; more are sent away with 429.",
     )
     batch_size: int = Field(
-        8, ge=1, le=1024, description="Most pictures, of those that wait, captioned together."
+        16, ge=1, le=1024, description="Most pictures, of those that wait, captioned together."
     )
     deadline: float = Field(
         30,

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import cycle, islice
 
+from app.settings import Settings
 from benchmarks.arrivals import Answer, offer
 from benchmarks.bench import SIZE, Bench
 from benchmarks.load import Load, Request, send
@@ -24,7 +25,7 @@ from benchmarks.timing import quantile
 
 __all__ = ["measure", "summarise"]
 
-_CLIENTS = 8
+_CLIENTS = int(Settings.model_fields["batch_size"].default)  # a full batch
 _BEAM = 3
 _TIMES = 4
 _HEALTH_EVERY = 0.05
