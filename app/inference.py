@@ -43,9 +43,8 @@ class Inference:
         """How many seconds those in hand will take, as far as can be told."""
         return min(self.in_hand * self._seconds, _LONGEST_RETRY)
 
-    @contextmanager
-    def admitted(self) -> Iterator["Turn"]:
-        """Let a request in, until it leaves the block.
+    def refuse_if_full(self) -> None:
+        """Do nothing where a request would be let in.
 
         Raises:
             Overloaded: too many are in.
@@ -55,6 +54,15 @@ class Inference:
                 f"{self.in_hand} requests are in hand, and no more are taken: try again later",
                 retry_after=self.expected_wait,
             )
+
+    @contextmanager
+    def admitted(self) -> Iterator["Turn"]:
+        """Let a request in, until it leaves the block.
+
+        Raises:
+            Overloaded: too many are in.
+        """
+        self.refuse_if_full()
         self.in_hand += 1
         turn = Turn(self)
         try:

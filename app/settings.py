@@ -65,9 +65,9 @@ class Settings(BaseSettings):
         description="Largest width x height accepted, judged before the picture is decoded.",
     )
     queue_size: int = Field(
-        # Two batches: one that is worked on and one that waits, so that nobody who is let in
-        # waits for more than the two.
-        32,
+        # A batch that is worked on and half of one that waits: nobody who is let in waits for as
+        # much as two.
+        24,
         ge=1,
         le=100_000,
         description="Requests in hand at once; more are sent away with 429.",

@@ -77,6 +77,7 @@ async def caption(
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
     bind_contextvars(beam_size=decoding.beam_size)
+    engine.inference.refuse_if_full()  # before the picture is read: refusing should cost little
     data = await read_upload(request, settings.max_upload_bytes)
     bind_contextvars(bytes=len(data))
     answer = await unless_gone(

@@ -102,6 +102,10 @@ def test_a_full_queue_sends_away_with_retry_after(bundle, threads: ThreadPoolExe
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "overloaded"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
+        # However much comes after, the connection is good for the next request.
+        large = service.client.post("/caption", content=JPEG * 5_000, headers=HEADERS)
+        assert large.status_code == 429
+        assert service.client.get("/health/live").status_code == 200
         held.open.set()
         assert [one.result().status_code for one in pending] == [200, 200]
         assert post(service).status_code == 200
