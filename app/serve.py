@@ -5,6 +5,7 @@ Knows sockets and the server; `app.main` knows the service.
 
 import os
 import socket
+import sys
 from contextlib import suppress
 
 import uvicorn
@@ -21,6 +22,9 @@ def serve(settings: Settings) -> None:
     Raises:
         OSError: the address cannot be listened on; the message says why.
     """
+    # The event loop waits for Python's lock behind the threads that decode and infer; a millisecond
+    # each, rather than five, and it answers in time.
+    sys.setswitchinterval(0.001)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),

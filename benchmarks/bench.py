@@ -45,8 +45,8 @@ class Bench:
     weights: Path
     pictures: Path
     rounds: int = 31
-    slow_rounds: int = 9
-    launches: int = 5
+    slow_rounds: int = 5
+    launches: int = 3
     requests: int = 200
     warmups: int = 2
     soak_requests: int = 10_000
