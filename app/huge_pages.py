@@ -7,6 +7,7 @@ step or more. Knows the C library and the system's settings; knows nothing of mo
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["ask_for_huge_pages"]
@@ -23,7 +24,8 @@ def ask_for_huge_pages() -> None:
     """
     if _VARIABLE not in os.environ and _would_help():
         os.environ[_VARIABLE] = "glibc.malloc.hugetlb=1"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this program
+        with suppress(OSError):  # who may not start programs goes on with small pages
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this one
 
 
 def _would_help() -> bool:

@@ -153,8 +153,8 @@ def measure_startup(bench: Bench) -> Table:
     notes = [
         f"Seconds after `unrolled serve` was started, median [quartiles] of {bench.launches} "
         "starts, after one that is not counted, which leaves most files in the page cache.",
-        "The packages are FastAPI, timm, torch, torchvision and uvicorn; the server loads them in "
-        "the background while it already listens, so this is no strict floor.",
+        "The packages are FastAPI, timm, torch, torchvision and uvicorn; by OpenVINO the server "
+        "needs only the first and the last.",
         f"Asked every {1000 * _PAUSE:.0f} ms, which is as exact as it gets.",
     ]
     return Table("From start to answer", rows, notes)

@@ -62,6 +62,14 @@ def test_who_has_set_the_variable_is_obeyed(started, monkeypatch) -> None:
     assert started == []
 
 
+def test_who_may_not_start_programs_goes_on(started, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "execv", refuse)
+    ask_for_huge_pages()
+
+
 def test_a_process_that_is_started_again_goes_on_as_it_was() -> None:
     environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
     done = subprocess.run(
