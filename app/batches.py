@@ -70,7 +70,7 @@ class Batches(Generic[Item, Result]):
         self._waiting.append(waiting)
         # One job for each that comes, though most find their item done by an earlier one: so a
         # batch has its turn among other work as its first member would have had alone.
-        job = asyncio.create_task(self._run())
+        job = asyncio.create_task(self._run(waiting))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         try:
@@ -78,8 +78,13 @@ class Batches(Generic[Item, Result]):
         finally:
             waiting.result.cancel()
 
-    async def _run(self) -> None:
-        for waiting, outcome in await self._inference.run(self._do_batch):
+    async def _run(self, first: Waiting[Item, Result]) -> None:
+        try:
+            outcomes = await self._inference.run(self._do_batch)
+        except (asyncio.CancelledError, RuntimeError):  # the thread has been, or is, shut down
+            first.result.cancel()
+            return
+        for waiting, outcome in outcomes:
             if waiting.gone:
                 continue
             if isinstance(outcome, Exception):

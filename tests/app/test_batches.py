@@ -102,6 +102,21 @@ def test_a_batch_has_its_turn_as_its_first_member_would_have():
     assert sorted(order) == ["first", "other"]
 
 
+def test_who_waits_when_the_thread_is_shut_down_does_not_wait_for_ever():
+    async def scenario(batches, doubler, inference):
+        tasks = await wait_for(batches, [1, 2])
+        stopping = asyncio.create_task(inference.shut_down())
+        await asyncio.sleep(0.05)
+        doubler.open.set()
+        await stopping
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in found)
+        with pytest.raises(asyncio.CancelledError):
+            await batches.submit(3)
+
+    assert run(1, scenario).batches == [[0]]
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_many_come_at_any_time(size):
     async def scenario(batches, doubler, _):
