@@ -67,11 +67,12 @@ def test_parquet_killed_and_gone_on(start, many: list[str], tmp_path: Path) -> N
     code = "import app.caption_parquet as p; p.PICTURES_A_PART = 20; from app.cli import app; app()"
     output = tmp_path / "found.parquet"
     options = ["--output", output, "--batch-size", "1"]
-    COMMAND[2], usual = code, COMMAND[2]
+    usual = COMMAND[1:]
+    COMMAND[1:] = ["-c", code]
     try:
         killed = start(*many, *options)
     finally:
-        COMMAND[2] = usual
+        COMMAND[1:] = usual
     wait_until(lambda: len(list(output.glob("part-*"))) >= 3)
     killed.send_signal(signal.SIGKILL)
     killed.wait(30)

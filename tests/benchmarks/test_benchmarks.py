@@ -115,7 +115,7 @@ def test_what_takes_minutes_runs_only_on_request(bench: Bench, monkeypatch: pyte
     asked = CliRunner().invoke(app, [*weights, "--suite", "soak"])
 
     shown = {name for name in SUITES if f"<{name}>" in usual.output}
-    assert shown == set(SUITES) - {"peers", "overload", "soak"}
+    assert shown == set(SUITES) - {"gpu", "peers", "overload", "soak"}
     assert "<soak>" in asked.output
     assert "<server>" not in asked.output
 

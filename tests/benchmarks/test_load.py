@@ -101,7 +101,7 @@ def test_an_overload_is_summed_up():
         Health([0.002, 0.03], 1),
     )
     found = {row["what"]: row["value"] for row in rows}
-    assert found["capacity: requests a second, 8 clients"] == pytest.approx(20)
+    assert found["capacity: requests a second, 16 clients"] == pytest.approx(20)
     assert found["answered 200"] == 3
     assert found["answered 200, p99 ms"] == pytest.approx(400)
     assert found["connection lost"] == 1
