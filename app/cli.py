@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.bundles import captioner_folder, list_bundles
+from app.bundles import list_bundles
 from app.caption_cli import caption
 from app.cells_cli import cells
 from app.finish_cli import finish
@@ -74,19 +74,20 @@ def serve(
 
 @app.command()
 def export(*, weights: Weights = None) -> None:
-    """Make the captioner's graphs for OpenVINO now, rather than when they are first needed.
+    """Make the models' graphs for OpenVINO now, rather than when they are first needed.
 
     They are kept in the folder UNROLLED_CACHE, else in the user's cache.
     """
     settings = settings_from(weights=weights)
 
-    from model.bundle import load_bundle  # noqa: PLC0415
-    from model.config import CaptionerConfig  # noqa: PLC0415
+    from app.loaded import read_bundles  # noqa: PLC0415
     from model.export import ExportError  # noqa: PLC0415
     from model.export import export as make  # noqa: PLC0415
 
     with told(ValueError, ExportError):
-        typer.echo(make(load_bundle(captioner_folder(settings.weights), CaptionerConfig)))
+        captioners, writers = read_bundles(settings.weights)
+        for path in make(*captioners, *writers):
+            typer.echo(path)
 
 
 @app.command()

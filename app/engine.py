@@ -1,9 +1,10 @@
 """Asynchronous requests to the models.
 
 Pictures are decoded in a few threads, and models work in one, so that the event loop never waits
-and no model is asked two things at once. Pictures that wait together are captioned together. Texts
-are written and read in slices, between which captions and other texts get their turns. A request
-that is cancelled is dropped before its next turn. Knows nothing of HTTP.
+and no model is asked two things at once. Pictures that wait together are captioned together, and
+the texts of one writer are written together, in slices, between which captions and others get
+their turns; long texts are read in slices too. A request that is cancelled is dropped before its
+next turn. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -208,10 +209,11 @@ class Engine:
         Raises:
             Overloaded: too many requests are in hand.
         """
-        with self.inference.admitted() as turn:
-            texts, ended = stages.begin(writer, order), False
+        with self.inference.admitted() as turn, closing(stages.begin(writer, order)) as writing:
+            ended = False
             while not ended:
-                pieces, ended = await turn.run(stages.write, texts)
+                pieces, ended = await self.inference.run(stages.write, writing)
+                turn.worked = writing.seconds
                 yield Slice(pieces, WorkTiming.of(turn))
 
     async def score(self, writer: LanguageModel, text: str) -> tuple[TextScore, WorkTiming]:

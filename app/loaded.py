@@ -5,6 +5,7 @@ Knows bundles and what a request may ask of which model; knows nothing of thread
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,14 @@ from app.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from app.settings import Settings
     from model.bundle import Bundle
     from model.captioner import Captioner
-    from model.config import TextConfig
+    from model.config import CaptionerConfig, TextConfig
 
-__all__ = ["Models", "load"]
+__all__ = ["Models", "load", "read_bundles"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,26 @@ class Models:
         return self.writers[name]
 
 
+def read_bundles(
+    weights: Path,
+) -> tuple[list[Bundle[CaptionerConfig]], list[Bundle[TextConfig]]]:
+    """Read and check the bundles that a service loads: the captioner, if there is one, and writers.
+
+    Raises:
+        ValueError: there is none, or one cannot be used; the message says why.
+    """
+    from model.bundle import load_bundle  # noqa: PLC0415
+    from model.config import CaptionerConfig  # noqa: PLC0415
+    from model.text_bundle import load_text_bundle  # noqa: PLC0415
+
+    folders = find_folders(weights)
+    captioners = [] if folders.captioner is None else [folders.captioner]
+    return (
+        [load_bundle(path, CaptionerConfig) for path in captioners],
+        [load_text_bundle(path) for path in folders.writers],
+    )
+
+
 def load(settings: Settings) -> Models:
     """Load the captioner, and check every writer; have each model that is loaded work once.
 
@@ -108,37 +130,33 @@ def load(settings: Settings) -> Models:
     # What takes long to import belongs into the background too.
     from PIL import Image  # noqa: PLC0415
 
-    from model.bundle import count_parameters, load_bundle  # noqa: PLC0415
+    from model.bundle import count_parameters  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
-    from model.config import CaptionerConfig  # noqa: PLC0415
     from model.device import choose_device  # noqa: PLC0415
-    from model.text_bundle import load_text_bundle  # noqa: PLC0415
+    from model.export import ExportError, export  # noqa: PLC0415
+    from model.runtimes import takes_openvino  # noqa: PLC0415
 
     threads = settings.threads or usable_cores()
     device = choose_device(settings.device)
-    folders = find_folders(settings.weights)
+    captioners, writers = read_bundles(settings.weights)
+    _check_names(*captioners, *writers)
+    if takes_openvino(settings.runtime, device):
+        with suppress(ExportError):  # whoever needs the graphs will say so
+            export(*captioners, *writers)
     captioner, learned = None, 0
-    if folders.captioner is not None:
+    for bundle in captioners:
         captioner = Captioner.load(
-            folders.captioner,
+            bundle.folder,
             device,
             runtime=settings.runtime,
             threads=threads,
             precision=settings.precision,
         )
-        learned = count_parameters(load_bundle(folders.captioner, CaptionerConfig))
+        learned = count_parameters(bundle)
         if not (settings.self_test and captioner.self_test()):
             captioner.caption([Image.new("RGB", (640, 480), "white")])
-    names = set() if captioner is None else {captioner.config.name}
-    bundles = []
-    for folder in folders.writers:
-        bundle = load_text_bundle(folder)
-        name = bundle.config.name
-        if name in names:
-            raise ValueError(f"{folder}: its name {name!r} is another bundle's too: rename one")
-        names.add(name)
-        bundles.append(bundle)
-    shelf = Shelf(bundles, device, settings.writers_megabytes * 10**6, threads)
+    limit = settings.writers_megabytes * 10**6
+    shelf = Shelf(writers, device, limit, threads, settings.runtime)
     if settings.load_writers == "at_start":
         for name in shelf.bundles:
             shelf.load(name)
@@ -148,6 +166,16 @@ def load(settings: Settings) -> Models:
                 "UNROLLED_WRITERS_MEGABYTES, or set UNROLLED_LOAD_WRITERS=on_first_use"
             )
     return Models(captioner, shelf, learned)
+
+
+def _check_names(*bundles: Bundle[CaptionerConfig] | Bundle[TextConfig]) -> None:
+    names = set()
+    for bundle in bundles:
+        if (name := bundle.config.name) in names:
+            raise ValueError(
+                f"{bundle.folder}: its name {name!r} is another bundle's too: rename one"
+            )
+        names.add(name)
 
 
 def _named(names: Iterable[str]) -> str:

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     device: Device = Field("auto", description="Where the model runs; auto prefers a GPU.")
     runtime: Runtime = Field(
         "auto",
-        description="What runs the captioner; auto takes OpenVINO on a CPU, PyTorch elsewhere.",
+        description="What runs the models; auto takes OpenVINO on a CPU, PyTorch elsewhere.",
     )
     precision: Precision = Field(
         "float32",

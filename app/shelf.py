@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from model.bundle import Bundle
     from model.config import TextConfig
     from model.language_model import LanguageModel
+    from model.runtimes import Runtime
 
 __all__ = ["Shelf"]
 
@@ -33,7 +34,8 @@ class Shelf:
         device: where they run.
         limit: bytes that the weights of those kept may take together. Whoever still uses one
             that had to make room goes on with it.
-        threads: on a CPU; None leaves it to PyTorch.
+        threads: on a CPU; None leaves it to the runtime.
+        runtime: what takes their steps.
 
     Raises:
         ValueError: one alone takes more.
@@ -45,11 +47,13 @@ class Shelf:
         device: str,
         limit: int,
         threads: int | None = None,
+        runtime: Runtime = "torch",
     ) -> None:
         self.bundles = {bundle.config.name: bundle for bundle in bundles}
         self.device = device
         self._limit = limit
         self._threads = threads
+        self._runtime = runtime
         self.parameters = {name: count_parameters(b) for name, b in self.bundles.items()}
         self._bytes = {name: _BYTES * count for name, count in self.parameters.items()}
         for name, size in self._bytes.items():
@@ -93,7 +97,7 @@ class Shelf:
         with self._lock:
             while self._kept and self._taken() + self._bytes[name] > self._limit:
                 self._kept.popitem(last=False)
-        writer = LanguageModel.of(self.bundles[name], self.device)
+        writer = LanguageModel.of(self.bundles[name], self.device, self._runtime, self._threads)
         for _ in writer.generate("a", max_tokens=3):
             pass
         with self._lock:

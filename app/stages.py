@@ -17,7 +17,7 @@ from app.images import decode_picture
 from model.beam_search import Abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from model.language_model import LanguageModel
     from model.reading import Turns
     from model.stopping import Piece
+    from model.writing import Writing
 
 __all__ = ["Asked", "Decoded", "Inferred", "Order", "begin", "decode", "go_on", "infer", "write"]
 
@@ -138,15 +139,19 @@ def _all_gone(waiting: Sequence[Waiting[Asked, Inferred]]) -> bool:
     return all(one.gone for one in waiting)
 
 
-def begin(writer: LanguageModel, order: Order) -> Iterator[Piece]:
-    """Begin texts; nothing is read or written before `write` asks for it."""
-    return writer.generate(
+def begin(writer: LanguageModel, order: Order) -> Writing:
+    """Begin texts, whose steps are shared with those of all other orders to this writer.
+
+    Nothing is read or written before `write` asks for it.
+    """
+    return writer.begin(
         order.prompt,
+        order.sampling,
         n=order.n,
         seed=order.seed,
         stop=order.stop,
         top=order.top,
-        **asdict(order.sampling),
+        together=True,
     )
 
 
@@ -162,12 +167,13 @@ def go_on(work: Turns[Result]) -> tuple[Result] | None:
     return None
 
 
-def write(texts: Iterator[Piece]) -> tuple[list[Piece], bool]:
-    """Go on writing for a moment; give what was written, and whether that was all."""
+def write(writing: Writing) -> tuple[list[Piece], bool]:
+    """Write for a moment; give what was written, and whether that was all.
+
+    What others' moments have written already is given at once.
+    """
     end = time.perf_counter() + _SLICE
-    written = []
-    for piece in texts:
-        written.append(piece)
-        if time.perf_counter() >= end:
-            return written, False
-    return written, True
+    if not writing.waits:
+        while not writing.ended and time.perf_counter() < end:
+            writing.go_on()
+    return writing.take(), writing.ended

@@ -150,7 +150,8 @@ def load_writer(model: str, settings: Settings) -> LanguageModel:
     """
     from model.language_model import LanguageModel  # noqa: PLC0415
 
-    return LanguageModel.load(bundle_folder(model, settings.weights), settings.device)
+    folder = bundle_folder(model, settings.weights)
+    return LanguageModel.load(folder, settings.device, settings.runtime)
 
 
 def _write_lines(

@@ -37,6 +37,7 @@ __all__ = [
     "count_parameters",
     "digest",
     "load_bundle",
+    "read_config",
 ]
 
 CONFIG, WEIGHTS, VOCABULARY, CARD = (
@@ -85,7 +86,7 @@ def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder: give the folder that holds {CONFIG}")
-    config = _config(folder)
+    config = read_config(folder)
     if not isinstance(config, kind):
         raise BundleError(
             f"{folder} holds a model of the kind {config.kind!r}, and {kind.kind!r} is asked for"
@@ -122,7 +123,12 @@ def count_parameters(bundle: Bundle[Any]) -> int:
         raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
 
 
-def _config(folder: Path) -> CaptionerConfig | TextConfig:
+def read_config(folder: Path) -> CaptionerConfig | TextConfig:
+    """Read a bundle's configuration alone, whatever kind it is of.
+
+    Raises:
+        BundleError: it cannot be read, or makes no sense.
+    """
     path = folder / CONFIG
     data = _json(path)
     if isinstance(data, dict) and data.get("format") != FORMAT:

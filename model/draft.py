@@ -5,8 +5,10 @@ of how the tokens are drawn.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from model.sampling import RepetitionGuard
 from model.stopping import Piece, Stopper
@@ -45,7 +47,7 @@ class Draft:
         self._gap = " " if vocabulary.level == "word" else ""
         self._before = "" if spaced else self._gap
 
-    def forbid(self, logprobs: Tensor) -> None:
+    def forbid(self, logprobs: NDArray[np.floating[Any]]) -> None:
         """Set to -inf what must not come next (vocabulary,)."""
         self._guard.forbid(logprobs)
 

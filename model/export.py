@@ -1,12 +1,14 @@
-"""A captioner's graphs in OpenVINO's form, made once and kept in a folder.
+"""Models' graphs in OpenVINO's form, made once and kept, those of each bundle in a folder.
 
-    python -m model.export BUNDLE
+    python -m model.export BUNDLE...
 
 The folder's name is the digest of all that the graphs depend on, so that another bundle, or
 another version of what made them, makes its own. Making them takes PyTorch, some seconds and a
 gigabyte; a process of its own does it, so that the one that captions never imports PyTorch. Knows
 files and versions; does not know how graphs are run.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -17,15 +19,23 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.bundle import WEIGHTS, Bundle, load_bundle
-from model.config import CaptionerConfig
+from model.bundle import WEIGHTS, Bundle, load_bundle, read_config
+from model.config import CaptionerConfig, TextConfig
 
-__all__ = ["ExportError", "cache_folder", "export", "exported", "make"]
+__all__ = ["AnyBundle", "ExportError", "cache_folder", "export", "exported", "make"]
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from model.exportable import Graph
+
+AnyBundle = Bundle[CaptionerConfig] | Bundle[TextConfig]
 
 _FORMAT = 1  # of what is kept: raised when graphs change, though bundle and libraries do not
 
-_FILES = tuple(f"{name}.{kind}" for name in ("encode", "begin", "step") for kind in ("xml", "bin"))
+_GRAPHS = {"captioner": ("encode", "begin", "step"), "text": ("step",)}
 
 
 class ExportError(RuntimeError):
@@ -41,59 +51,70 @@ def cache_folder() -> Path:
     return user_cache_path("unrolled")
 
 
-def exported(bundle: Bundle[CaptionerConfig]) -> Path | None:
+def exported(bundle: AnyBundle) -> Path | None:
     """Find the folder of a bundle's graphs; None where they are still to be made."""
     folder = _folder(bundle)
-    return folder if all((folder / name).is_file() for name in _FILES) else None
+    files = [f"{name}.{kind}" for name in _GRAPHS[bundle.config.kind] for kind in ("xml", "bin")]
+    return folder if all((folder / name).is_file() for name in files) else None
 
 
-def export(bundle: Bundle[CaptionerConfig]) -> Path:
-    """Give the folder of a bundle's graphs, made in another process if they are not there.
+def export(*bundles: AnyBundle) -> list[Path]:
+    """Give the folders of bundles' graphs; one other process makes those that are not there.
 
     Raises:
         ExportError: they could not be made.
     """
-    if (found := exported(bundle)) is not None:
-        return found
-    command = [sys.executable, "-m", "model.export", str(bundle.folder.resolve())]
+    if missing := [bundle.folder for bundle in bundles if exported(bundle) is None]:
+        _make_elsewhere(missing)
+    folders = []
+    for bundle in bundles:
+        if (folder := exported(bundle)) is None:
+            raise ExportError(f"the graphs of {bundle.folder} were made, and are not there")
+        folders.append(folder)
+    return folders
+
+
+def _make_elsewhere(bundles: Sequence[Path]) -> None:
+    command = [sys.executable, "-m", "model.export", *(str(path.resolve()) for path in bundles)]
     environment = os.environ | {"UNROLLED_CACHE": str(cache_folder().resolve())}
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(  # noqa: S603 - this very program
         command, cwd=root, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode or (found := exported(bundle)) is None:
+    if done.returncode:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise ExportError(f"the graphs of {bundle.folder} could not be made: {last}")
-    return found
+        named = ", ".join(map(str, bundles))
+        raise ExportError(f"the graphs of {named} could not be made: {last}")
 
 
-def _folder(bundle: Bundle[CaptionerConfig]) -> Path:
+def _folder(bundle: AnyBundle) -> Path:
     config = bundle.config
     depends = {
         "format": _FORMAT,
         "versions": {name: version(name) for name in ("openvino", "torch", "timm")},
         "weights": config.sha256[WEIGHTS],
-        "size": config.preprocessing.size,
-        "encoder": asdict(config.encoder),
-        "decoder": asdict(config.decoder),
         "words": len(bundle.vocabulary),
     }
+    if isinstance(config, TextConfig):
+        depends["network"] = asdict(config.network)
+    else:
+        depends["size"] = config.preprocessing.size
+        depends["encoder"] = asdict(config.encoder)
+        depends["decoder"] = asdict(config.decoder)
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
     return cache_folder() / "openvino" / digest[:32]
 
 
-def make(bundle: Bundle[CaptionerConfig]) -> Path:
-    """Make the graphs here, under a temporary name until they are whole."""
-    from model.exportable import graphs  # noqa: PLC0415 - brings PyTorch
-    from model.network import load_network  # noqa: PLC0415
-    from model.openvino_runner import openvino_module  # noqa: PLC0415
+def make(bundle: AnyBundle) -> Path:
+    """Make a bundle's graphs here, under a temporary name until they are whole."""
+    from model.openvino_graph import openvino_module  # noqa: PLC0415 - may not be installed
 
     openvino = openvino_module()
     folder = _folder(bundle)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:
-        for graph in graphs(load_network(bundle).eval(), bundle.config.preprocessing.size):
+        for graph in _graphs(bundle):
             model = openvino.convert_model(graph.program)
             for ports, names in ((model.inputs, graph.inputs), (model.outputs, graph.outputs)):
                 for port, name in zip(ports, names, strict=True):
@@ -109,5 +130,24 @@ def make(bundle: Bundle[CaptionerConfig]) -> Path:
     return folder
 
 
+def _graphs(bundle: AnyBundle) -> list[Graph]:
+    # PyTorch, and all that is made of it, only where it is needed.
+    from model import exportable  # noqa: PLC0415
+    from model.network import load_network  # noqa: PLC0415
+    from model.text_network import load_text_network  # noqa: PLC0415
+
+    if isinstance(bundle.config, TextConfig):
+        return exportable.text_graphs(load_text_network(bundle).eval())
+    size = bundle.config.preprocessing.size
+    return exportable.captioner_graphs(load_network(bundle).eval(), size)
+
+
+def _load(folder: Path) -> AnyBundle:
+    if isinstance(read_config(folder), TextConfig):
+        return load_bundle(folder, TextConfig)
+    return load_bundle(folder, CaptionerConfig)
+
+
 if __name__ == "__main__":
-    print(make(load_bundle(sys.argv[1], CaptionerConfig)))  # noqa: T201
+    for _folder_given in sys.argv[1:]:
+        make(_load(Path(_folder_given)))

@@ -1,11 +1,17 @@
-"""A captioner's network as three graphs of arrays alone, for runtimes other than PyTorch.
+"""Networks as graphs of arrays alone, for runtimes other than PyTorch.
+
+A captioner's:
 
     encode: pixels -> grid
     begin:  grid -> the parts of a picture
     step:   tokens, state, parts of a picture -> log-probabilities, state, attention's weights
 
-Each has names for what goes in and comes out, and is good for any batch and beam. Knows modules;
-does not know what a graph is written to, nor who runs it.
+A language model's:
+
+    step:   tokens, state -> log-probabilities, state
+
+Each has names for what goes in and comes out, and is good for any batch and beam, or any number
+of texts. Knows modules; does not know what a graph is written to, nor who runs it.
 """
 
 from dataclasses import dataclass
@@ -17,12 +23,10 @@ from torch.export import Dim, ExportedProgram
 from model.decoder import Decoder
 from model.network import CaptionNetwork
 from model.picture import from_parts, parts
+from model.text_network import TextNetwork
 from model.torch_runner import fast_encoder
 
-__all__ = ["GRAPHS", "Graph", "graphs"]
-
-GRAPHS = ("encode", "begin", "step")
-
+__all__ = ["Graph", "captioner_graphs", "text_graphs"]
 
 Shape = tuple[int, ...]
 
@@ -70,7 +74,7 @@ class _Step(nn.Module):
 
 
 @torch.inference_mode()
-def graphs(network: CaptionNetwork, size: int) -> list[Graph]:
+def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     """Trace the three graphs.
 
     Args:
@@ -113,6 +117,40 @@ def graphs(network: CaptionNetwork, size: int) -> list[Graph]:
             _free(2, **rows) | _free(1, **picture),
             ("logprobs", *(f"next.{i}" for i in range(len(state))), *with_weights),
         ),
+    ]
+
+
+class _TextStep(nn.Module):
+    def __init__(self, network: TextNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        logits, state = self.network.step(tokens, state)
+        return logits.log_softmax(-1), *state
+
+
+@torch.inference_mode()
+def text_graphs(network: TextNetwork) -> list[Graph]:
+    """Trace the one graph of a language model.
+
+    Args:
+        network: in evaluation, float32, on the CPU.
+    """
+    # Two: a size of one would be taken for a constant; cloned: one tensor twice, for one input.
+    tokens = torch.zeros(2, dtype=torch.long)
+    state = tuple(part.clone() for part in network.begin(2))
+    texts = Dim("texts", min=1, max=4096)
+    states = {f"state.{i}": (len(part), _ANY, part.shape[-1]) for i, part in enumerate(state)}
+    return [
+        Graph(
+            "step",
+            _trace(
+                _TextStep(network), (tokens, state), ({0: texts}, tuple({1: texts} for _ in state))
+            ),
+            {"tokens": (_ANY,), **states},
+            ("logprobs", *(f"next.{i}" for i in range(len(state)))),
+        )
     ]
 
 

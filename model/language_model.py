@@ -8,7 +8,6 @@ One code path for characters and words. Puts network, sampling and beam search t
 nothing of files other than the bundle, nor of who reads the text.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,17 +20,20 @@ from model.beam_search import Hypothesis, search
 from model.bundle import Bundle
 from model.cells import State
 from model.config import SamplingConfig, TextConfig
+from model.continuous_batch import ContinuousBatch, Desk, Text
 from model.device import choose_device
 from model.draft import Draft
 from model.reading import Turns, complete, read, read_activations, read_logprobs
-from model.sampling import Sampler
+from model.runtimes import Runtime, load_text_runner
+from model.sampling import chance
 from model.stopping import Piece
 from model.text import with_known_characters
 from model.text_bundle import load_text_bundle
-from model.text_network import TextNetwork, TokenNetwork
+from model.text_network import TextNetwork, TokenNetwork, load_text_network
+from model.text_runner import TextRunner, TorchTextRunner
 from model.text_score import Activations, TextScore, TextToken
 from model.vocabulary import Vocabulary
-from model.weights import load_weights
+from model.writing import Writing
 
 __all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
 
@@ -48,6 +50,8 @@ class LanguageModel:
         network: in which state it is does not matter; it is put into evaluation.
         config, vocabulary: of its bundle.
         device: where it runs, see `choose_device`.
+        runner: what takes the steps in which it writes; PyTorch, if none is given. All else is
+            PyTorch's.
         card: its model card, Markdown.
     """
 
@@ -58,6 +62,7 @@ class LanguageModel:
         vocabulary: Vocabulary,
         *,
         device: str | torch.device = "cpu",
+        runner: TextRunner | None = None,
         card: str = "",
     ) -> None:
         self.config = config
@@ -68,31 +73,46 @@ class LanguageModel:
         self._never = [vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id]
         if not config.ends:
             self._never.append(vocabulary.end_id)
-        self._allowed = torch.zeros(len(vocabulary))  # what is added to a log-probability
-        self._allowed[self._never] = -math.inf
+        self.runner = runner or TorchTextRunner(self.network, self.device)
+        self._together = self._batch()
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Self:
+    def load(cls, path: str | Path, device: str = "auto", runtime: Runtime = "torch") -> Self:
         """Load a bundle.
 
         Args:
             path: the bundle's folder.
             device: `auto`, or any that torch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
+            runtime: what takes the steps in which it writes, see `load_text_runner`.
 
         Raises:
             BundleError: the bundle cannot be used; the message says why.
-            ValueError: there is no such device.
+            ValueError: there is no such device, or not this runtime for it.
         """
-        return cls.of(load_text_bundle(path), device)
+        return cls.of(load_text_bundle(path), device, runtime)
 
     @classmethod
-    def of(cls, bundle: Bundle[TextConfig], device: str = "auto") -> Self:
-        """Load the weights of a bundle that `load_text_bundle` has read; see `load`."""
+    def of(
+        cls,
+        bundle: Bundle[TextConfig],
+        device: str = "auto",
+        runtime: Runtime = "torch",
+        threads: int | None = None,
+    ) -> Self:
+        """Load the weights of a bundle that `load_text_bundle` has read; see `load`.
+
+        Args:
+            threads: on a CPU; None leaves it to the runtime.
+        """
         chosen = choose_device(device)
-        with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
-            network = TextNetwork(bundle.config.network, len(bundle.vocabulary))
-        load_weights(bundle, network)
-        return cls(network, bundle.config, bundle.vocabulary, device=chosen, card=bundle.card)
+        return cls(
+            load_text_network(bundle),
+            bundle.config,
+            bundle.vocabulary,
+            device=chosen,
+            runner=load_text_runner(bundle, chosen, runtime, threads),
+            card=bundle.card,
+        )
 
     def encode(self, text: str) -> list[int]:
         """Cut a text into tokens that the model knows, and give their ids."""
@@ -128,71 +148,80 @@ class LanguageModel:
 
         Yields:
             The pieces of all texts as they come, those of one text in order; the last of each
-            says why it ended. While a long prompt is read, pieces that add nothing.
+            says why it ended.
 
         Raises:
             ValueError: a number is out of its range.
         """
-        sampling = self._sampling(
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            block_ngram=block_ngram,
+        writing = self.begin(
+            prompt,
+            self.sampling(
+                max_tokens=max_tokens,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                block_ngram=block_ngram,
+            ),
+            n=n,
+            seed=seed,
+            stop=stop,
+            top=top,
         )
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
-        seeds = [(seed + i) % 2**63 for i in range(n)]
-        return self._write(prompt, sampling, seeds, stop, top)
+        return _pieces(writing)
 
-    @torch.inference_mode()
-    def _write(
+    def begin(
         self,
         prompt: str,
         sampling: SamplingConfig,
-        seeds: Sequence[int],
-        stop: Sequence[str],
-        top: int,
-    ) -> Iterator[Piece]:
-        """Write a text for every seed, see `generate`."""
-        n, length, begun = len(seeds), sampling.block_ngram, self.encode(prompt)
+        *,
+        n: int = 1,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        top: int = 0,
+        together: bool = False,
+    ) -> Writing:
+        """Begin to write, and leave it to the caller when to go on.
+
+        Args:
+            prompt, n, seed, stop, top: as in `generate`.
+            sampling: how tokens are drawn.
+            together: whether each step is shared with all others begun so. A text is the same
+                beside others, but for the last digits of its log-probabilities.
+
+        Raises:
+            ValueError: n is out of its range.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        begun = self.encode(prompt)
         spaced = not prompt or prompt[-1].isspace()
+        length = sampling.block_ngram
         drafts = [
             Draft(i, self.vocabulary, begun, spaced=spaced, block_ngram=length, stop=stop)
             for i in range(n)
         ]
-        sampler = Sampler(
-            seeds,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            top_p=sampling.top_p,
-        )
-        chunks = read(self.network, [self.vocabulary.start_id, *begun])
-        logits, state = next(chunks)
-        for chunk in chunks:
-            yield Piece(0, "")  # whoever serves others too may do so while a prompt is read
-            logits, state = chunk
-        logits, state = logits[-1].expand(n, -1), tuple(s.expand(-1, n, -1) for s in state)
-        for _ in range(sampling.max_tokens):
-            logprobs = logits.float().log_softmax(-1).cpu()  # (n, vocabulary)
-            allowed = logprobs + self._allowed
-            if length:
-                for row, draft in zip(allowed, drafts, strict=True):
-                    draft.forbid(row)
-            drawn = sampler.draw(allowed)
-            own = logprobs.gather(1, drawn[:, None])[:, 0].tolist()
-            beside = self._likeliest(logprobs, top) if top > 0 else [None] * n
-            for draft, token, logprob, likeliest in zip(
-                drafts, drawn.tolist(), own, beside, strict=True
-            ):
-                if not draft.ended:
-                    yield from draft.add(token, logprob, likeliest)
-            if all(draft.ended for draft in drafts):
-                return
-            logits, state = self.network.step(drawn.to(self.device), state)
-        for draft in drafts:
-            if not draft.ended:
-                yield from draft.cut()
+        *before, last = [self.vocabulary.start_id, *begun]
+        batch, desk = self._together if together else self._batch(), Desk()
+
+        @torch.inference_mode()
+        def beginning() -> Turns[None]:
+            state = self.network.begin(1)
+            for _, after in read(self.network, before):
+                state = after
+                yield
+            alone = tuple(part[:, 0] for part in self.runner.place(state))
+            chances = [chance((seed + i) % 2**63) for i in range(n)]
+            batch.join(
+                [
+                    Text(draft, desk, last, alone, sampling, own, top)
+                    for draft, own in zip(drafts, chances, strict=True)
+                ]
+            )
+
+        return Writing(beginning(), batch, desk, drafts)
+
+    def _batch(self) -> ContinuousBatch:
+        return ContinuousBatch(self.runner, self.vocabulary, self._never)
 
     @torch.inference_mode()
     def search(
@@ -287,16 +316,21 @@ class LanguageModel:
             units=tuple(f"layer {i} unit {j}" for i in range(1, layers + 1) for j in range(hidden)),
         )
 
-    def _likeliest(self, logprobs: Tensor, top: int) -> list[tuple[tuple[str, float], ...]]:
-        """Name the likeliest tokens of each text: (texts, vocabulary)."""
-        names = self.vocabulary.tokens
-        values, ids = logprobs.topk(min(top, len(names)))
-        return [
-            tuple((names[i], value) for i, value in zip(row, own, strict=True))
-            for row, own in zip(ids.tolist(), values.tolist(), strict=True)
-        ]
+    def sampling(self, **changes: Any) -> SamplingConfig:
+        """Give the bundle's defaults with changes, of which None is none.
 
-    def _sampling(self, **changes: Any) -> SamplingConfig:
-        """The bundle's defaults with a call's changes; pydantic checks the ranges."""
+        Raises:
+            ValueError: a number is out of its range.
+        """
         given = {name: value for name, value in changes.items() if value is not None}
         return replace(self.config.sampling, **given)
+
+
+def _pieces(writing: Writing) -> Iterator[Piece]:
+    """Write texts to their end, and give each piece as it comes."""
+    try:
+        while not writing.ended:
+            writing.go_on()
+            yield from writing.take()
+    finally:
+        writing.close()

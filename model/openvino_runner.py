@@ -4,23 +4,18 @@ Knows the graphs that `model.export` keeps, and NumPy's arrays; knows nothing of
 or of how the graphs were made.
 """
 
-import sys
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
+from model.openvino_graph import CompiledGraph
 from model.picture import Picture, State, from_parts, parts
 from model.runner import Precision
 
-__all__ = ["OpenVinoRunner", "openvino_module"]
-
-Arrays = dict[str, NDArray[Any]]
+__all__ = ["OpenVinoRunner"]
 
 
 class OpenVinoRunner:
@@ -42,9 +37,9 @@ class OpenVinoRunner:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
-        self._encode = _Graph(folder / "encode.xml", settings)
-        self._begin = _Graph(folder / "begin.xml", settings)
-        self._step = _Graph(folder / "step.xml", settings)
+        self._encode = CompiledGraph(folder / "encode.xml", settings)
+        self._begin = CompiledGraph(folder / "begin.xml", settings)
+        self._step = CompiledGraph(folder / "step.xml", settings)
         self._grid = self._begin.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid[-1]
         self._seen: Picture | None = None
@@ -75,55 +70,3 @@ class OpenVinoRunner:
     def place(self, values: Array) -> NDArray[Any]:
         """Give an array as NumPy's, see `Runner.place`."""
         return to_numpy(values)
-
-
-class _Graph:
-    """A compiled graph: arrays in and arrays out, by name."""
-
-    def __init__(self, path: Path, settings: dict[str, str]) -> None:
-        self._compiled = _core().compile_model(path, "CPU", settings)
-        self._request = self._compiled.create_infer_request()
-        self._tensor = openvino_module().Tensor
-        self._given: Arrays = {}
-        self.inputs = [port.get_any_name() for port in self._compiled.inputs]
-        self.outputs = [port.get_any_name() for port in self._compiled.outputs]
-
-    def give(self, arrays: Arrays) -> None:
-        """Set inputs, for the next call and all after; others than the graph's are left out."""
-        for name, array in arrays.items():
-            if name not in self.inputs:
-                continue
-            kept = self._given.get(name)
-            if kept is not None and kept.shape == array.shape:
-                kept[...] = array  # telling OpenVINO of another array takes longer than this
-            else:
-                self._given[name] = kept = np.array(array, order="C")
-                self._request.set_tensor(name, self._tensor(kept, shared_memory=True))
-
-    def __call__(self, arrays: Arrays) -> Arrays:
-        self.give(arrays)
-        self._request.infer()
-        # Copied, for the next call overwrites it.
-        return {name: self._request.get_tensor(name).data.copy() for name in self.outputs}
-
-    def fixed_sizes(self, name: str) -> tuple[int, ...]:
-        """Give the sizes of an input's axes, but for those that any size is good for."""
-        axes = self._compiled.input(name).get_partial_shape()
-        return tuple(axis.get_length() for axis in axes if axis.is_static)
-
-
-@cache
-def _core() -> Any:
-    """Make OpenVINO's core, once: many of them in one process have crashed it."""
-    return openvino_module().Core()
-
-
-def openvino_module() -> ModuleType:
-    """Import OpenVINO without its telemetry, which would ask the network.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    # Its converter imports this package if it can, and does without it if it cannot.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    return import_module("openvino")

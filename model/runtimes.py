@@ -1,17 +1,21 @@
-"""Which runtime carries out a captioner's network, and how it is loaded.
+"""Which runtime carries out a model's network, and how it is loaded.
 
 Knows which there are and what each needs; knows nothing of what the network does.
 """
 
 import logging
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from model.bundle import Bundle
-from model.config import CaptionerConfig
+from model.config import CaptionerConfig, TextConfig
+from model.export import export, exported
 from model.runner import Precision, Runner
 
-__all__ = ["Runtime", "load_runner"]
+if TYPE_CHECKING:
+    from model.text_runner import TextRunner
+
+__all__ = ["Runtime", "load_runner", "load_text_runner", "takes_openvino"]
 
 Runtime = Literal["auto", "torch", "openvino"]
 
@@ -40,12 +44,7 @@ def load_runner(
         ValueError: the runtime is not installed, or not for this device.
         ExportError: the network cannot be turned into OpenVINO's form.
     """
-    installed = find_spec("openvino") is not None
-    if runtime == "openvino" and not installed:
-        raise ValueError("OpenVINO is not installed: pip install openvino, or use torch")
-    if runtime == "openvino" and device != "cpu":
-        raise ValueError(f"OpenVINO runs on the CPU here, not on {device}: use torch")
-    if runtime == "openvino" or (runtime == "auto" and installed and device == "cpu"):
+    if takes_openvino(runtime, device):
         try:
             return _by_openvino(bundle, threads, precision)
         except Exception as error:
@@ -56,13 +55,58 @@ def load_runner(
     return _by_torch(bundle, device, threads, precision)
 
 
+def load_text_runner(
+    bundle: Bundle[TextConfig], device: str, runtime: Runtime, threads: int | None = None
+) -> "TextRunner | None":
+    """Load what takes the steps in which a language model writes; None: PyTorch does.
+
+    Args:
+        bundle, device: as in `load_runner`.
+        runtime: `auto` takes OpenVINO where it would and the graph has been made; for one text
+            it is not worth making.
+        threads: of OpenVINO; None leaves it to the runtime.
+
+    Raises:
+        ValueError: the runtime is not installed, or not for this device.
+        ExportError: the network cannot be turned into OpenVINO's form.
+    """
+    if not takes_openvino(runtime, device):
+        return None
+    try:
+        (folder,) = [exported(bundle)] if runtime == "auto" else export(bundle)
+        if folder is None:
+            return None
+        from model.openvino_text_runner import OpenVinoTextRunner  # noqa: PLC0415
+
+        return OpenVinoTextRunner(folder, threads)
+    except Exception as error:
+        if runtime == "openvino":
+            raise
+        _log.warning("OpenVINO does not run this network, PyTorch will: %s", error)
+        return None
+
+
+def takes_openvino(runtime: Runtime, device: str) -> bool:
+    """Say whether OpenVINO is what a runtime's name stands for here.
+
+    Raises:
+        ValueError: the runtime is not installed, or not for this device.
+    """
+    installed = find_spec("openvino") is not None
+    if runtime == "openvino" and not installed:
+        raise ValueError("OpenVINO is not installed: pip install openvino, or use torch")
+    if runtime == "openvino" and device != "cpu":
+        raise ValueError(f"OpenVINO runs on the CPU here, not on {device}: use torch")
+    return runtime != "torch" and installed and device == "cpu"
+
+
 def _by_openvino(
     bundle: Bundle[CaptionerConfig], threads: int | None, precision: Precision
 ) -> Runner:
-    from model.export import export  # noqa: PLC0415
     from model.openvino_runner import OpenVinoRunner  # noqa: PLC0415
 
-    return OpenVinoRunner(export(bundle), threads, precision)
+    (folder,) = export(bundle)
+    return OpenVinoRunner(folder, threads, precision)
 
 
 def _by_torch(

@@ -3,63 +3,71 @@
 Knows log-probabilities and chance; knows nothing of texts or networks.
 """
 
-import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["RepetitionGuard", "Sampler", "narrow"]
+from model.config import SamplingConfig
+
+__all__ = ["RepetitionGuard", "Sampler", "chance", "narrow"]
 
 _AHEAD = 64  # numbers that are drawn at once
 
 
-class Sampler:
-    """Draws tokens for several texts at once, each by chance of its own.
+def chance(seed: int) -> Iterator[float]:
+    """Give numbers of 0 to 1 without an end, always the same ones for a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.rand(_AHEAD, generator=generator, dtype=torch.float64).tolist()
 
-    The same seed draws the same tokens, whatever other texts are drawn beside.
+
+class Sampler:
+    """Draws tokens for several texts at once, each in a way and by a chance of its own.
+
+    The same chance draws the same tokens, whatever other texts are drawn beside.
 
     Args:
-        seeds: one a text.
-        temperature, top_k, top_p: see `narrow`.
+        ways: one a text; temperature, top_k and top_p count here, see `narrow`.
+        chances: one a text, see `chance`.
     """
 
-    def __init__(
-        self, seeds: Sequence[int], *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-    ) -> None:
-        self._chances = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._numbers: Iterator[Tensor] = iter(())
-        self._temperature, self._top_k, self._top_p = temperature, top_k, top_p
+    def __init__(self, ways: Sequence[SamplingConfig], chances: Sequence[Iterator[float]]) -> None:
+        temperature = np.array([way.temperature for way in ways])
+        self._greedy = temperature == 0
+        self._temperature = np.where(self._greedy, 1.0, temperature)[:, None]  # (texts, 1)
+        self._top_k = np.array([way.top_k for way in ways])[:, None]
+        self._top_p = np.array([way.top_p for way in ways])[:, None]
+        self._chances = chances
 
-    def draw(self, logprobs: Tensor) -> Tensor:
+    def draw(self, logprobs: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
         """Draw the next token of every text.
 
         Args:
             logprobs: natural, of which at least one a row is finite (texts, vocabulary).
 
         Returns:
-            ids (texts,), on the CPU.
+            ids (texts,).
         """
-        logprobs = logprobs.detach().cpu()
-        if self._temperature == 0:
-            return logprobs.argmax(-1)
+        likeliest: NDArray[np.int64] = logprobs.argmax(-1)
+        if self._greedy.all():
+            return likeliest
         narrowed = narrow(logprobs, self._temperature, self._top_k, self._top_p)
         # The inverse of the cumulative distribution, in double precision: one number a text.
-        cumulative = narrowed.double().exp().cumsum(-1)
-        drawn = torch.searchsorted(cumulative, self._number() * cumulative[:, -1:], right=True)
-        return drawn[:, 0].clamp(max=logprobs.shape[-1] - 1)
-
-    def _number(self) -> Tensor:
-        """Take a number of 0 to 1 from each text's chance (texts, 1)."""
-        number = next(self._numbers, None)
-        if number is None:  # one call a text for many steps, not for each
-            ahead = [torch.rand(_AHEAD, generator=c, dtype=torch.float64) for c in self._chances]
-            self._numbers = iter(torch.stack(ahead, dim=1)[..., None])
-            number = next(self._numbers)
-        return number
+        cumulative = np.exp(narrowed).cumsum(-1)
+        numbers = np.array([next(own) for own in self._chances])[:, None]  # (texts, 1)
+        drawn: NDArray[np.int64] = (cumulative <= numbers * cumulative[:, -1:]).sum(-1)
+        return np.where(self._greedy, likeliest, np.minimum(drawn, logprobs.shape[-1] - 1))
 
 
-def narrow(logprobs: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
+def narrow(
+    logprobs: NDArray[np.floating[Any]],
+    temperature: ArrayLike,
+    top_k: ArrayLike = 0,
+    top_p: ArrayLike = 1.0,
+) -> NDArray[np.float64]:
     """Sharpen or flatten distributions, and cut their tails off.
 
     p_i ** (1 / temperature), then the `top_k` likeliest (0: all), then the fewest likeliest whose
@@ -68,25 +76,37 @@ def narrow(logprobs: Tensor, temperature: float, top_k: int = 0, top_p: float = 
 
     Args:
         logprobs: natural (..., vocabulary).
-        temperature: above 0.
+        temperature: above 0; like the others one number, or one a row (..., 1).
 
     Returns:
         Log-probabilities, -inf for what was cut off; same shape.
     """
-    logprobs = logprobs.double()
-    # From the likeliest down: next to no temperature would take even that one to -inf.
-    logprobs = ((logprobs - logprobs.amax(-1, keepdim=True)) / temperature).log_softmax(-1)
-    if top_k <= 0 and top_p >= 1:
-        return logprobs
-    ordered, order = logprobs.sort(dim=-1, descending=True, stable=True)
-    if 0 < top_k < ordered.shape[-1]:
-        ordered[..., top_k:] = -math.inf
-        ordered = ordered.log_softmax(-1)
-    if top_p < 1:
-        # What the likelier ones have together.
-        before = nn.functional.pad(ordered.exp().cumsum(-1)[..., :-1], (1, 0))
-        ordered = ordered.masked_fill(before >= top_p, -math.inf)
-    return torch.full_like(logprobs, -math.inf).scatter(-1, order, ordered).log_softmax(-1)
+    top_k, top_p = np.asarray(top_k), np.asarray(top_p)
+    wide = logprobs.astype(np.float64)
+    with np.errstate(over="ignore"):
+        # From the likeliest down: next to no temperature would take even that one to -inf.
+        wide = _normalised((wide - wide.max(-1, keepdims=True)) / temperature)
+    if (top_k <= 0).all() and (top_p >= 1).all():
+        return wide
+    order = np.argsort(-wide, axis=-1, kind="stable")
+    ordered = np.take_along_axis(wide, order, -1)
+    count = np.where(top_k > 0, top_k, ordered.shape[-1])
+    ordered = _normalised(np.where(np.arange(ordered.shape[-1]) < count, ordered, -np.inf))
+    # What the likelier ones have together.
+    before = np.zeros_like(ordered)
+    np.cumsum(np.exp(ordered[..., :-1]), axis=-1, out=before[..., 1:])
+    reached = before >= np.where(top_p < 1, top_p, np.inf)
+    narrowed = np.empty_like(wide)
+    np.put_along_axis(narrowed, order, np.where(reached, -np.inf, ordered), -1)
+    return _normalised(narrowed)
+
+
+def _normalised(logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make probabilities sum to 1."""
+    shifted = logprobs - logprobs.max(-1, keepdims=True)
+    total: NDArray[np.float64] = np.exp(shifted).sum(-1, keepdims=True)
+    normalised: NDArray[np.float64] = shifted - np.log(total)
+    return normalised
 
 
 class RepetitionGuard:
@@ -112,12 +132,11 @@ class RepetitionGuard:
             self._followers.setdefault(tuple(self._recent), set()).add(token)
         self._recent = [*self._recent, token][-self._length + 1 :] if self._length > 1 else []
 
-    def forbid(self, logprobs: Tensor) -> None:
+    def forbid(self, logprobs: NDArray[np.floating[Any]]) -> None:
         """Set to -inf what would repeat an n-gram, unless nothing else were left (vocabulary,)."""
-        seen = self._followers.get(tuple(self._recent))
-        if self._length == 0 or not seen:
+        if self._length == 0 or not (seen := self._followers.get(tuple(self._recent))):
             return
-        kept = logprobs.clone()
-        kept[list(seen)] = -math.inf
-        if torch.isfinite(kept).any():
-            logprobs.copy_(kept)
+        kept = logprobs.copy()
+        kept[list(seen)] = -np.inf
+        if np.isfinite(kept).any():
+            logprobs[:] = kept

@@ -8,11 +8,13 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from model.bundle import Bundle
 from model.cells import State
-from model.config import RecurrentConfig
+from model.config import RecurrentConfig, TextConfig
 from model.recurrent import Recurrent
+from model.weights import load_weights
 
-__all__ = ["TextNetwork", "TokenNetwork"]
+__all__ = ["TextNetwork", "TokenNetwork", "load_text_network"]
 
 
 class TokenNetwork(nn.Module, ABC):
@@ -94,3 +96,15 @@ class TextNetwork(TokenNetwork):
         """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
         hidden, state = self.recurrent.step(self.read(tokens), state)
         return self.score(hidden), state
+
+
+def load_text_network(bundle: Bundle[TextConfig]) -> TextNetwork:
+    """Build a bundle's network, with its weights in float32, on the CPU.
+
+    Raises:
+        BundleError: the weights are not its.
+    """
+    with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
+        network = TextNetwork(bundle.config.network, len(bundle.vocabulary))
+    load_weights(bundle, network)
+    return network

@@ -204,6 +204,16 @@ def test_export_makes_graphs_once(run: Run, tmp_path: Path, monkeypatch) -> None
     assert (folder / "step.xml").is_file()
 
 
+def test_export_makes_those_of_all_models(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
+    result = CliRunner().invoke(app, ["export", "--weights", str(weights)])
+    folders = [Path(line) for line in result.stdout.split()]
+    assert len(set(folders)) == 3
+    assert all((folder / "step.xml").is_file() for folder in folders)
+
+
 def test_a_bundle_that_is_not_there(run: Run, tmp_path: Path) -> None:
     result = run("caption", "x.jpg", "--weights", tmp_path)
     assert result.exit_code == 1

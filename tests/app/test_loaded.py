@@ -10,7 +10,12 @@ from app.loaded import Models, load
 from app.settings import Settings
 from model.captioner import Captioner
 from model.encoder import Encoder
+from model.export import ExportError
+from model.openvino_runner import OpenVinoRunner
+from model.openvino_text_runner import OpenVinoTextRunner
 from model.text_network import TextNetwork
+from model.text_runner import TorchTextRunner
+from model.torch_runner import TorchRunner
 from tests.app.writers import save_writer
 from tests.tiny import save_finished_captioner, tamper
 
@@ -48,6 +53,29 @@ def test_writers_are_loaded_when_they_are_needed(weights: Path) -> None:
     models = loaded(weights)
     assert list(models.all) == ["tiny", "notes", "verse"]
     assert models.shelf.kept == ()
+
+
+def test_the_graphs_of_all_models_are_made_at_the_start(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
+    models = loaded(weights, runtime="auto")
+    assert isinstance(models.find_captioner().runner, OpenVinoRunner)
+    assert len(list((tmp_path / "openvino").iterdir())) == 3
+    for name in models.writers:
+        assert isinstance(models.shelf.load(name).runner, OpenVinoTextRunner)
+
+
+def test_without_graphs_pytorch_does(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way of the cache")
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "file"))
+    models = loaded(weights, runtime="auto")
+    assert isinstance(models.find_captioner().runner, TorchRunner)
+    assert isinstance(models.shelf.load("verse").runner, TorchTextRunner)
+    with pytest.raises(ExportError):
+        loaded(weights, runtime="openvino")
 
 
 def test_writers_at_the_start_must_fit_together(weights: Path, monkeypatch) -> None:

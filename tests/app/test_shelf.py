@@ -99,9 +99,9 @@ def _models(client: httpx.Client) -> list[dict[str, object]]:
 def _damage(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     load = LanguageModel.of
 
-    def fail(bundle, device="auto"):
+    def fail(bundle, *arguments):
         if bundle.config.name == name:
             raise BundleError("weights that are not finite")
-        return load(bundle, device)
+        return load(bundle, *arguments)
 
     monkeypatch.setattr(LanguageModel, "of", fail)

@@ -105,6 +105,19 @@ def test_a_text_is_written_in_slices_and_is_the_same_text() -> None:
     assert [piece for pieces in slices for piece in pieces] == list(whole)
 
 
+def test_what_others_moments_have_written_is_given_at_once() -> None:
+    writer = tiny_language_model()
+    sampling = SamplingConfig(max_tokens=5_000)
+    orders = [stages.Order("", 1, seed, (), 0, sampling) for seed in (1, 2)]
+    one, other = (stages.begin(writer, order) for order in orders)
+    stages.write(one)
+    first, _ = stages.write(other)  # joins, and writes both
+    waiting, ended = stages.write(one)
+    assert not ended
+    assert abs(len(waiting) - len(first)) <= 1
+    assert not other.waits  # nothing more was written for it
+
+
 @pytest.mark.parametrize("work", ["score_in_turns", "activations_in_turns"])
 def test_a_text_is_read_in_slices(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "_SLICE", 0.0)  # one chunk of the text a slice

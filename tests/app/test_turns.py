@@ -113,13 +113,15 @@ def test_many_at_once_get_the_texts_of_one_by_one(writers: httpx.Client) -> None
         assert list(threads.map(write, range(8))) == alone
 
 
-def test_an_error_in_a_slice_is_told_and_logged(weights, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_a_slice_is_told_and_logged(
+    weights, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def break_down(*_: object) -> None:
         raise RuntimeError("the secret innards")
 
     with in_thread(weights, log_format="json") as service:
-        recurrent = service.engine.models.shelf.load("verse").network.recurrent
-        with recurrent.register_forward_pre_hook(break_down):
+        with monkeypatch.context() as broken:
+            broken.setattr(service.engine.models.shelf.load("verse").runner, "step", break_down)
             for stream in (False, True):
                 asked = {"model": "verse", "stream": stream}
                 answer = service.client.post("/generate-text", json=asked)

@@ -2,8 +2,8 @@
 
 import math
 
+import numpy as np
 import pytest
-import torch
 
 from model.draft import Draft
 from model.stopping import Piece
@@ -54,6 +54,6 @@ def test_a_cut_lets_go_of_what_was_held() -> None:
 
 
 def test_what_it_goes_on_from_is_not_repeated_either() -> None:
-    text, logprobs = draft(LETTERS, 4, 5, 4, block_ngram=2), torch.zeros(7)
+    text, logprobs = draft(LETTERS, 4, 5, 4, block_ngram=2), np.zeros(7)
     text.forbid(logprobs)
     assert logprobs.tolist() == [0, 0, 0, 0, 0, -math.inf, 0]

@@ -6,9 +6,9 @@ import pytest
 
 from model import export as exporting
 from model.bundle import Bundle, load_bundle
-from model.config import CaptionerConfig
+from model.config import CaptionerConfig, TextConfig
 from model.export import ExportError, cache_folder, export, exported, make
-from tests.tiny import save_tiny_captioner
+from tests.tiny import save_tiny_captioner, save_tiny_language_model
 
 
 @pytest.fixture
@@ -19,13 +19,30 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[CaptionerC
 
 def test_another_process_makes_them_once(bundle, monkeypatch):
     assert exported(bundle) is None
-    folder = export(bundle)
+    (folder,) = export(bundle)
     assert folder.parent.parent == cache_folder()
     assert sorted(path.name for path in folder.iterdir()) == [
         "begin.bin", "begin.xml", "encode.bin", "encode.xml", "step.bin", "step.xml",
     ]  # fmt: skip
     monkeypatch.setattr(exporting, "subprocess", None)  # no process is needed any more
-    assert export(bundle) == folder
+    assert export(bundle) == [folder]
+
+
+def test_one_process_makes_those_that_are_not_there(bundle, tmp_path, monkeypatch):
+    made = make(bundle)
+    writer = load_bundle(save_tiny_language_model(tmp_path / "writer"), TextConfig)
+    commands, run = [], exporting.subprocess.run
+
+    def running(command: list[str], **options: object) -> object:
+        commands.append(command)
+        return run(command, **options)
+
+    monkeypatch.setattr(exporting.subprocess, "run", running)
+    folder, of_writer = export(bundle, writer)
+    assert (folder, of_writer) == (made, exported(writer))
+    assert sorted(path.name for path in of_writer.iterdir()) == ["step.bin", "step.xml"]
+    ((*_, asked),) = commands
+    assert asked == str(writer.folder)
 
 
 def test_other_weights_have_graphs_of_their_own(bundle, tmp_path):
@@ -52,7 +69,7 @@ def test_what_fails_leaves_nothing(bundle, monkeypatch):
     def fail(*_: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("model.exportable.graphs", fail)
+    monkeypatch.setattr("model.exportable.captioner_graphs", fail)
     with pytest.raises(RuntimeError, match="no"):
         make(bundle)
     assert list((cache_folder() / "openvino").iterdir()) == []

@@ -8,13 +8,15 @@ import pytest
 from model import runtimes
 from model.bundle import Bundle, load_bundle
 from model.captioner import Captioner
-from model.config import CaptionerConfig
-from model.export import ExportError, make
+from model.config import CaptionerConfig, TextConfig
+from model.export import ExportError, exported, make
 from model.openvino_runner import OpenVinoRunner
-from model.runtimes import load_runner
+from model.openvino_text_runner import OpenVinoTextRunner
+from model.runtimes import load_runner, load_text_runner
+from model.text_bundle import load_text_bundle
 from model.torch_runner import TorchRunner
 from tests.model.test_captioner import pictures
-from tests.tiny import save_tiny_captioner
+from tests.tiny import save_tiny_captioner, save_tiny_language_model
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
     def fail(*_: object) -> None:
         raise ExportError("no such operation")
 
-    monkeypatch.setattr("model.export.export", fail)
+    monkeypatch.setattr(runtimes, "export", fail)
     with caplog.at_level(logging.WARNING):
         assert isinstance(load_runner(bundle, "cpu", "auto"), TorchRunner)
     assert "no such operation" in caplog.text
@@ -70,3 +72,33 @@ def test_less_precision_changes_log_probabilities_little(bundle, runtime, precis
             assert other.logprob != own.logprob
     for captions in rough.caption(pictures(3), beam_size=3, num_captions=3, attention=True):
         assert len(captions) == 3
+
+
+@pytest.fixture
+def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[TextConfig]:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
+    return load_text_bundle(save_tiny_language_model(tmp_path / "writer"))
+
+
+def test_a_writer_takes_openvino_where_its_graph_is_made(writer):
+    assert load_text_runner(writer, "cpu", "auto") is None
+    make(writer)
+    assert isinstance(load_text_runner(writer, "cpu", "auto"), OpenVinoTextRunner)
+    assert load_text_runner(writer, "cpu", "torch") is None
+    assert load_text_runner(writer, "cuda", "auto") is None
+    with pytest.raises(ValueError, match="not on cuda"):
+        load_text_runner(writer, "cuda", "openvino")
+
+
+def test_a_writers_graph_is_made_where_openvino_is_asked_for(writer):
+    assert isinstance(load_text_runner(writer, "cpu", "openvino"), OpenVinoTextRunner)
+    assert exported(writer) is not None
+
+
+def test_a_writers_graph_that_cannot_be_run_is_pytorchs(writer, caplog):
+    (make(writer) / "step.xml").write_text("no graph")
+    with caplog.at_level(logging.WARNING):
+        assert load_text_runner(writer, "cpu", "auto") is None
+    assert "PyTorch will" in caplog.text
+    with pytest.raises(RuntimeError):
+        load_text_runner(writer, "cpu", "openvino")
