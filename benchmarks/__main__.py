@@ -23,6 +23,7 @@ from benchmarks import (
     server,
     soak,
     stages,
+    texts,
     throughput,
     writers,
 )
@@ -38,6 +39,7 @@ SUITES: dict[str, Suite] = {
     "decoding": decoding.measure,
     "throughput": throughput.measure,
     "writers": writers.measure,
+    "texts": texts.measure,
     "memory": memory.measure,
     "server": server.measure,
     "clients": clients.measure,

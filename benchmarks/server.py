@@ -63,15 +63,17 @@ def measure(bench: Bench) -> list[Table]:
 
 
 @contextmanager
-def running(bench: Bench) -> Iterator[Server]:
+def running(bench: Bench, weights: Path | None = None) -> Iterator[Server]:
     """Start `unrolled serve` on a free port, wait until it is ready, stop it in the end.
+
+    Args:
+        weights: what it serves; the captioner alone, if not given.
 
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds what it said.
     """
-    weights = str(bench.weights.resolve())
-    command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--weights", weights]
-    command += ["--runtime", bench.runtime]
+    command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--runtime", bench.runtime]
+    command += ["--weights", str((weights or bench.weights).resolve())]
     settings = {"UNROLLED_THREADS": str(bench.threads)} if bench.threads else {}
     with _started(command, settings, "/health/ready") as server:
         yield server

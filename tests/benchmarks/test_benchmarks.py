@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import server, throughput, writers
+from benchmarks import server, texts, throughput, writers
 from benchmarks.__main__ import SUITES, app
 from benchmarks.bench import ROOT, Bench
 from benchmarks.memory import measure_peak
@@ -126,17 +126,37 @@ def test_every_language_model_beside_the_captioner_is_measured(
     monkeypatch.setattr(writers, "_WRITTEN", 5)
     monkeypatch.setattr(writers, "_READ", 30)
     bench = Bench(
-        save_tiny_captioner(tmp_path / "captioner"), ROOT / "examples", slow_rounds=1, warmups=0
+        save_tiny_captioner(tmp_path / "captioner"),
+        ROOT / "examples",
+        slow_rounds=1,
+        threads=1,
+        runtime="torch",
     )
     assert writers.measure(bench) == []
     save_tiny_language_model(tmp_path / "text" / "verse")
 
-    (table,) = writers.measure(bench)
+    written, read = writers.measure(bench)
 
-    (row,) = table.rows
-    columns = [f"{texts}{kind}" for texts in (1, 4, 16) for kind in (" at once", ", naive")]
-    assert list(row) == ["model", "parameters", *columns, "read"]
-    assert all(row[name].median > 0 for name in (*columns, "read"))
+    assert [row["texts at once"] for row in written.rows] == [1, 4, 16]
+    for row in written.rows:
+        assert all(row[name].median > 0 for name in ("tokens a second", "by PyTorch", "naive"))
+        assert row["the most"] > 0
+    (row,) = read.rows
+    assert row["tokens a second"].median > 0
+
+
+def test_texts_are_asked_for_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(texts, "_CHARACTERS", 5)
+    captioner = save_tiny_captioner(tmp_path / "captioner")
+    bench = Bench(captioner, ROOT / "examples", slow_rounds=1, threads=1, runtime="torch")
+    assert texts.measure(bench) == []
+    save_tiny_language_model(tmp_path / "text" / "verse")
+
+    (table,) = texts.measure(bench)
+
+    assert [row["clients"] for row in table.rows] == [1, 4, 16]
+    assert all(row["tokens a second"].median > 0 for row in table.rows)
+    assert all(row["p95 ms"] >= row["p50 ms"] > 0 for row in table.rows)
 
 
 @pytest.mark.parametrize(
