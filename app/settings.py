@@ -44,7 +44,8 @@ class Settings(BaseSettings):
     precision: Precision = Field(
         "float32",
         description="Of the captioner's arithmetic; bfloat16 and float16 are faster where the "
-        "processor or the GPU knows them, and their log-probabilities have fewer digits.",
+        "processor or the GPU knows them, int8 on a CPU with OpenVINO, and their "
+        "log-probabilities have fewer digits.",
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads of the models; unset, as many as there are cores for them."

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from app.cores import usable_cores
 from benchmarks.report import Table
 from model.captioner import Captioner
+from model.runner import Precision
 from model.runtimes import Runtime
 
 __all__ = ["BATCH_SIZES", "BEAM_SIZES", "PYTORCH", "ROOT", "SIZE", "Bench", "Suite"]
@@ -57,14 +58,19 @@ class Bench:
     @cached_property
     def captioner(self) -> Captioner:
         """The captioner as it is served, on the CPU."""
-        return Captioner.load(
-            self.weights, "cpu", runtime=self.runtime, threads=self.served_threads
-        )
+        return self.in_precision("float32")
 
     @cached_property
     def eager(self) -> Captioner:
         """The same captioner, run by PyTorch."""
         return Captioner.load(self.weights, "cpu", runtime="torch", threads=self.served_threads)
+
+    def in_precision(self, precision: Precision) -> Captioner:
+        """Load the captioner as it is served, but in another precision."""
+        threads = self.served_threads
+        return Captioner.load(
+            self.weights, "cpu", runtime=self.runtime, threads=threads, precision=precision
+        )
 
     @property
     def served_threads(self) -> int:

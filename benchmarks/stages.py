@@ -17,11 +17,15 @@ from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, seconds
 from model.arrays import Array
 from model.captioner import Captioner
+from model.runner import Precision
+from model.runtimes import takes_openvino
 from model.torch_runner import TorchRunner
 
 __all__ = ["MAX_PIXELS", "count_decoder", "measure"]
 
 MAX_PIXELS = SIZE[0] * SIZE[1]
+
+_ROUGH: tuple[Precision, ...] = ("bfloat16", "int8")
 
 _MULTIPLY, _READ = "multiply", "read weights"
 
@@ -31,10 +35,14 @@ def measure(bench: Bench) -> list[Table]:
     eager, files = bench.eager, bench.photographs
     begin, step = count_decoder(eager)
     stages = _stages(bench.captioner, files)
-    by_torch = _stages(eager, files)
+    beside = {PYTORCH: _stages(eager, files)}
+    for precision in _ROUGH if takes_openvino(bench.runtime, "cpu") else ():
+        beside[precision] = _stages(bench.in_precision(precision), files)
     modelled = list(stages)[2:]  # decoding and preparing take no model
-    calls = stages | {f"{name}, {PYTORCH}": by_torch[name] for name in modelled}
-    work = {name: count(by_torch[name], _running(eager)) for name in modelled}
+    calls = stages | {
+        f"{name}, {kind}": others[name] for kind, others in beside.items() for name in modelled
+    }
+    work = {name: count(beside[PYTORCH][name], _running(eager)) for name in modelled}
     calls[_MULTIPLY], multiplied = multiply()
     calls[_READ], read = read_weights(step.weight_bytes, times=8)
 
@@ -54,7 +62,7 @@ def measure(bench: Bench) -> list[Table]:
         row: dict[str, str | float | Sample] = {"stage": name, "ms a picture": samples[name]}
         if name in work:
             total = work[name]
-            row[PYTORCH] = samples[f"{name}, {PYTORCH}"]
+            row |= {kind: samples[f"{name}, {kind}"] for kind in beside}
             row["floor ms"] = 1000 * total.least_seconds(speed, bandwidth) / len(files)
             row["million multiply-adds"] = total.multiply_adds / 1e6 / len(files)
             row["MB of weights read"] = total.weight_bytes / 1e6 / len(files)
@@ -120,5 +128,7 @@ def _notes(bench: Bench, step: Work, speed: float, bandwidth: float) -> list[str
         f"The floor is the larger of the multiply-adds at {speed / 1e9:.1f} billion a second and "
         f"the weights at {bandwidth / 1e9:.1f} GB a second, the best that a plain matrix product "
         "and a matrix-vector product of a step's size reached in the same rounds, in float32.",
-        f"{PYTORCH}: the same work by the eager modules, whose work is what is counted.",
+        f"{PYTORCH}: the same work by the eager modules, whose work is what is counted. "
+        "bfloat16 and int8: by OpenVINO with `UNROLLED_PRECISION` set; the first is of all "
+        "arithmetic, the second of the weights of a step.",
     ]

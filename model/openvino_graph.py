@@ -4,6 +4,7 @@ Knows files and NumPy's arrays; knows nothing of what a graph computes.
 """
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +20,21 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class CompiledGraph:
-    """A compiled graph: arrays in and arrays out, by name."""
+    """A compiled graph: arrays in and arrays out, by name.
 
-    def __init__(self, path: Path, settings: dict[str, str]) -> None:
-        self._compiled = _core().compile_model(path, "CPU", settings)
+    Args:
+        path: of its file.
+        settings: of OpenVINO.
+        change: what is to be done to the graph before it is compiled.
+    """
+
+    def __init__(
+        self, path: Path, settings: dict[str, str], change: Callable[[Any], None] | None = None
+    ) -> None:
+        graph = _core().read_model(path)
+        if change is not None:
+            change(graph)
+        self._compiled = _core().compile_model(graph, "CPU", settings)
         self._request = self._compiled.create_infer_request()
         self._tensor = openvino_module().Tensor
         self._given: Arrays = {}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.arrays import Array, to_numpy
 from model.openvino_graph import CompiledGraph
 from model.picture import Picture, State, from_parts, parts
+from model.quantization import quantise
 from model.runner import Precision
 
 __all__ = ["OpenVinoRunner"]
@@ -24,7 +25,8 @@ class OpenVinoRunner:
     Args:
         folder: of the graphs, see `model.export`.
         threads: of the processor; None leaves it to OpenVINO.
-        precision: of most arithmetic; a processor that lacks one takes float32 in its place.
+        precision: of most arithmetic; a processor that lacks one takes float32 in its place. int8
+            is that of the weights of a step, see `quantise`, and leaves all else as it is.
     """
 
     device = "cpu"
@@ -33,13 +35,15 @@ class OpenVinoRunner:
         self, folder: Path, threads: int | None = None, precision: Precision = "float32"
     ) -> None:
         self.exact = precision == "float32"
-        hint = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[precision]
+        hint = {"bfloat16": "bf16", "float16": "f16"}.get(precision, "f32")
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         self._encode = CompiledGraph(folder / "encode.xml", settings)
         self._begin = CompiledGraph(folder / "begin.xml", settings)
-        self._step = CompiledGraph(folder / "step.xml", settings)
+        # A step is bound by the weights it reads; the others read theirs once a picture.
+        change = quantise if precision == "int8" else None
+        self._step = CompiledGraph(folder / "step.xml", settings, change)
         self._grid = self._begin.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid[-1]
         self._seen: Picture | None = None

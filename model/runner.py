@@ -14,7 +14,7 @@ from model.picture import Picture, State
 __all__ = ["Precision", "Runner", "Steps"]
 
 # Of a network's arithmetic; all but the first lose digits of log-probabilities.
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 class Steps(Protocol):

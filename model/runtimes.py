@@ -41,7 +41,7 @@ def load_runner(
 
     Raises:
         BundleError: the weights cannot be used.
-        ValueError: the runtime is not installed, or not for this device.
+        ValueError: the runtime is not installed, or not for this device or precision.
         ExportError: the network cannot be turned into OpenVINO's form.
     """
     if takes_openvino(runtime, device):
@@ -112,6 +112,8 @@ def _by_openvino(
 def _by_torch(
     bundle: Bundle[CaptionerConfig], device: str, threads: int | None, precision: Precision
 ) -> Runner:
+    if precision == "int8":
+        raise ValueError("int8 is for OpenVINO, on a CPU: choose bfloat16 or float16 for PyTorch")
     import torch  # noqa: PLC0415 - takes seconds, and a third of a gigabyte
 
     from model.network import load_network  # noqa: PLC0415

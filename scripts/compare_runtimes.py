@@ -28,10 +28,14 @@ def main() -> None:
     parser.add_argument("--pictures", nargs="+", required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--beam-size", type=int, nargs="+", default=[3])
+    parser.add_argument("--precision", default="float32", help="of OpenVINO's arithmetic")
     parser.add_argument("--limit", type=int, help="pictures, from the first")
     arguments = parser.parse_args()
 
-    captioners = [Captioner.load(arguments.bundle, "cpu", runtime=one) for one in RUNTIMES]
+    captioners = [
+        Captioner.load(arguments.bundle, "cpu", runtime="torch"),
+        Captioner.load(arguments.bundle, "cpu", runtime="openvino", precision=arguments.precision),
+    ]
     dataset = CaptionDataset(arguments.dataset, arguments.pictures)
     entries = dataset.split(arguments.split)[: arguments.limit]
     found = {(runtime, size): [] for runtime in RUNTIMES for size in arguments.beam_size}

@@ -56,8 +56,13 @@ def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
         load_runner(bundle, "cpu", "openvino")
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [
+        *(("torch", precision) for precision in ("bfloat16", "float16")),
+        *(("openvino", precision) for precision in ("bfloat16", "float16", "int8")),
+    ],
+)
 def test_less_precision_changes_log_probabilities_little(bundle, runtime, precision):
     make(bundle)
     exact = Captioner.load(bundle.folder, "cpu")
@@ -68,10 +73,19 @@ def test_less_precision_changes_log_probabilities_little(bundle, runtime, precis
         own = exact.score(picture, "a dog runs")
         other = rough.score(picture, "a dog runs", attention=True)
         assert other.logprob == pytest.approx(own.logprob, abs=0.2)
-        if runtime == "torch":  # a processor without it computes in float32
+        if runtime == "torch" or precision == "int8":  # a processor without it computes in float32
             assert other.logprob != own.logprob
     for captions in rough.caption(pictures(3), beam_size=3, num_captions=3, attention=True):
         assert len(captions) == 3
+
+
+def test_eight_bits_are_for_openvino(bundle, monkeypatch):
+    for runtime, device in (("torch", "cpu"), ("auto", "cuda")):
+        with pytest.raises(ValueError, match="int8 is for OpenVINO"):
+            load_runner(bundle, device, runtime, precision="int8")
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="int8 is for OpenVINO"):
+        load_runner(bundle, "cpu", "auto", precision="int8")
 
 
 @pytest.fixture
