@@ -8,7 +8,6 @@ name for it; does not know HTTP.
 
 from collections.abc import Callable
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from model.torch_runner import TorchRunner
 
 __all__ = ["measure"]
 
+_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 _BATCHES = (1, 8, 32, 128)
 _BEAM = 3
 _EDGE = 8192
@@ -40,7 +40,7 @@ def measure(bench: Bench, device: str = "cuda") -> list[Table]:
     if device == "cuda" and not torch.cuda.is_available():
         return [Table("Pictures a second on a GPU", [], [_LACKING])]
     rows: list[Row] = []
-    for precision in get_args(Precision):
+    for precision in _PRECISIONS:
         captioner = Captioner.load(bench.weights, device, precision=precision)
         rows += _rows(bench, captioner, precision)
     name = torch.cuda.get_device_name() if device == "cuda" else device

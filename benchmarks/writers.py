@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from benchmarks.bench import PYTORCH, Bench
-from benchmarks.floors import count, multiply, read_weights
+from benchmarks.floors import Work, count, multiply, read_weights
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, seconds
 from model.bundle import Bundle
@@ -74,7 +74,7 @@ class _Model:
         self._name = bundle.config.name
         network = self._eager.network
         self._parameters = sum(p.numel() for p in network.parameters())
-        self._work = {n: count(partial(_step, self._eager, n), network) for n in _TEXTS}
+        self._work = {n: _count_step(self._eager, n) for n in _TEXTS}
 
     def calls(self) -> dict[str, Callable[[], float]]:
         """Name what is timed: tokens a second, but of the probe its seconds."""
@@ -133,9 +133,9 @@ class _Naive:
         return texts * _WRITTEN / (time.perf_counter() - began)
 
 
-def _step(writer: LanguageModel, texts: int) -> None:
-    tokens = torch.zeros(texts, dtype=torch.long)
-    writer.network.step(tokens, writer.network.begin(texts))
+def _count_step(writer: LanguageModel, texts: int) -> Work:
+    tokens, state = torch.zeros(texts, dtype=torch.long), writer.network.begin(texts)
+    return count(partial(writer.network.step, tokens, state), writer.network)
 
 
 def _write(writer: LanguageModel, texts: int) -> float:
