@@ -167,7 +167,7 @@ class LanguageModel:
             stop=stop,
             top=top,
         )
-        return _pieces(writing)
+        return writing.to_the_end()
 
     def begin(
         self,
@@ -193,23 +193,22 @@ class LanguageModel:
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        begun = self.encode(prompt)
-        spaced = not prompt or prompt[-1].isspace()
-        length = sampling.block_ngram
-        drafts = [
-            Draft(i, self.vocabulary, begun, spaced=spaced, block_ngram=length, stop=stop)
-            for i in range(n)
-        ]
-        *before, last = [self.vocabulary.start_id, *begun]
         batch, desk = self._together if together else self._batch(), Desk()
 
         @torch.inference_mode()
-        def beginning() -> Turns[None]:
+        def beginning() -> Turns[list[Draft]]:
+            begun = self.encode(prompt)
+            *before, last = [self.vocabulary.start_id, *begun]
             state = self.network.begin(1)
             for _, after in read(self.network, before):
                 state = after
                 yield
             alone = tuple(part[:, 0] for part in self.runner.place(state))
+            spaced, length = not prompt or prompt[-1].isspace(), sampling.block_ngram
+            drafts = [
+                Draft(i, self.vocabulary, begun, spaced=spaced, block_ngram=length, stop=stop)
+                for i in range(n)
+            ]
             chances = [chance((seed + i) % 2**63) for i in range(n)]
             batch.join(
                 [
@@ -217,8 +216,9 @@ class LanguageModel:
                     for draft, own in zip(drafts, chances, strict=True)
                 ]
             )
+            return drafts
 
-        return Writing(beginning(), batch, desk, drafts)
+        return Writing(beginning(), batch, desk)
 
     def _batch(self) -> ContinuousBatch:
         return ContinuousBatch(self.runner, self.vocabulary, self._never)
@@ -324,13 +324,3 @@ class LanguageModel:
         """
         given = {name: value for name, value in changes.items() if value is not None}
         return replace(self.config.sampling, **given)
-
-
-def _pieces(writing: Writing) -> Iterator[Piece]:
-    """Write texts to their end, and give each piece as it comes."""
-    try:
-        while not writing.ended:
-            writing.go_on()
-            yield from writing.take()
-    finally:
-        writing.close()

@@ -4,7 +4,7 @@ Knows that others may be written in the same steps; knows nothing of networks.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from model.continuous_batch import ContinuousBatch, Desk
 from model.draft import Draft
@@ -13,31 +13,28 @@ from model.stopping import Piece
 
 __all__ = ["Writing"]
 
-_READ = object()  # what comes after the last part of a prompt
-
 
 class Writing:
     """Texts that go on from one prompt.
 
     Args:
-        beginning: reads the prompt, and has the texts join the batch.
+        beginning: reads the prompt, has the texts join the batch, and gives them.
         batch: where they are written.
         desk: where their pieces are laid.
-        drafts: the texts.
     """
 
     def __init__(
-        self, beginning: Turns[None], batch: ContinuousBatch, desk: Desk, drafts: Sequence[Draft]
+        self, beginning: Turns[Sequence[Draft]], batch: ContinuousBatch, desk: Desk
     ) -> None:
-        self._beginning: Turns[None] | None = beginning
+        self._beginning = beginning
         self._batch = batch
         self._desk = desk
-        self._drafts = drafts
+        self._drafts: Sequence[Draft] | None = None  # until the prompt is read
 
     @property
     def ended(self) -> bool:
         """Whether all is written, though perhaps not taken."""
-        return all(draft.ended for draft in self._drafts)
+        return self._drafts is not None and all(draft.ended for draft in self._drafts)
 
     @property
     def waits(self) -> bool:
@@ -51,12 +48,14 @@ class Writing:
 
     def go_on(self) -> None:
         """Read a part of the prompt, or write the next token of all that is in the batch."""
-        if self._beginning is None:
+        if self._drafts is not None:
             self._batch.step()
             return
         began = time.perf_counter()
-        if next(self._beginning, _READ) is _READ:
-            self._beginning = None
+        try:
+            next(self._beginning)
+        except StopIteration as end:
+            self._drafts = end.value
         self._desk.seconds += time.perf_counter() - began
 
     def take(self) -> list[Piece]:
@@ -67,3 +66,12 @@ class Writing:
     def close(self) -> None:
         """Write no more; may be called from any thread."""
         self._desk.left = True
+
+    def to_the_end(self) -> Iterator[Piece]:
+        """Write all, and give each piece as it comes; closed before, it writes no more."""
+        try:
+            while not self.ended:
+                self.go_on()
+                yield from self.take()
+        finally:
+            self.close()
