@@ -20,7 +20,7 @@ from app.caption_outputs import OutputError, choose_format, left, open_output
 from app.cores import usable_cores
 from app.decoding import resolve_decoding
 from app.options import DeviceName, RuntimeName, Weights, settings_from
-from app.terminal import complain, needs_extra, told, with_progress
+from app.terminal import complain, needs_extra, tell_log, told, with_progress
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -101,6 +101,7 @@ def caption(
     from app.caption_files import Failed, caption_files, find_pictures  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
 
+    tell_log("model.export")  # what takes long, the first time
     with told(ValueError):
         captioner = Captioner.load(
             captioner_folder(settings.weights),

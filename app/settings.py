@@ -19,8 +19,9 @@ _PREFIX = "UNROLLED_"
 _OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+# Those of `model.runtimes` and `model.runner`, whose import would keep `unrolled --help` waiting.
 Runtime = Literal["auto", "torch", "openvino"]
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 class SettingsError(ValueError):

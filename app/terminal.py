@@ -3,6 +3,7 @@
 Knows exceptions that people can mend; does not know the commands.
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import typer
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,7 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["complain", "needs_extra", "told", "with_progress"]
+__all__ = ["complain", "needs_extra", "tell_log", "told", "with_progress"]
 
 Result = TypeVar("Result")
 
@@ -34,6 +36,15 @@ _MANY = 20
 def complain(message: str, style: str = "red") -> None:
     """Print one line on standard error."""
     _console.print(message, style=style)
+
+
+def tell_log(name: str) -> None:
+    """Print what a logger says from now on, a line each, on standard error."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        handler = RichHandler(console=_console, show_time=False, show_level=False, show_path=False)
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 @contextmanager

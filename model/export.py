@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model.exportable import Graph
+
+_log = logging.getLogger(__name__)
 
 AnyBundle = Bundle[CaptionerConfig] | Bundle[TextConfig]
 
@@ -75,6 +78,7 @@ def export(*bundles: AnyBundle) -> list[Path]:
 
 
 def _make_elsewhere(bundles: Sequence[Path]) -> None:
+    _log.info("making graphs for OpenVINO, once, of %s", ", ".join(path.name for path in bundles))
     command = [sys.executable, "-m", "model.export", *(str(path.resolve()) for path in bundles)]
     environment = os.environ | {"UNROLLED_CACHE": str(cache_folder().resolve())}
     root = Path(__file__).resolve().parents[1]
