@@ -13,6 +13,16 @@ from pathlib import Path
 __all__ = ["ask_for_huge_pages"]
 
 _VARIABLE = "GLIBC_TUNABLES"
+# Beside huge pages: what is larger than 4 MB, as large photographs are, has pages of its own, and
+# the system gets them back as soon as it is done with. Left to itself glibc raises that bound when
+# it first meets such a photograph, and keeps some hundred megabytes for more of them.
+_TUNABLES = ":".join(
+    [
+        "glibc.malloc.hugetlb=1",
+        f"glibc.malloc.mmap_threshold={4 * 2**20}",
+        f"glibc.malloc.trim_threshold={8 * 2**20}",
+    ]
+)
 _SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -23,7 +33,7 @@ def ask_for_huge_pages() -> None:
     to everybody, or to nobody, need not be asked; nor is one where somebody has set the variable.
     """
     if _VARIABLE not in os.environ and _would_help():
-        os.environ[_VARIABLE] = "glibc.malloc.hugetlb=1"
+        os.environ[_VARIABLE] = _TUNABLES
         with suppress(OSError):  # who may not start programs goes on with small pages
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this one
 
