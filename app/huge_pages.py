@@ -14,8 +14,8 @@ __all__ = ["ask_for_huge_pages"]
 
 _VARIABLE = "GLIBC_TUNABLES"
 # Beside huge pages: what is larger than 4 MB, as large photographs are, has pages of its own, and
-# the system gets them back as soon as it is done with. Left to itself glibc raises that bound when
-# it first meets such a photograph, and keeps some hundred megabytes for more of them.
+# the system gets them back as soon as they are done with. Left to itself glibc raises that bound
+# when it first meets such a photograph.
 _TUNABLES = ":".join(
     [
         "glibc.malloc.hugetlb=1",
