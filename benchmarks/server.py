@@ -40,7 +40,7 @@ _KEPT = {"UNROLLED_CACHE"}
 _PATIENCE = 120.0
 
 # What the command `unrolled` does, wherever it is installed.
-_UNROLLED = [sys.executable, "-m", "app"]
+_UNROLLED = [sys.executable, "-c", "from app.cli import app; app()"]
 # Leaves at once, since what Python tidies up in the end is not waited for in a server either.
 _PACKAGES = "import os, fastapi, timm, torch, torchvision, uvicorn; os._exit(0)"
 _IMPORT = [sys.executable, "-c", _PACKAGES]

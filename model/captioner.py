@@ -29,6 +29,7 @@ from model.consensus import Consensus, Ranked, read_consensus
 from model.device import choose_device
 from model.golden import Golden, check_golden, golden_files, read_golden
 from model.grounding import ground, mean_picture_file, read_mean_picture
+from model.huge_pages import use_huge_pages
 from model.known_pictures import known_pictures_file
 from model.picture import Picture, State, from_parts, parts
 from model.preprocessing import Preprocessing
@@ -136,6 +137,7 @@ class Captioner:
             consensus=read_consensus(bundle, runner.channels, len(bundle.vocabulary)),
             golden=read_golden(bundle),
         )
+        use_huge_pages()
         if self_test:
             captioner.self_test()
         return captioner

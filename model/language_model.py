@@ -23,6 +23,7 @@ from model.config import SamplingConfig, TextConfig
 from model.continuous_batch import ContinuousBatch, Desk, Text
 from model.device import choose_device
 from model.draft import Draft
+from model.huge_pages import use_huge_pages
 from model.reading import Turns, complete, read, read_activations, read_logprobs
 from model.runtimes import Runtime, load_text_runner
 from model.sampling import chance
@@ -105,7 +106,7 @@ class LanguageModel:
             threads: on a CPU; None leaves it to the runtime.
         """
         chosen = choose_device(device)
-        return cls(
+        writer = cls(
             load_text_network(bundle),
             bundle.config,
             bundle.vocabulary,
@@ -113,6 +114,8 @@ class LanguageModel:
             runner=load_text_runner(bundle, chosen, runtime, threads),
             card=bundle.card,
         )
+        use_huge_pages()
+        return writer
 
     def encode(self, text: str) -> list[int]:
         """Cut a text into tokens that the model knows, and give their ids."""

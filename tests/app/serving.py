@@ -17,7 +17,7 @@ from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 
-COMMAND = [sys.executable, "-m", "app"]
+COMMAND = [sys.executable, "-c", "from app.cli import app; app()"]
 
 
 @dataclass(frozen=True)
