@@ -10,10 +10,10 @@ import sys
 
 __all__ = ["give_back_memory"]
 
-# Numbers of <malloc.h>, and bytes. Larger blocks, as photographs of a megapixel and more are, come
-# from the system each time and go back to it; smaller ones are kept, since their pages cost as much
-# to get as a tenth of a caption; and what lies free beyond those is given back. Left to itself glibc
-# raises the first bound to 32 MB and the second to 64.
+# Numbers of <malloc.h>, and bytes. Larger blocks, as photographs of more than a megapixel are, come
+# from the system each time and go back to it. Smaller ones are kept, since getting their pages
+# takes up to a tenth as long as a caption; and what lies free beyond those is given back. Left to
+# itself glibc raises the first bound to 32 MB and the second to 64.
 _BOUNDS = {-3: 4 * 2**20, -1: 8 * 2**20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 
 

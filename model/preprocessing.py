@@ -4,7 +4,10 @@ Training and serving share it, so that they cannot drift apart. Knows nothing of
 untrusted bytes (`app.images`) or of augmentation (`model.data.augmentation`).
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,8 @@ from PIL import Image
 from model.config import PreprocessingConfig
 
 __all__ = ["Preprocessing"]
+
+_LARGE = 2**17  # pixels; of less, a second thread takes longer to begin than it saves
 
 
 class Preprocessing:
@@ -41,15 +46,43 @@ class Preprocessing:
         size = self.config.size
         if self.config.resize == "crop":
             picture = _centre_square(picture)
-        if picture.size != (size, size):
-            picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-        pixels = np.asarray(picture.convert("RGB"))  # (size, size, 3)
+        pixels = np.asarray(_resize(picture.convert("RGB"), size))  # (size, size, 3)
         scaled = np.empty((3, size, size), dtype=np.float32)
         for channel, table in enumerate(self._scaled):
             # A table has the same numbers as arithmetic, in a fifth of the time; clipping, which
             # bytes never need, spares a check.
             np.take(table, pixels[:, :, channel], out=scaled[channel], mode="clip")
         return scaled
+
+
+def _resize(picture: Image.Image, size: int) -> Image.Image:
+    """Resize to a square, large pictures by two threads, which changes no pixel."""
+    if picture.size == (size, size):
+        return picture
+    wide = picture.width >= picture.height
+    # Of a tall picture Pillow takes rows or columns first by the size of what it makes, and so
+    # would round another way for a half.
+    if not wide or picture.width * picture.height < _LARGE or size % 2:
+        return _resize_band(picture, size, 0.0, 1.0)
+    picture.load()  # before two threads would
+    upper = _helper(os.getpid()).submit(_resize_band, picture, size, 0.0, 0.5)
+    whole = Image.new("RGB", (size, size))
+    whole.paste(_resize_band(picture, size, 0.5, 1.0), (0, size // 2))
+    whole.paste(upper.result(), (0, 0))
+    return whole
+
+
+def _resize_band(picture: Image.Image, size: int, top: float, bottom: float) -> Image.Image:
+    """Resize what lies between two heights, 0 to 1; pixels beyond them count at the edges."""
+    box = (0, top * picture.height, picture.width, bottom * picture.height)
+    height = round((bottom - top) * size)
+    return picture.resize((size, height), Image.Resampling.BICUBIC, box)
+
+
+@cache
+def _helper(_process: int) -> ThreadPoolExecutor:
+    """Give the second thread of a process; one that was forked has none of its parent's."""
+    return ThreadPoolExecutor(1, "resize")
 
 
 def _centre_square(picture: Image.Image) -> Image.Image:

@@ -1,5 +1,8 @@
 """Preprocessing is what one computes by hand, in a batch as alone."""
 
+import multiprocessing
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,6 +50,31 @@ def test_squash_shows_the_whole_picture():
     wide = picture(90, 40)
     expected = by_hand(wide.resize((32, 32), Image.Resampling.BICUBIC), config)
     np.testing.assert_allclose(Preprocessing(config)([wide])[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [224, 260, 45])
+@pytest.mark.parametrize(
+    "shape", [(640, 480), (1201, 799), (500, 500), (512, 256), (480, 640), (764, 1200)]
+)
+def test_two_threads_change_no_pixel(shape, size):
+    config = PreprocessingConfig(size=size)
+    large = picture(*shape)
+    once = large.resize((size, size), Image.Resampling.BICUBIC)
+    assert (Preprocessing(config)([large]) == Preprocessing(config)([once])).all()
+
+
+def in_another_process(large: Image.Image) -> np.ndarray:
+    return Preprocessing(PreprocessingConfig(size=32))([large])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_process_resizes_too():
+    large = picture(640, 480)
+    own = in_another_process(large)  # so that this process has its second thread
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        others = pool.apply_async(in_another_process, [large]).get(timeout=60)
+    assert (others == own).all()
 
 
 @pytest.mark.parametrize(
