@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import DecoderConfig
+from model.heads import by_heads, keys_by_heads
 
 __all__ = ["AdditiveAttention", "DotAttention", "make_attention"]
 
@@ -65,17 +66,22 @@ class DotAttention(nn.Module):
         return keys
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Look over the grid; shapes as in `AdditiveAttention.forward`."""
-        queries = self._split(self.to_query(query))  # (batch, heads, beam, size / heads)
-        scale = 1 / math.sqrt(queries.shape[-1])
-        scores = queries @ self._split(keys).transpose(-1, -2) * scale
-        weights = scores.float().softmax(-1)  # (batch, heads, beam, cells)
-        context = weights.to(values.dtype) @ self._split(values)
-        return context.transpose(1, 2).flatten(2), weights.mean(1)
+        """Look over the grid; shapes as in `AdditiveAttention.forward`.
 
-    def _split(self, rows: Tensor) -> Tensor:
-        """(batch, n, size) -> (batch, heads, n, size / heads)."""
-        return rows.view(*rows.shape[:2], self.heads, -1).transpose(1, 2)
+        Keys and values may also be laid out by heads already (see `model.heads`), which many
+        queries of one picture need not wait for again.
+        """
+        if keys.dim() == 3:
+            keys, values = keys_by_heads(keys, self.heads), by_heads(values, self.heads)
+        batch, beam = query.shape[:2]
+        queries = by_heads(self.to_query(query), self.heads)  # (batch, heads, beam, size / heads)
+        scale = 1 / math.sqrt(queries.shape[-1])
+        # Three axes, since a product of four would copy both sides first.
+        scores = torch.bmm(queries.flatten(0, 1), keys.flatten(0, 1)) * scale
+        weights = scores.float().softmax(-1)  # (batch * heads, beam, cells)
+        context = torch.bmm(weights.to(values.dtype), values.flatten(0, 1))
+        context = context.view(batch, self.heads, beam, -1).transpose(1, 2).flatten(2)
+        return context, weights.view(batch, self.heads, beam, -1).mean(1)
 
 
 def make_attention(

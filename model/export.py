@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 AnyBundle = Bundle[CaptionerConfig] | Bundle[TextConfig]
 
-_FORMAT = 1  # of what is kept: raised when graphs change, though bundle and libraries do not
+_FORMAT = 2  # of what is kept: raised when graphs change, though bundle and libraries do not
 
 _GRAPHS = {"captioner": ("encode", "begin", "step"), "text": ("step",)}
 

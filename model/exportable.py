@@ -6,7 +6,7 @@ A captioner's:
     begin:  grid -> the parts of a picture
     step:   tokens, state, parts of a picture -> log-probabilities, state, attention's weights
 
-A language model's:
+where a step takes keys and values laid out by heads, if attention has several. A language model's:
 
     step:   tokens, state -> log-probabilities, state
 
@@ -20,7 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from model.attention import DotAttention
 from model.decoder import Decoder
+from model.folding import fold_output
+from model.heads import by_heads, keys_by_heads
 from model.network import CaptionNetwork
 from model.picture import from_parts, parts
 from model.text_network import TextNetwork
@@ -57,7 +60,7 @@ class _Step(nn.Module):
 
     def __init__(self, decoder: Decoder, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder = fold_output(decoder)
         self.names = names  # of a picture's parts
         every_word = torch.arange(decoder.embedding.num_embeddings)
         self.register_buffer("words", decoder.project_words(every_word).clone())
@@ -73,7 +76,7 @@ class _Step(nn.Module):
         return logprobs, *state, *(() if weights is None else (weights,))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     """Trace the three graphs.
 
@@ -88,10 +91,13 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     grid = encoder(pixels)
     seen = parts(decoder.begin(grid))
     picture = {name: part for name, part in seen.items() if not name.startswith("start.")}
+    if isinstance(attention := getattr(decoder, "attention", None), DotAttention):
+        picture["keys"] = keys_by_heads(picture["keys"], attention.heads).contiguous()
+        picture["values"] = by_heads(picture["values"], attention.heads).contiguous()
     state = [
         part[:, None].repeat(1, 3, 1) for name, part in seen.items() if name.startswith("start.")
     ]
-    rows = {"tokens": torch.zeros(2, 3, dtype=torch.long)} | {
+    rows = {"tokens": torch.zeros(2, 3, dtype=torch.int32)} | {
         f"state.{i}": part for i, part in enumerate(state)
     }
     batch, beam = Dim("batch", min=1, max=4096), Dim("beam", min=1, max=256)
@@ -138,7 +144,7 @@ def text_graphs(network: TextNetwork) -> list[Graph]:
         network: in evaluation, float32, on the CPU.
     """
     # Two: a size of one would be taken for a constant; cloned: one tensor twice, for one input.
-    tokens = torch.zeros(2, dtype=torch.long)
+    tokens = torch.zeros(2, dtype=torch.int32)
     state = tuple(part.clone() for part in network.begin(2))
     texts = Dim("texts", min=1, max=4096)
     states = {f"state.{i}": (len(part), _ANY, part.shape[-1]) for i, part in enumerate(state)}

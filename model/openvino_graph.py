@@ -38,7 +38,11 @@ class CompiledGraph:
         self._request = self._compiled.create_infer_request()
         self._tensor = openvino_module().Tensor
         self._given: Arrays = {}
-        self.inputs = [port.get_any_name() for port in self._compiled.inputs]
+        self._types = {
+            port.get_any_name(): port.get_element_type().to_dtype()
+            for port in self._compiled.inputs
+        }
+        self.inputs = list(self._types)
         self.outputs = [port.get_any_name() for port in self._compiled.outputs]
 
     def give(self, arrays: Arrays) -> None:
@@ -50,7 +54,7 @@ class CompiledGraph:
             if kept is not None and kept.shape == array.shape:
                 kept[...] = array  # telling OpenVINO of another array takes longer than this
             else:
-                self._given[name] = kept = np.array(array, order="C")
+                self._given[name] = kept = np.array(array, dtype=self._types[name], order="C")
                 self._request.set_tensor(name, self._tensor(kept, shared_memory=True))
 
     def __call__(self, arrays: Arrays) -> Arrays:

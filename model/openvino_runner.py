@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
+from model.heads import by_heads, keys_by_heads
 from model.openvino_graph import CompiledGraph
 from model.picture import Picture, State, from_parts, parts
 from model.quantization import quantise
@@ -66,10 +67,18 @@ class OpenVinoRunner:
     ) -> tuple[NDArray[Any], State, NDArray[Any] | None]:
         """Run the decoder's `step`."""
         if picture is not self._seen:  # its many steps are told of it once
-            self._step.give(parts(picture))
+            self._step.give(self._laid_out(parts(picture)))
             self._seen = picture
         found = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
         return found["logprobs"], tuple(found[n] for n in self._nexts), found.get("weights")
+
+    def _laid_out(self, seen: dict[str, Array]) -> dict[str, Array]:
+        """Give the parts of a picture as a step takes them."""
+        if "keys" in seen and len(axes := self._step.fixed_sizes("keys")) == 3:
+            heads = axes[0]
+            keys, values = keys_by_heads(seen["keys"], heads), by_heads(seen["values"], heads)
+            return seen | {"keys": keys, "values": values}
+        return seen
 
     def place(self, values: Array) -> NDArray[Any]:
         """Give an array as NumPy's, see `Runner.place`."""

@@ -1,0 +1,25 @@
+"""Vectors laid out by the heads of attention, each of which reads its own slice of every vector.
+
+Works on NumPy's arrays and PyTorch's. Knows axes; knows nothing of what the vectors say.
+"""
+
+from array_api_compat import array_namespace
+
+from model.arrays import Array
+
+__all__ = ["by_heads", "keys_by_heads"]
+
+
+def by_heads(vectors: Array, heads: int) -> Array:
+    """(batch, n, size) -> (batch, heads, n, size / heads)."""
+    return array_namespace(vectors).permute_dims(_sliced(vectors, heads), (0, 2, 1, 3))
+
+
+def keys_by_heads(keys: Array, heads: int) -> Array:
+    """For products with queries: (batch, n, size) -> (batch, heads, size / heads, n)."""
+    return array_namespace(keys).permute_dims(_sliced(keys, heads), (0, 2, 3, 1))
+
+
+def _sliced(vectors: Array, heads: int) -> Array:
+    batch, count, size = vectors.shape
+    return array_namespace(vectors).reshape(vectors, (batch, count, heads, size // heads))
