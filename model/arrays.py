@@ -11,9 +11,19 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_array, to_device
 from numpy.typing import NDArray
 
-__all__ = ["Array", "largest", "to_numpy"]
+__all__ = ["Array", "falling_order", "largest", "to_numpy"]
 
 Array = Any  # a NumPy array or a tensor: the standard's arrays have no common type
+
+
+def falling_order(values: Array) -> Array:
+    """Give the places of each row's numbers, the largest first, and of equals the first: (rows, n).
+
+    The standard's own sorts twice as long in NumPy, which it has to turn around.
+    """
+    if is_numpy_array(values):
+        return np.argsort(-values, axis=1, kind="stable")
+    return array_namespace(values).argsort(values, axis=1, descending=True, stable=True)
 
 
 def largest(values: Array, count: int) -> tuple[Array, Array]:
@@ -31,9 +41,9 @@ def largest(values: Array, count: int) -> tuple[Array, Array]:
     found = np.empty((len(values), count), dtype=values.dtype)
     places = np.empty((len(values), count), dtype=np.int64)
     for i in range(count):
-        places[:, i] = left.argmax(1)
-        found[:, i] = left[rows, places[:, i]]
-        left[rows, places[:, i]] = -np.inf
+        places[:, i] = place = left.argmax(1)
+        found[:, i] = left[rows, place]
+        left[rows, place] = -np.inf
     return found, places
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from model.arrays import Array, largest, to_numpy
+from model.arrays import Array, falling_order, largest, to_numpy
 
 __all__ = ["Abandoned", "Hypothesis", "Step", "search"]
 
@@ -116,6 +116,7 @@ def search(
     if batch == 0:
         return []
     xp, where = array_namespace(state[0]), device(state[0])
+    at_hand = str(where) == "cpu"  # on a device, looking at a number makes it wait
     members = xp.arange(batch, device=where)[:, None]  # (batch, 1)
     slots = xp.broadcast_to(xp.arange(beam_size, device=where), (batch, beam_size))
     state = tuple(
@@ -130,10 +131,8 @@ def search(
     ended = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
     ended_at = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
     over = xp.zeros((batch,), dtype=xp.bool, device=where)
-    never, middles = (
-        xp.asarray([*ids], dtype=xp.int64, device=where)
-        for ids in ([end_token, *forbidden], joints)
-    )
+    middles = xp.asarray([*joints], dtype=xp.int64, device=where)
+    joined = not at_hand  # whether a joint has been taken, as far as is known
     trail = _Trail(beam_size, end_token)
     for t in range(max_length):
         if abandoned is not None and abandoned():
@@ -148,23 +147,25 @@ def search(
             both = xp.concat([ended, scores], axis=1)
             places = xp.concat([ended_at, t * beam_size + slots], axis=1)
             # Of equals, those that were there before stay.
-            order = xp.argsort(both, axis=1, descending=True, stable=True)[:, :num_results]
+            order = falling_order(both)[:, :num_results]
             ended, ended_at = both[members, order], places[members, order]
 
         totals = alive[:, :, None] + logprobs  # (batch, beam, vocabulary)
-        totals[:, :, never] = _DEAD
+        for token in (end_token, *forbidden):
+            totals[:, :, token] = _DEAD
         if 0 < block_ngram <= t:
-            _forbid(totals, _repeats(so_far, block_ngram, end_token))
-        if joints:
-            _forbid(totals, _echoes(so_far, middles, end_token))
+            _forbid(totals, members, slots, _repeats(so_far, block_ngram, end_token))
+        if joints and joined:
+            _forbid(totals, members, slots, _echoes(so_far, middles, end_token))
         alive, places = largest(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
         parents, tokens = places // vocabulary, places % vocabulary
         trail.go_on(parents, tokens, logprobs[members, parents, tokens], last)
         so_far = xp.concat([so_far[members, parents], tokens[..., None]], axis=-1)
         state = tuple(part[members, parents] for part in state)
+        joined = joined or not set(joints).isdisjoint(xp.reshape(tokens, (-1,)).tolist())
         over = over | _decided(alive, ended[:, num_settled - 1], max_length, length_penalty)
-        # Asking a device makes it wait: there, a step too many costs less.
-        if (str(where) == "cpu" or t % _PATIENCE == 0) and xp.all(over):
+        # A step too many costs less than making a device wait.
+        if (at_hand or t % _PATIENCE == 0) and xp.all(over):
             break
 
     unfinished = xp.where(over[:, None], _DEAD, alive / (t + 1) ** length_penalty)
@@ -241,12 +242,9 @@ class _Trail:
         return Hypothesis(tuple(reversed(words)), tuple(reversed(numbers)), finished)
 
 
-def _forbid(totals: Array, tokens: Array) -> None:
+def _forbid(totals: Array, members: Array, slots: Array, tokens: Array) -> None:
     """Rule out tokens (batch, beam, n) of each sequence, in place; the end token says none."""
-    xp, (batch, beam, _) = array_namespace(totals), totals.shape
-    rows = xp.arange(batch, device=device(totals))[:, None, None]
-    beams = xp.arange(beam, device=device(totals))[None, :, None]
-    totals[rows, beams, tokens] = _DEAD  # the end token is ruled out already
+    totals[members[..., None], slots[..., None], tokens] = _DEAD  # the end token is already
 
 
 def _repeats(tokens: Array, n: int, end_token: int) -> Array:

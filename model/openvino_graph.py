@@ -60,9 +60,8 @@ class CompiledGraph:
     def __call__(self, arrays: Arrays) -> Arrays:
         """Run it, on the inputs that are given here and those that were set before."""
         self.give(arrays)
-        self._request.infer()
-        # Copied, for the next call overwrites it.
-        return {name: self._request.get_tensor(name).data.copy() for name in self.outputs}
+        # What it gives are copies, for the next call overwrites its own.
+        return dict(zip(self.outputs, self._request.infer().to_tuple(), strict=True))
 
     def fixed_sizes(self, name: str) -> tuple[int, ...]:
         """Give the sizes of an input's axes, but for those that any size is good for."""
