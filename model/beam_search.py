@@ -103,15 +103,8 @@ def search(
         ValueError: a number is out of its range.
         Abandoned: `abandoned` said so.
     """
-    if not 1 <= num_results <= beam_size:
-        raise ValueError(f"num_results must be in 1..beam_size ({beam_size}), not {num_results}")
     num_settled = num_results if num_settled is None else num_settled
-    if not 1 <= num_settled <= num_results:
-        raise ValueError(
-            f"num_settled must be in 1..num_results ({num_results}), not {num_settled}"
-        )
-    if max_length < 1:
-        raise ValueError(f"max_length must be at least 1, not {max_length}")
+    _check(beam_size, num_results, num_settled, max_length)
     batch = state[0].shape[0]
     if batch == 0:
         return []
@@ -170,6 +163,17 @@ def search(
 
     unfinished = xp.where(over[:, None], _DEAD, alive / (t + 1) ** length_penalty)
     return trail.results(ended, ended_at, unfinished, num_results)
+
+
+def _check(beam_size: int, num_results: int, num_settled: int, max_length: int) -> None:
+    if not 1 <= num_results <= beam_size:
+        raise ValueError(f"num_results must be in 1..beam_size ({beam_size}), not {num_results}")
+    if not 1 <= num_settled <= num_results:
+        raise ValueError(
+            f"num_settled must be in 1..num_results ({num_results}), not {num_settled}"
+        )
+    if max_length < 1:
+        raise ValueError(f"max_length must be at least 1, not {max_length}")
 
 
 class _Trail:

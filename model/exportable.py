@@ -29,7 +29,7 @@ from model.picture import from_parts, parts
 from model.text_network import TextNetwork
 from model.torch_runner import fast_encoder
 
-__all__ = ["Graph", "captioner_graphs", "text_graphs"]
+__all__ = ["Begin", "Graph", "Step", "captioner_graphs", "laid_out", "text_graphs"]
 
 Shape = tuple[int, ...]
 
@@ -46,34 +46,53 @@ class Graph:
     outputs: tuple[str, ...]
 
 
-class _Begin(nn.Module):
+class Begin(nn.Module):
+    """What is computed once a picture: the grid's parts, in the order of `parts`."""
+
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
 
     def forward(self, grid: Tensor) -> tuple[Tensor, ...]:
+        """Compute them: (batch, rows, columns, channels) -> each (batch, ...)."""
         return tuple(parts(self.decoder.begin(grid)).values())
 
 
-class _Step(nn.Module):
-    """One step, whose words are projected beforehand: a step reads three rows, and no matrix."""
+class Step(nn.Module):
+    """One step, whose words are projected beforehand: a step reads three rows, and no matrix.
+
+    Args:
+        decoder: in evaluation.
+        names: of a picture's parts, in the order in which they are given, see `laid_out`.
+    """
 
     def __init__(self, decoder: Decoder, names: tuple[str, ...]) -> None:
         super().__init__()
         self.decoder = fold_output(decoder)
-        self.names = names  # of a picture's parts
-        every_word = torch.arange(decoder.embedding.num_embeddings)
+        self.names = names
+        vectors = decoder.embedding.weight
+        every_word = torch.arange(len(vectors), device=vectors.device)
         self.register_buffer("words", decoder.project_words(every_word).clone())
 
     def forward(
         self, tokens: Tensor, state: tuple[Tensor, ...], seen: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
+        """Give log-probabilities, the next state and, if there is attention, its weights."""
         picture = from_parts(dict(zip(self.names, seen, strict=True)))
         words = nn.functional.embedding(tokens, self.words)  # type: ignore[arg-type]
         evidence = None if picture.evidence is None else picture.evidence[:, None]
         output, state, weights = self.decoder.advance(words, state, picture)
-        logprobs = self.decoder.logits(output, evidence).log_softmax(-1)
+        logprobs = self.decoder.logits(output, evidence).float().log_softmax(-1)
         return logprobs, *state, *(() if weights is None else (weights,))
+
+
+def laid_out(decoder: Decoder, named: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the parts of a picture as a `Step` takes them: keys and values by heads."""
+    attention = getattr(decoder, "attention", None)
+    if not isinstance(attention, DotAttention):
+        return named
+    keys = keys_by_heads(named["keys"], attention.heads)
+    return named | {"keys": keys, "values": by_heads(named["values"], attention.heads)}
 
 
 @torch.no_grad()
@@ -90,10 +109,11 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     pixels = torch.rand(2, 3, size, size)
     grid = encoder(pixels)
     seen = parts(decoder.begin(grid))
-    picture = {name: part for name, part in seen.items() if not name.startswith("start.")}
-    if isinstance(attention := getattr(decoder, "attention", None), DotAttention):
-        picture["keys"] = keys_by_heads(picture["keys"], attention.heads).contiguous()
-        picture["values"] = by_heads(picture["values"], attention.heads).contiguous()
+    picture = {
+        name: part.contiguous()
+        for name, part in laid_out(decoder, seen).items()
+        if not name.startswith("start.")
+    }
     state = [
         part[:, None].repeat(1, 3, 1) for name, part in seen.items() if name.startswith("start.")
     ]
@@ -109,14 +129,14 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
         ),
         Graph(
             "begin",
-            _trace(_Begin(decoder), (grid,), (of_picture,)),
+            _trace(Begin(decoder), (grid,), (of_picture,)),
             _free(1, grid=grid),
             tuple(seen),
         ),
         Graph(
             "step",
             _trace(
-                _Step(decoder, tuple(picture)),
+                Step(decoder, tuple(picture)),
                 (rows["tokens"], tuple(state), tuple(picture.values())),
                 (of_row, tuple(of_row for _ in state), tuple(of_picture for _ in picture)),
             ),

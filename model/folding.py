@@ -72,7 +72,9 @@ def fold_output(decoder: Decoder) -> Decoder:
         return decoder
     folded, words = deepcopy(decoder), decoder.embedding.weight
     folded.config = replace(config, tie_output=False)
-    folded.to_word = nn.Linear(config.hidden_size, len(words))
+    folded.to_word = nn.Linear(
+        config.hidden_size, len(words), device=words.device, dtype=words.dtype
+    )
     folded.to_word.weight.copy_(words @ decoder.to_word.weight)
     folded.to_word.bias.copy_(words @ decoder.to_word.bias + decoder.output_bias)
     return folded

@@ -1,10 +1,10 @@
-"""The largest numbers of each row, whatever arrays they are in."""
+"""The largest numbers of each row, and their order, whatever arrays they are in."""
 
 import numpy as np
 import pytest
 import torch
 
-from model.arrays import largest
+from model.arrays import falling_order, largest
 
 
 @pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
@@ -18,3 +18,9 @@ def test_the_largest_come_falling_with_their_places(library, count):
         there = where[np.isfinite(numbers)]
         assert np.array_equal(row[there], numbers[np.isfinite(numbers)])
         assert len(set(there.tolist())) == len(there)
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
+def test_of_equals_the_first_comes_first(library):
+    values = np.array([[1, 3, -np.inf, 3, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
+    assert falling_order(library(values)).tolist() == [[1, 3, 0, 4, 2], [0, 1, 2, 3, 4]]

@@ -7,6 +7,7 @@ import torch
 
 from model.attention import AdditiveAttention, DotAttention, make_attention
 from model.config import DecoderConfig
+from model.heads import by_heads, keys_by_heads
 
 KINDS = [AdditiveAttention(6, 8, 4), DotAttention(6, 8, 8), DotAttention(6, 8, 8, heads=4)]
 
@@ -31,6 +32,15 @@ def test_each_query_is_alone(attention):
             alone = attention(query[b : b + 1, k : k + 1], attention.keys(one), one)
             for part, whole in zip(alone, together, strict=True):
                 torch.testing.assert_close(part[0, 0], whole[b, k])
+
+
+@pytest.mark.parametrize("attention", KINDS[1:])
+def test_what_is_laid_out_by_heads_already_is_read_so(attention):
+    values, query = torch.randn(2, 9, 8), torch.randn(2, 3, 6)
+    keys, heads = attention.keys(values), attention.heads
+    laid_out = attention(query, keys_by_heads(keys, heads), by_heads(values, heads))
+    for mine, theirs in zip(laid_out, attention(query, keys, values), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_additive_attention_is_its_equation():

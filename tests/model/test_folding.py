@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from model.config import EncoderConfig
+from model.config import DecoderConfig, EncoderConfig
+from model.decoder import Decoder, make_decoder
 from model.encoder import Encoder
-from model.folding import fold_batch_norm
+from model.folding import fold_batch_norm, fold_output
 
 
 def norms(network: nn.Module) -> int:
@@ -100,3 +101,33 @@ def test_what_folding_would_change_is_kept(kind):
     assert norms(kept) == 1
     with torch.inference_mode():
         assert torch.equal(kept(pictures()), network(pictures()))
+
+
+def decoder(**options: object) -> Decoder:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "embedding_size": 8, "detected_words": 26}
+    config = DecoderConfig(**sizes | {"tie_output": True} | options)
+    made = make_decoder(config, 30, 4).eval()
+    for part in made.parameters():
+        part.data.normal_(0, 0.5)
+    return made
+
+
+@torch.inference_mode()
+def test_words_are_written_by_one_product_that_gives_the_same():
+    tied = decoder()
+    folded = fold_output(tied)
+    assert folded.to_word.weight.shape == (30, 8)
+    assert tied.to_word.weight.shape == (8, 8)  # left as it was
+    output, evidence = torch.randn(2, 3, 8), torch.rand(2, 1, 30)
+    for seen in (None, evidence):
+        given, expected = folded.logits(output, seen), tied.logits(output, seen)
+        torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-5)
+    tokens = torch.tensor([[1, 2]])
+    assert torch.equal(folded.project_words(tokens), tied.project_words(tokens))
+
+
+@pytest.mark.parametrize("options", [{"tie_output": False}, {"hidden_size": 16}], ids=str)
+def test_an_output_that_would_not_be_smaller_stays(options):
+    kept = decoder(**options)
+    assert fold_output(kept) is kept
