@@ -20,7 +20,7 @@ _OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 # Those of `model.runtimes` and `model.runner`, whose import would keep `unrolled --help` waiting.
-Runtime = Literal["auto", "torch", "openvino"]
+Runtime = Literal["auto", "torch", "openvino", "cuda_graphs"]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
@@ -40,7 +40,8 @@ class Settings(BaseSettings):
     device: Device = Field("auto", description="Where the model runs; auto prefers a GPU.")
     runtime: Runtime = Field(
         "auto",
-        description="What runs the models; auto takes OpenVINO on a CPU, PyTorch elsewhere.",
+        description="What runs the models; auto takes OpenVINO on a CPU, PyTorch elsewhere; "
+        "cuda_graphs is PyTorch's captioner on an NVIDIA GPU, each shape recorded once.",
     )
     precision: Precision = Field(
         "float32",

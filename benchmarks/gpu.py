@@ -1,9 +1,9 @@
 """Pictures a second on a GPU: encoder and search on the device, by batch and precision.
 
 Prepared pictures in, captions out; decoding files is the processor's work, which `stages` measures.
-Beside it the plain eager search of `benchmarks.plain`, one picture at a time, and the floor: what
-the multiply-adds would take at the speed of one large matrix product. Knows a device by PyTorch's
-name for it; does not know HTTP.
+PyTorch's modules as they are, and as CUDA graphs; beside them the plain eager search of
+`benchmarks.plain`, one picture at a time, and the floor: what the multiply-adds would take at the
+speed of one large matrix product. Knows a device by PyTorch's name for it; does not know HTTP.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
 from model.captioner import Captioner
 from model.runner import Precision
+from model.runtimes import Runtime
 from model.torch_runner import TorchRunner
 
 __all__ = ["measure"]
@@ -39,10 +40,16 @@ def measure(bench: Bench, device: str = "cuda") -> list[Table]:
     """Time every batch at every precision, in turn; an empty table where there is no GPU."""
     if device == "cuda" and not torch.cuda.is_available():
         return [Table("Pictures a second on a GPU", [], [_LACKING])]
+    runtimes: dict[str, Runtime] = {"modules": "torch"}
+    if device == "cuda":
+        runtimes["CUDA graphs"] = "cuda_graphs"
     rows: list[Row] = []
     for precision in _PRECISIONS:
-        captioner = Captioner.load(bench.weights, device, precision=precision)
-        rows += _rows(bench, captioner, precision)
+        captioners = {
+            name: Captioner.load(bench.weights, device, runtime=runtime, precision=precision)
+            for name, runtime in runtimes.items()
+        }
+        rows += _rows(bench, captioners, precision)
     name = torch.cuda.get_device_name() if device == "cuda" else device
     notes = [
         f"On {name}, beam {_BEAM}, from prepared pictures to captions; median [quartiles] of "
@@ -54,26 +61,32 @@ def measure(bench: Bench, device: str = "cuda") -> list[Table]:
     return [Table("Pictures a second on a GPU", rows, notes)]
 
 
-def _rows(bench: Bench, captioner: Captioner, precision: str) -> list[Row]:
+def _rows(bench: Bench, captioners: dict[str, Captioner], precision: str) -> list[Row]:
     pictures = [decode_picture(data, MAX_PIXELS).image for data in bench.photographs]
-    prepared = captioner.prepare(pictures)  # (photographs, 3, size, size)
+    eager = captioners["modules"]
+    prepared = eager.prepare(pictures)  # (photographs, 3, size, size)
     batches = {size: prepared[np.arange(size) % len(prepared)] for size in _BATCHES}
     calls: dict[str, Callable[[], float]] = {
-        f"batch {size}": seconds(partial(_caption, captioner, batch))
+        f"{name}, {size}": seconds(partial(_caption, captioner, batch))
+        for name, captioner in captioners.items()
         for size, batch in batches.items()
     }
-    calls["plain"] = seconds(partial(_plain, captioner, prepared[:1]))
-    multiply, multiplied = _multiply(captioner.device, precision)
+    calls["plain"] = seconds(partial(_plain, eager, prepared[:1]))
+    multiply, multiplied = _multiply(eager.device, precision)
     calls["multiply"] = seconds(multiply)
     timed = interleave(calls, rounds=bench.rounds, warmups=max(1, bench.warmups))
-    work = count(partial(_caption, captioner, prepared[:1]), _running(captioner))
+    work = count(partial(_caption, eager, prepared[:1]), _running(eager))
     least = work.multiply_adds * min(timed["multiply"]) / multiplied  # seconds a picture
-    row: dict[str, str | float | Sample] = {"precision": precision}
-    row["plain"] = Sample(tuple(1 / value for value in timed["plain"]))
-    for size in _BATCHES:
-        row[f"batch {size}"] = Sample(tuple(size / value for value in timed[f"batch {size}"]))
-    best = max(size / value for size in _BATCHES for value in timed[f"batch {size}"])
-    return [{**row, "floor": 1 / least, "times the floor's time": 1 / (least * best)}]
+    rows: list[Row] = []
+    for name in captioners:
+        row: dict[str, str | float | Sample] = {"precision": precision, "run as": name}
+        row["plain"] = Sample(tuple(1 / value for value in timed["plain"]))
+        speeds = {size: [size / value for value in timed[f"{name}, {size}"]] for size in _BATCHES}
+        for size, values in speeds.items():
+            row[f"batch {size}"] = Sample(tuple(values))
+        best = max(map(max, speeds.values()))
+        rows.append({**row, "floor": 1 / least, "times the floor's time": 1 / (least * best)})
+    return rows
 
 
 def _caption(captioner: Captioner, pixels: NDArray[np.float32]) -> None:

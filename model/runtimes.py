@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Runtime", "load_runner", "load_text_runner", "takes_openvino"]
 
-Runtime = Literal["auto", "torch", "openvino"]
+Runtime = Literal["auto", "torch", "openvino", "cuda_graphs"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def load_runner(
         bundle: read and checked.
         device: from `choose_device`.
         runtime: `auto` takes OpenVINO on a CPU, where it is installed and knows the network, else
-            PyTorch.
+            PyTorch; `cuda_graphs` is PyTorch on an NVIDIA GPU, each shape recorded once.
         threads: on a CPU; None leaves it to the runtime.
         precision: of most arithmetic.
 
@@ -52,7 +52,7 @@ def load_runner(
             if runtime == "openvino":
                 raise
             _log.warning("OpenVINO does not run this network, PyTorch will: %s", error)
-    return _by_torch(bundle, device, threads, precision)
+    return _by_torch(bundle, device, threads, precision, recorded=runtime == "cuda_graphs")
 
 
 def load_text_runner(
@@ -97,7 +97,9 @@ def takes_openvino(runtime: Runtime, device: str) -> bool:
         raise ValueError("OpenVINO is not installed: pip install openvino, or use torch")
     if runtime == "openvino" and device != "cpu":
         raise ValueError(f"OpenVINO runs on the CPU here, not on {device}: use torch")
-    return runtime != "torch" and installed and device == "cpu"
+    if runtime == "cuda_graphs" and not device.startswith("cuda"):
+        raise ValueError(f"CUDA graphs are for an NVIDIA GPU, not for {device}: use auto")
+    return runtime in {"auto", "openvino"} and installed and device == "cpu"
 
 
 def _by_openvino(
@@ -110,7 +112,12 @@ def _by_openvino(
 
 
 def _by_torch(
-    bundle: Bundle[CaptionerConfig], device: str, threads: int | None, precision: Precision
+    bundle: Bundle[CaptionerConfig],
+    device: str,
+    threads: int | None,
+    precision: Precision,
+    *,
+    recorded: bool,
 ) -> Runner:
     if precision == "int8":
         raise ValueError("int8 is for OpenVINO, on a CPU: choose bfloat16 or float16 for PyTorch")
@@ -122,4 +129,8 @@ def _by_torch(
     if threads is not None:
         torch.set_num_threads(threads)
     size = bundle.config.preprocessing.size
+    if recorded:
+        from model.recorded_runner import RecordedRunner  # noqa: PLC0415
+
+        return RecordedRunner(load_network(bundle), size, device, precision)
     return TorchRunner(load_network(bundle), size, device, precision)

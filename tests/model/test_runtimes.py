@@ -44,6 +44,11 @@ def test_openvino_is_for_the_cpu(bundle):
         load_runner(bundle, "cuda", "openvino")
 
 
+def test_cuda_graphs_are_for_cuda(bundle):
+    with pytest.raises(ValueError, match="not for cpu: use auto"):
+        load_runner(bundle, "cpu", "cuda_graphs")
+
+
 def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
     def fail(*_: object) -> None:
         raise ExportError("no such operation")

@@ -1,0 +1,75 @@
+"""A captioner's network run by PyTorch from recordings: on a GPU, CUDA graphs.
+
+Knows modules, tensors and recordings; knows nothing of words, of beams or of files.
+"""
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.exportable import Begin, Step, laid_out
+from model.network import CaptionNetwork
+from model.picture import Picture, State, from_parts, parts
+from model.recording import Record, Recorded, record_cuda_graph
+from model.runner import Precision
+from model.torch_runner import TorchRunner
+
+__all__ = ["RecordedRunner"]
+
+
+class RecordedRunner(TorchRunner):
+    """Replays encoder and decoder; see `Runner`.
+
+    Args:
+        network, size, device, precision: as of a `TorchRunner`.
+        record: how a call is recorded.
+    """
+
+    def __init__(
+        self,
+        network: CaptionNetwork,
+        size: int,
+        device: str | torch.device,
+        precision: Precision = "float32",
+        record: Record = record_cuda_graph,
+    ) -> None:
+        super().__init__(network, size, device, precision)
+        decoder = self.network.decoder
+        with torch.no_grad():
+            grid = self.encoder(self.place(torch.zeros(1, 3, size, size)))
+            self._names = tuple(parts(decoder.begin(grid)))
+            self._seen_names = tuple(n for n in self._names if not n.startswith("start."))
+            step = Step(decoder, self._seen_names)
+        self._encode = Recorded(lambda pixels: (self.encoder(pixels),), record)
+        self._begin = Recorded(Begin(decoder), record)
+        states = len(self._names) - len(self._seen_names)
+        self._step = Recorded(
+            lambda tokens, *rest: step(tokens, rest[:states], rest[states:]), record
+        )
+        self._seen: tuple[Picture, tuple[Tensor, ...]] | None = None
+
+    @torch.inference_mode()
+    def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
+        """Run the encoder, see `Runner.encode`."""
+        on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
+        return self._encode(on_device)[0].float()
+
+    @torch.inference_mode()
+    def begin(self, grid: Tensor) -> Picture:
+        """Run the decoder's `begin`."""
+        found = self._begin(grid.to(self._dtype))
+        return from_parts(dict(zip(self._names, found, strict=True)))
+
+    @torch.inference_mode()
+    def step(
+        self, tokens: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Run the decoder's `step`."""
+        if self._seen is None or self._seen[0] is not picture:
+            named = laid_out(self.network.decoder, parts(picture))
+            self._seen = picture, tuple(named[name] for name in self._seen_names)
+        logprobs, *rest = self._step(tokens, *state, *self._seen[1])
+        weights = rest[len(state)] if len(rest) > len(state) else None
+        return logprobs, tuple(rest[: len(state)]), weights

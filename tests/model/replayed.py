@@ -1,0 +1,24 @@
+"""Recordings without a GPU: a replay calls the function again, on and into the same tensors."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+class Recorder:
+    """Notes the batch of every call that it records."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(
+        self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]
+    ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+        self.batches.append(len(inputs[0]))
+        outputs = tuple(output.clone() for output in function(*inputs))
+
+        def replay() -> None:
+            for output, found in zip(outputs, function(*inputs), strict=True):
+                output.copy_(found)
+
+        return replay, outputs
