@@ -15,6 +15,7 @@ from model.config import SamplingConfig
 __all__ = ["RepetitionGuard", "Sampler", "chance", "narrow"]
 
 _AHEAD = 64  # numbers that are drawn at once
+_COLDEST = 1e-300  # of temperatures
 
 
 def chance(seed: int) -> Iterator[float]:
@@ -37,9 +38,13 @@ class Sampler:
     def __init__(self, ways: Sequence[SamplingConfig], chances: Sequence[Iterator[float]]) -> None:
         temperature = np.array([way.temperature for way in ways])
         self._greedy = temperature == 0
-        self._temperature = np.where(self._greedy, 1.0, temperature)[:, None]  # (texts, 1)
+        # At the smallest numbers there are, a difference of log-probabilities would be too large.
+        temperature = np.maximum(np.where(self._greedy, 1.0, temperature), _COLDEST)
+        self._temperature = temperature[:, None]  # (texts, 1)
         self._top_k = np.array([way.top_k for way in ways])[:, None]
         self._top_p = np.array([way.top_p for way in ways])[:, None]
+        self._all_greedy = bool(self._greedy.all())
+        self._whole = bool((self._top_k <= 0).all() and (self._top_p >= 1).all())
         self._chances = chances
 
     def draw(self, logprobs: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
@@ -52,9 +57,13 @@ class Sampler:
             ids (texts,).
         """
         likeliest: NDArray[np.int64] = logprobs.argmax(-1)
-        if self._greedy.all():
+        if self._all_greedy:
             return likeliest
-        narrowed = narrow(logprobs, self._temperature, self._top_k, self._top_p)
+        if self._whole:  # what `narrow` would give, but for a factor that makes no difference
+            wide = logprobs.astype(np.float64)
+            narrowed = (wide - wide.max(-1, keepdims=True)) / self._temperature
+        else:
+            narrowed = narrow(logprobs, self._temperature, self._top_k, self._top_p)
         # The inverse of the cumulative distribution, in double precision: one number a text.
         cumulative = np.exp(narrowed).cumsum(-1)
         numbers = np.array([next(own) for own in self._chances])[:, None]  # (texts, 1)
