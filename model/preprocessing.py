@@ -46,7 +46,9 @@ class Preprocessing:
         size = self.config.size
         if self.config.resize == "crop":
             picture = _centre_square(picture)
-        pixels = np.asarray(_resize(picture.convert("RGB"), size))  # (size, size, 3)
+        if picture.mode != "RGB":
+            picture = picture.convert("RGB")
+        pixels = np.asarray(_resize(picture, size))  # (size, size, 3)
         scaled = np.empty((3, size, size), dtype=np.float32)
         for channel, table in enumerate(self._scaled):
             # A table has the same numbers as arithmetic, in a fifth of the time; clipping, which
