@@ -23,12 +23,14 @@ from benchmarks.peer import BEAM, TOKENS
 from benchmarks.report import Row, Sample, Table
 from benchmarks.server import Server, caption, running, running_plain
 from benchmarks.timing import interleave
+from model.runtimes import takes_openvino
 
 __all__ = ["TITLE", "measure"]
 
 TITLE = "Milliseconds a picture, beside others"
 
-_OURS, _PLAIN = "Unrolled, over HTTP", "plain FastAPI, over HTTP"
+_OURS, _ROUNDED = "Unrolled, over HTTP", "Unrolled, int8, over HTTP"
+_PLAIN = "plain FastAPI, over HTTP"
 _NAMES = {"ViT-GPT2": "vit-gpt2", "BLIP-base": "blip-base"}
 _DATA_TYPES = ("float32", "bfloat16")
 _LACKING = (
@@ -52,10 +54,11 @@ def measure(bench: Bench, scale: str = "published") -> list[Table]:
     with ExitStack() as stack:
         ours, plain = stack.enter_context(running(bench)), stack.enter_context(running_plain(bench))
         size = sum(weights.numel() for weights in parameters(bench.eager))
-        captioners = {
-            _OURS: _Captioner(partial(_ask, ours), ours.pid, size),
-            _PLAIN: _Captioner(partial(_ask, plain), plain.pid, size),
-        }
+        captioners = {_OURS: _Captioner(partial(_ask, ours), ours.pid, size)}
+        if takes_openvino(bench.runtime, "cpu"):
+            rounded = stack.enter_context(running(bench, precision="int8"))
+            captioners[_ROUNDED] = _Captioner(partial(_ask, rounded), rounded.pid, size)
+        captioners[_PLAIN] = _Captioner(partial(_ask, plain), plain.pid, size)
         for name, kind in _NAMES.items() if installed else ():
             for data_type in _DATA_TYPES:
                 process = _running(kind, data_type, str(bench.served_threads), scale)
@@ -97,8 +100,8 @@ def _notes(bench: Bench) -> list[str]:
         f"one, decoding included, beam {BEAM}, {bench.served_threads} threads each; while one is "
         "measured the others are idle. Peaks are of each process's resident memory.",
         "Unrolled and the plain server (the same bundle, see `benchmarks/plain.py`) are asked over "
-        "HTTP. The others are asked through a pipe, and make no text of their tokens: both are in "
-        "their favour.",
+        "HTTP; int8 is Unrolled with `UNROLLED_PRECISION=int8`. The others are asked through a "
+        "pipe, and make no text of their tokens: both are in their favour.",
         "BLIP-base and ViT-GPT2 are built from the configurations of "
         "Salesforce/blip-image-captioning-base and nlpconnect/vit-gpt2-image-captioning by "
         f"`transformers`, in eager PyTorch, with random weights. Each writes {TOKENS} tokens for "

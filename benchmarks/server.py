@@ -23,6 +23,7 @@ from benchmarks.bench import BEAM_SIZES, ROOT, Bench
 from benchmarks.peak import peak_bytes
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, quantile, seconds
+from model.runner import Precision
 
 __all__ = [
     "Server",
@@ -63,18 +64,24 @@ def measure(bench: Bench) -> list[Table]:
 
 
 @contextmanager
-def running(bench: Bench, weights: Path | None = None) -> Iterator[Server]:
+def running(
+    bench: Bench, weights: Path | None = None, precision: Precision = "float32"
+) -> Iterator[Server]:
     """Start `unrolled serve` on a free port, wait until it is ready, stop it in the end.
 
     Args:
+        bench: the bundle, and how it is run.
         weights: what it serves; the captioner alone, if not given.
+        precision: of the captioner.
 
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds what it said.
     """
     command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--runtime", bench.runtime]
     command += ["--weights", str((weights or bench.weights).resolve())]
-    settings = {"UNROLLED_THREADS": str(bench.threads)} if bench.threads else {}
+    settings: dict[str, str] = {"UNROLLED_PRECISION": precision}
+    if bench.threads:
+        settings["UNROLLED_THREADS"] = str(bench.threads)
     with _started(command, settings, "/health/ready") as server:
         yield server
 

@@ -42,7 +42,9 @@ def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
     for place, row in enumerate(rows):
         found = row["ms a picture"]
         median, low, high = found["median"], found["quartile_1"], found["quartile_3"]
-        colour = COLOURS["lstm"] if place == 0 else COLOURS["gru"] if place == 1 else "#555555"
+        ours = row["captioner"].startswith("Unrolled")
+        plain = row["captioner"].startswith("plain")
+        colour = COLOURS["lstm"] if ours else COLOURS["gru"] if plain else "#555555"
         axes.errorbar(
             median, place, xerr=[[median - low], [high - median]], fmt="o", color=colour, capsize=3
         )
@@ -53,7 +55,7 @@ def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
             xytext=(8, 0),
             va="center",
             color=colour,
-            weight="bold" if place == 0 else "normal",
+            weight="bold" if ours else "normal",
         )
     names = [f"{row['captioner']}\n{row['million parameters']:.3g} M parameters" for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize="small")
