@@ -19,7 +19,7 @@ from app.caption_formats import Extras, OutputFormat, printable
 from app.caption_outputs import OutputError, choose_format, left, open_output
 from app.cores import usable_cores
 from app.decoding import resolve_decoding
-from app.memory import give_back_memory
+from app.memory import keep_little_memory
 from app.options import DeviceName, RuntimeName, Weights, settings_from
 from app.terminal import complain, needs_extra, tell_log, told, with_progress
 
@@ -102,7 +102,7 @@ def caption(
     from app.caption_files import Failed, caption_files, find_pictures  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
 
-    give_back_memory()
+    keep_little_memory()
     tell_log("model.export")  # what takes long, the first time
     with told(ValueError):
         captioner = Captioner.load(

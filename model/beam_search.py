@@ -125,7 +125,7 @@ def search(
     ended_at = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
     over = xp.zeros((batch,), dtype=xp.bool, device=where)
     middles = xp.asarray([*joints], dtype=xp.int64, device=where)
-    joined = not at_hand  # whether a joint has been taken, as far as is known
+    joined = bool(joints) and not at_hand  # whether a joint has been taken, as far as is known
     trail = _Trail(beam_size, end_token)
     for t in range(max_length):
         if abandoned is not None and abandoned():
@@ -148,14 +148,15 @@ def search(
             totals[:, :, token] = _DEAD
         if 0 < block_ngram <= t:
             _forbid(totals, members, slots, _repeats(so_far, block_ngram, end_token))
-        if joints and joined:
+        if joined:
             _forbid(totals, members, slots, _echoes(so_far, middles, end_token))
         alive, places = largest(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
         parents, tokens = places // vocabulary, places % vocabulary
         trail.go_on(parents, tokens, logprobs[members, parents, tokens], last)
         so_far = xp.concat([so_far[members, parents], tokens[..., None]], axis=-1)
         state = tuple(part[members, parents] for part in state)
-        joined = joined or not set(joints).isdisjoint(xp.reshape(tokens, (-1,)).tolist())
+        if joints and not joined:
+            joined = not set(joints).isdisjoint(xp.reshape(tokens, (-1,)).tolist())
         over = over | _decided(alive, ended[:, num_settled - 1], max_length, length_penalty)
         # A step too many costs less than making a device wait.
         if (at_hand or t % _PATIENCE == 0) and xp.all(over):

@@ -6,7 +6,7 @@ A captioner's:
     begin:  grid -> the parts of a picture
     step:   tokens, state, parts of a picture -> log-probabilities, state, attention's weights
 
-where a step takes keys and values laid out by heads, if attention has several. A language model's:
+where a step takes keys and values of dot-product attention laid out by heads. A language model's:
 
     step:   tokens, state -> log-probabilities, state
 

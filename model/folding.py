@@ -3,7 +3,7 @@
 In evaluation a batch normalisation is an affine map of each channel, and so is part of the
 convolution whose output it reads: a fifth of an EfficientNet-Lite's time on a CPU. Of the two
 products that write a word where word vectors are tied, the first is part of the second. Knows
-layers; knows nothing of pictures or words.
+convolutional networks and decoders' outputs; knows nothing of what is seen or said.
 """
 
 from collections import Counter
@@ -62,7 +62,8 @@ def fold_batch_norm(network: Network, example: Tensor) -> Network:
 def fold_output(decoder: Decoder) -> Decoder:
     """Give a copy that writes words by one product: E (W h + b) + c = (E W) h + (E b + c).
 
-    Where that would be the larger one, or there is only one, it is the decoder itself.
+    Where h is larger than word vectors are, or there is one product anyway, it is the decoder
+    itself.
 
     Args:
         decoder: left as it is.

@@ -16,9 +16,10 @@ State = tuple[Array, ...]  # h, or h and c, of each cell, each (batch, beam, hid
 class Picture(NamedTuple):
     """What a decoder keeps of a batch of pictures, computed once.
 
-    `values` and `keys` are the grid as attention reads it (None without attention); `gates` is
-    the picture's part of the first cell's projected input; `evidence` is the word detector's;
-    `start` is the state before the first token, each array (batch, hidden).
+    `values` and `keys` are the grid as attention reads it (None without attention), which some
+    runners lay out by heads (see `model.heads`); `gates` is the picture's part of the first cell's
+    projected input; `evidence` is the word detector's; `start` is the state before the first
+    token, each array (batch, hidden).
     """
 
     gates: Array | None  # (batch, width)

@@ -35,16 +35,17 @@ class RecordedRunner(TorchRunner):
         precision: Precision = "float32",
         record: Record = record_cuda_graph,
     ) -> None:
-        super().__init__(network, size, device, precision)
-        decoder = self.network.decoder
+        network = network.eval().to(device)
+        decoder, dtype = network.decoder, getattr(torch, precision)
         with torch.no_grad():
-            grid = self.encoder(self.place(torch.zeros(1, 3, size, size)))
-            self._names = tuple(parts(decoder.begin(grid)))
-            self._seen_names = tuple(n for n in self._names if not n.startswith("start."))
-            step = Step(decoder, self._seen_names)
-        self._encode = Recorded(lambda pixels: (self.encoder(pixels),), record)
+            named = parts(decoder.begin(torch.zeros(1, 1, 1, decoder.channels, device=device)))
+            self._names = tuple(named)
+            self._seen_names = tuple(n for n in named if not n.startswith("start."))
+            step = Step(decoder, self._seen_names).to(dtype)  # folded before it is rounded
+        super().__init__(network, size, device, precision)
+        encoder, states = self.encoder, len(self._names) - len(self._seen_names)
+        self._encode = Recorded(lambda pixels: (encoder(pixels),), record)
         self._begin = Recorded(Begin(decoder), record)
-        states = len(self._names) - len(self._seen_names)
         self._step = Recorded(
             lambda tokens, *rest: step(tokens, rest[:states], rest[states:]), record
         )
@@ -69,7 +70,9 @@ class RecordedRunner(TorchRunner):
         """Run the decoder's `step`."""
         if self._seen is None or self._seen[0] is not picture:
             named = laid_out(self.network.decoder, parts(picture))
-            self._seen = picture, tuple(named[name] for name in self._seen_names)
-        logprobs, *rest = self._step(tokens, *state, *self._seen[1])
+            self._seen = picture, tuple(named[name].contiguous() for name in self._seen_names)
+        # A state is wide whatever the precision is, but for the start of a mean picture.
+        wide = tuple(part.float() for part in state)
+        logprobs, *rest = self._step(tokens, *wide, *self._seen[1])
         weights = rest[len(state)] if len(rest) > len(state) else None
         return logprobs, tuple(rest[: len(state)]), weights

@@ -6,15 +6,17 @@ from torch import Tensor
 
 
 class Recorder:
-    """Notes the batch of every call that it records."""
+    """Notes the batch, and the width, of every call that it records."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.widths: list[int] = []
 
     def __call__(
         self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]
     ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
         self.batches.append(len(inputs[0]))
+        self.widths.append(inputs[0].shape[-1])
         outputs = tuple(output.clone() for output in function(*inputs))
 
         def replay() -> None:

@@ -20,6 +20,7 @@ KINDS = [
     {"kind": "global"},
     {"tie_output": False},
     {"detected_words": 9},
+    {"embedding_size": 16, "detected_words": 9},  # the output of which can be folded
 ]
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Every kind of decoder and every kind of cell.
 CELLS = ("lstm", "gru", "mut1", "mut2", "mut3", "rnn")
-DECODERS = [kind | {"cell": cell} for kind, cell in zip([*KINDS, {}], CELLS, strict=True)]
+DECODERS = [kind | {"cell": cell} for kind, cell in zip(KINDS, CELLS, strict=True)]
 
 
 def agree(one: Caption, other: Caption) -> None:

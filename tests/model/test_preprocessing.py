@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from model import preprocessing
 from model.config import PreprocessingConfig
 from model.preprocessing import Preprocessing
 
@@ -54,13 +57,55 @@ def test_squash_shows_the_whole_picture():
 
 @pytest.mark.parametrize("size", [224, 260, 45])
 @pytest.mark.parametrize(
-    "shape", [(640, 480), (1201, 799), (500, 500), (512, 256), (480, 640), (764, 1200)]
+    "shape",
+    [
+        (640, 480),
+        (1201, 799),
+        (500, 500),
+        (501, 500),
+        (500, 501),
+        (600, 220),
+        (480, 640),
+        (764, 1200),
+    ],
 )
-def test_two_threads_change_no_pixel(shape, size):
+@pytest.mark.parametrize("busy", [False, True])
+def test_two_threads_change_no_pixel(shape, size, busy, monkeypatch):
     config = PreprocessingConfig(size=size)
     large = picture(*shape)
     once = large.resize((size, size), Image.Resampling.BICUBIC)
-    assert (Preprocessing(config)([large]) == Preprocessing(config)([once])).all()
+    with ThreadPoolExecutor(1) as helper:
+        monkeypatch.setattr(preprocessing, "_helper", lambda _: helper)
+        done = Event()
+        if busy:  # with another's picture
+            helper.submit(done.wait)
+        whole = Preprocessing(config)([large])
+        done.set()
+    assert (whole == Preprocessing(config)([once])).all()
+
+
+def test_shapes_of_every_kind_have_the_pixels_of_one_resize():
+    random = np.random.default_rng(1)
+    for _ in range(60):
+        width, height = random.integers(200, 1300, 2).tolist()
+        large = picture(width, height)
+        once = large.resize((64, 64), Image.Resampling.BICUBIC)
+        assert np.array_equal(np.asarray(preprocessing._resize(large, 64)), np.asarray(once))
+
+
+def test_a_large_picture_takes_two_threads(monkeypatch):
+    asked = []
+
+    class Helper(ThreadPoolExecutor):
+        def submit(self, *arguments: object) -> object:
+            asked.append(arguments[1:])
+            return super().submit(*arguments)
+
+    with Helper(1) as helper:
+        monkeypatch.setattr(preprocessing, "_helper", lambda _: helper)
+        for shape in ((640, 480), (300, 200), (480, 640)):
+            Preprocessing(PreprocessingConfig(size=32))([picture(*shape)])
+    assert [picture.size for picture, *_ in asked] == [(640, 480)]
 
 
 def in_another_process(large: Image.Image) -> np.ndarray:

@@ -45,14 +45,23 @@ def test_other_shapes_and_types_have_recordings_of_their_own():
     assert record.batches == [2, 2, 2]
 
 
-def test_there_are_no_more_recordings_than_fit(monkeypatch: pytest.MonkeyPatch):
+def test_of_too_many_recordings_the_oldest_makes_room(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recording, "_MOST", 2)
     record = Recorder()
     recorded = Recorded(double, record)
-    for width in (1, 2, 3):
+    for width in (1, 2, 1, 3, 1, 2):
         given = inputs(2, width)
         assert torch.equal(recorded(*given)[0], double(*given)[0])
-    assert len(record.batches) == 2
+    assert record.widths == [1, 2, 3, 2]
+
+
+def test_what_is_given_again_is_taken_to_be_the_same():
+    recorded = Recorded(double, Recorder())
+    rows, others = inputs(2)
+    expected = recorded(rows, others)[0].clone()
+    others += 1  # which nobody must do
+    assert torch.equal(recorded(rows, others)[0], expected)
+    torch.testing.assert_close(recorded(rows, others.clone())[0], expected + 1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
