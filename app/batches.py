@@ -59,6 +59,7 @@ class Batches(Generic[Item, Result]):
         self._size = size
         self._waiting: deque[Waiting[Item, Result]] = deque()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._asked = False  # for a turn that has not come yet
 
     async def submit(self, item: Item) -> Result:
         """Do an item with those that wait beside it. Cancelled, it is left out.
@@ -68,22 +69,35 @@ class Batches(Generic[Item, Result]):
         """
         waiting: Waiting[Item, Result] = Waiting(item)
         self._waiting.append(waiting)
-        # One job for each that comes, though most find their item done by an earlier one: so a
-        # batch has its turn among other work as its first member would have had alone.
-        job = asyncio.create_task(self._run(waiting))
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        self._ask()
         try:
             return await waiting.result
         finally:
             waiting.result.cancel()
 
-    async def _run(self, first: Waiting[Item, Result]) -> None:
+    def _ask(self) -> None:
+        """Ask for a turn, unless one is still to come, which takes whoever waits by then.
+
+        One for each that comes would be more turns than there are batches: while there is always
+        somebody waiting, those that are left over would grow in number, and all other work would
+        have to wait for them.
+        """
+        if not self._asked:
+            self._asked = True
+            job = asyncio.create_task(self._run())
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+
+    async def _run(self) -> None:
         try:
             outcomes = await self._inference.run(self._do_batch)
         except (asyncio.CancelledError, RuntimeError):  # the thread has been, or is, shut down
-            first.result.cancel()
+            self._asked = False
+            while self._waiting:
+                self._waiting.popleft().result.cancel()
             return
+        if self._waiting:  # more than one batch
+            self._ask()
         for waiting, outcome in outcomes:
             if waiting.gone:
                 continue
@@ -94,6 +108,7 @@ class Batches(Generic[Item, Result]):
 
     def _do_batch(self) -> list[Outcome[Item, Result]]:
         """Do what waits now, in the inference thread."""
+        self._asked = False  # before anybody is taken, so that nobody who comes is left behind
         batch: list[Waiting[Item, Result]] = []
         while self._waiting and len(batch) < self._size:
             if not (waiting := self._waiting.popleft()).gone:

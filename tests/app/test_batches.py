@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -17,10 +18,12 @@ class Doubler:
         self.open = threading.Event()
         self.begun = threading.Event()
         self.batches: list[list[int]] = []
+        self.seconds = 0.0  # that a batch takes
 
     def __call__(self, batch: Sequence[Waiting[int, int]]) -> list[int | None]:
         self.begun.set()
         assert self.open.wait(30)
+        time.sleep(self.seconds)
         items = [waiting.item for waiting in batch]
         self.batches.append(items)
         if 13 in items:
@@ -100,6 +103,25 @@ def test_a_batch_has_its_turn_as_its_first_member_would_have():
     doubler = run(4, scenario)
     assert doubler.batches == [[0], [1, 2]]
     assert sorted(order) == ["first", "other"]
+
+
+def test_turns_do_not_pile_up_while_somebody_always_waits():
+    turns: list[int] = []
+
+    async def scenario(batches, doubler, inference):
+        async def client(first: int) -> None:
+            for item in range(first, first + 40):
+                assert await batches.submit(item) == 2 * item
+                turns.append(len(batches._jobs))
+                if item % 3 == first % 3:
+                    await asyncio.sleep(0.001)
+
+        doubler.seconds = 0.002
+        doubler.open.set()
+        await asyncio.gather(*(client(100 * number) for number in range(1, 5)))
+
+    run(4, scenario)
+    assert max(turns) <= 2  # one that is being taken, one to come
 
 
 def test_who_waits_when_the_thread_is_shut_down_does_not_wait_for_ever():
