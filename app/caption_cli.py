@@ -19,7 +19,6 @@ from app.caption_formats import Extras, OutputFormat, printable
 from app.caption_outputs import OutputError, choose_format, left, open_output
 from app.cores import usable_cores
 from app.decoding import resolve_decoding
-from app.memory import keep_little_memory
 from app.options import DeviceName, RuntimeName, Weights, settings_from
 from app.terminal import complain, needs_extra, tell_log, told, with_progress
 
@@ -102,7 +101,6 @@ def caption(
     from app.caption_files import Failed, caption_files, find_pictures  # noqa: PLC0415
     from model.captioner import Captioner  # noqa: PLC0415
 
-    keep_little_memory()
     tell_log("model.export")  # what takes long, the first time
     with told(ValueError):
         captioner = Captioner.load(

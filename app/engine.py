@@ -23,7 +23,6 @@ from app.batches import Batches
 from app.errors import NotReady, Overdue, Unavailable
 from app.images import decode_picture
 from app.inference import Inference, Turn
-from app.memory import give_back_memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -43,8 +42,6 @@ Chosen = TypeVar("Chosen")
 Result = TypeVar("Result")
 
 _log = structlog.get_logger("app")
-
-_TIDY = 10.0  # seconds
 
 _PHOTOGRAPHS = 4  # that may be in memory at once, waiting to be scored
 
@@ -128,17 +125,16 @@ class Engine:
 
         Where loading fails, the process exits with the reason and status 1.
         """
-        tasks = [asyncio.create_task(work) for work in (self._load_or_exit(), self._tidy())]
+        loading = asyncio.create_task(self._load_or_exit())
         try:
             yield
         except asyncio.CancelledError:
             if not self._failed:
                 raise
         finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            loading.cancel()
+            with suppress(asyncio.CancelledError):
+                await loading
             await self.inference.shut_down()
 
     async def caption(
@@ -274,15 +270,6 @@ class Engine:
             models=list(models.all),
             seconds=round(time.perf_counter() - began, 2),
         )
-
-    async def _tidy(self) -> None:
-        """Give memory back from time to time, if there was anything to do."""
-        tidied = 0
-        while True:
-            await asyncio.sleep(_TIDY)
-            if self.inference.admissions != tidied:
-                tidied = self.inference.admissions
-                await self.inference.run_beside(give_back_memory)
 
     async def _load_or_exit(self) -> None:
         try:

@@ -33,7 +33,6 @@ class Inference:
 
     def __init__(self, queue_size: int) -> None:
         self.in_hand = 0
-        self.admissions = 0  # since the beginning
         self._queue_size = queue_size
         self._seconds = 0.1  # that the models take for a request, a moving average
         self._models = ThreadPoolExecutor(1, "inference")
@@ -65,7 +64,6 @@ class Inference:
         """
         self.refuse_if_full()
         self.in_hand += 1
-        self.admissions += 1
         turn = Turn(self)
         try:
             yield turn

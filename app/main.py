@@ -8,7 +8,6 @@ from fastapi_offline import FastAPIOffline
 from app.engine import Engine
 from app.errors import install_handlers
 from app.logs import configure_logs
-from app.memory import keep_little_memory
 from app.middleware import middleware
 from app.routes import ROUTERS
 from app.settings import Settings, SettingsError, read_settings
@@ -24,7 +23,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     except SettingsError as error:
         sys.exit(f"unrolled: {error}")
     configure_logs(settings.log_format, settings.log_level)
-    keep_little_memory()
     engine = Engine(settings)
     app = FastAPIOffline(
         title="Unrolled",

@@ -151,13 +151,3 @@ def test_stopping_lets_the_running_job_end(bundle, threads: ThreadPoolExecutor) 
 def listening(port: int) -> bool:
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
-def test_memory_is_given_back_once_there_was_something_to_do(bundle, monkeypatch) -> None:
-    given = threading.Event()
-    monkeypatch.setattr("app.engine._TIDY", 0.01)
-    monkeypatch.setattr("app.engine.give_back_memory", given.set)
-    with in_thread(bundle) as service:
-        assert not given.wait(0.3)
-        assert post(service).status_code == 200
-        assert given.wait(10)
