@@ -1,6 +1,6 @@
 """Huge pages for what a process keeps in memory, such as weights that every step reads.
 
-In pages of 4 kB the processor looks up thousands of addresses for the 31 MB that a step of the
+In pages of 4 kB the processor looks up thousands of addresses for the 30 MB that a step of the
 captioner reads, which takes a tenth of its time or more. Knows Linux and the C library; knows
 nothing of models, nor of memory that is asked for later, which is left as it is.
 """

@@ -30,6 +30,8 @@ def start(bundle: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         environment = os.environ | {
             "UNROLLED_WEIGHTS": str(bundle), "UNROLLED_DEVICE": "cpu", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
+        # As from a terminal, even where the tests themselves were started with Ctrl-C ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [*COMMAND, "caption", *map(str, arguments)],
             env=environment,
@@ -37,6 +39,7 @@ def start(bundle: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
         )
+        signal.signal(signal.SIGINT, before)
         started.append(process)
         return process
 
