@@ -23,7 +23,7 @@ from torch.export import Dim, ExportedProgram
 from model.attention import DotAttention
 from model.decoder import Decoder
 from model.folding import fold_output
-from model.heads import by_heads, keys_by_heads
+from model.heads import lay_out
 from model.network import CaptionNetwork
 from model.picture import from_parts, parts
 from model.text_network import TextNetwork
@@ -91,8 +91,7 @@ def laid_out(decoder: Decoder, named: dict[str, Tensor]) -> dict[str, Tensor]:
     attention = getattr(decoder, "attention", None)
     if not isinstance(attention, DotAttention):
         return named
-    keys = keys_by_heads(named["keys"], attention.heads)
-    return named | {"keys": keys, "values": by_heads(named["values"], attention.heads)}
+    return lay_out(named, attention.heads)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from array_api_compat import array_namespace
 
 from model.arrays import Array
 
-__all__ = ["by_heads", "keys_by_heads"]
+__all__ = ["by_heads", "keys_by_heads", "lay_out"]
 
 
 def by_heads(vectors: Array, heads: int) -> Array:
@@ -18,6 +18,12 @@ def by_heads(vectors: Array, heads: int) -> Array:
 def keys_by_heads(keys: Array, heads: int) -> Array:
     """For products with queries: (batch, n, size) -> (batch, heads, size / heads, n)."""
     return array_namespace(keys).permute_dims(_sliced(keys, heads), (0, 2, 3, 1))
+
+
+def lay_out(named: dict[str, Array], heads: int) -> dict[str, Array]:
+    """Lay out the `keys` and `values` among a picture's parts; the others stay as they are."""
+    keys, values = keys_by_heads(named["keys"], heads), by_heads(named["values"], heads)
+    return named | {"keys": keys, "values": values}
 
 
 def _sliced(vectors: Array, heads: int) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
-from model.heads import by_heads, keys_by_heads
+from model.heads import lay_out
 from model.openvino_graph import CompiledGraph
 from model.picture import Picture, State, from_parts, parts
 from model.quantization import quantise
@@ -75,9 +75,7 @@ class OpenVinoRunner:
     def _laid_out(self, seen: dict[str, Array]) -> dict[str, Array]:
         """Give the parts of a picture as a step takes them."""
         if "keys" in seen and len(axes := self._step.fixed_sizes("keys")) == 3:
-            heads = axes[0]
-            keys, values = keys_by_heads(seen["keys"], heads), by_heads(seen["values"], heads)
-            return seen | {"keys": keys, "values": values}
+            return lay_out(seen, axes[0])
         return seen
 
     def place(self, values: Array) -> NDArray[Any]:
