@@ -19,7 +19,7 @@ test: $(VENV)/installed-development  ## run the tests
 	$(BIN)/python -m pytest
 
 test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
-	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/test_caption_dataset.py
+	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/bulk/test_ray_data.py
 
 check: $(VENV)/installed-development  ## check format, style, types and imports
 	$(BIN)/ruff format --check .

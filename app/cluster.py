@@ -18,8 +18,8 @@ from ray import serve
 from starlette.datastructures import MutableHeaders, State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.engine import Engine
 from app.main import create_app
+from app.serving.engine import Engine
 from app.settings import Settings, read_settings
 
 __all__ = ["ClusterOptions", "app", "create_replica", "fit_to_share"]

@@ -5,11 +5,11 @@ import sys
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.engine import Engine
 from app.errors import install_handlers
+from app.http.middleware import middleware
+from app.http.routes import ROUTERS
 from app.logs import configure_logs
-from app.middleware import middleware
-from app.routes import ROUTERS
+from app.serving.engine import Engine
 from app.settings import Settings, SettingsError, read_settings
 from app.version import VERSION
 

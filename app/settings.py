@@ -19,7 +19,8 @@ _PREFIX = "UNROLLED_"
 _OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-# Those of `model.runtimes` and `model.runner`, whose import would keep `unrolled --help` waiting.
+# Those of `model.runtime.select` and `model.runtime.base`, whose import would keep `unrolled
+# --help` waiting.
 Runtime = Literal["auto", "torch", "openvino", "cuda_graphs"]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.bundles import captioner_folder
 from app.settings import Runtime
 from benchmarks import (
     clients,
@@ -30,7 +29,8 @@ from benchmarks import (
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe, describe_captioner
 from benchmarks.report import Table, as_json, as_markdown, as_rich
-from model.evaluation.files import write_text
+from model.bundle.discovery import captioner_folder
+from model.files import write_text
 
 __all__ = ["ON_REQUEST", "SUITES", "app"]
 

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 
 from app.cores import usable_cores
 from benchmarks.report import Table
-from model.captioner import Captioner
-from model.runner import Precision
-from model.runtimes import Runtime
+from model.captioning.captioner import Captioner
+from model.runtime.base import Precision
+from model.runtime.select import Runtime
 
 __all__ = ["BATCH_SIZES", "BEAM_SIZES", "PYTORCH", "ROOT", "SIZE", "Bench", "Suite"]
 

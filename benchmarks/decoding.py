@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.images import decode_picture
+from app.pictures.decode import decode_picture
 from benchmarks.bench import SIZE, Bench
 from benchmarks.report import Row, Sample, Table
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 
 __all__ = ["measure"]
 

@@ -14,17 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from app.images import decode_picture
+from app.pictures.decode import decode_picture
 from benchmarks.bench import Bench
 from benchmarks.floors import count
 from benchmarks.plain import search as plain_search
 from benchmarks.report import Row, Sample, Table
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
-from model.captioner import Captioner
-from model.runner import Precision
-from model.runtimes import Runtime
-from model.torch_runner import TorchRunner
+from model.captioning.captioner import Captioner
+from model.runtime.base import Precision
+from model.runtime.pytorch import TorchRunner
+from model.runtime.select import Runtime
 
 __all__ = ["measure"]
 

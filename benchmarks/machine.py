@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.cores import usable_cores
 from app.version import VERSION
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 
 __all__ = ["available_cores", "describe", "describe_captioner", "parameters"]
 

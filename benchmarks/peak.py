@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from model.runtimes import Runtime
+    from model.runtime.select import Runtime
 
 __all__ = ["ONLY_IMPORT", "ONLY_LOAD", "peak_bytes", "resident_bytes"]
 
@@ -56,11 +56,11 @@ def _peak_by_usage() -> int:
 def _main(
     weights: str, photographs: str, sizes: tuple[int, int], threads: int, runtime: Runtime
 ) -> None:
-    from app.images import decode_picture  # noqa: PLC0415 - who only reads a peak needs none
-    from model.captioner import Captioner  # noqa: PLC0415
+    from app.pictures.decode import decode_picture  # noqa: PLC0415 - who only reads a peak needs none
+    from model.captioning.captioner import Captioner  # noqa: PLC0415
 
     if runtime == "torch":
-        import model.torch_runner  # noqa: F401, PLC0415
+        import model.runtime.pytorch  # noqa: F401, PLC0415
     batch_size, beam_size = sizes
     if batch_size == ONLY_IMPORT:
         return

@@ -23,7 +23,7 @@ from benchmarks.peer import BEAM, TOKENS
 from benchmarks.report import Row, Sample, Table
 from benchmarks.server import Server, caption, running, running_plain
 from benchmarks.timing import interleave
-from model.runtimes import takes_openvino
+from model.runtime.select import takes_openvino
 
 __all__ = ["TITLE", "measure"]
 

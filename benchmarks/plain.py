@@ -4,7 +4,8 @@
 
 The network's modules as they were trained, a simple beam search over them, each request in one of
 FastAPI's threads. Knows the captioner's network; does not know batches, limits, errors of clients,
-nor anything of how `app` and `model.beam_search` do the same. It is there to be compared with.
+nor anything of how `app` and `model.decoding.beam_search` do the same. It is there to be compared
+with.
 """
 
 import io
@@ -17,7 +18,7 @@ from fastapi import Body, FastAPI
 from PIL import Image
 from torch import Tensor
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 
 __all__ = ["make_app", "search"]
 

@@ -23,7 +23,7 @@ from benchmarks.bench import BEAM_SIZES, ROOT, Bench
 from benchmarks.peak import peak_bytes
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, quantile, seconds
-from model.runner import Precision
+from model.runtime.base import Precision
 
 __all__ = [
     "Server",
@@ -41,7 +41,7 @@ _KEPT = {"UNROLLED_CACHE"}
 _PATIENCE = 120.0
 
 # What the command `unrolled` does, wherever it is installed.
-_UNROLLED = [sys.executable, "-c", "from app.cli import app; app()"]
+_UNROLLED = [sys.executable, "-c", "from app.cli.main import app; app()"]
 # Leaves at once, since what Python tidies up in the end is not waited for in a server either.
 _PACKAGES = "import os, fastapi, timm, torch, torchvision, uvicorn; os._exit(0)"
 _IMPORT = [sys.executable, "-c", _PACKAGES]

@@ -10,16 +10,16 @@ from functools import partial
 import torch
 from torch import nn
 
-from app.images import decode_picture
+from app.pictures.decode import decode_picture
 from benchmarks.bench import BEAM_SIZES, PYTORCH, SIZE, Bench
 from benchmarks.floors import Work, count, multiply, read_weights
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, seconds
 from model.arrays import Array
-from model.captioner import Captioner
-from model.runner import Precision
-from model.runtimes import takes_openvino
-from model.torch_runner import TorchRunner
+from model.captioning.captioner import Captioner
+from model.runtime.base import Precision
+from model.runtime.pytorch import TorchRunner
+from model.runtime.select import takes_openvino
 
 __all__ = ["MAX_PIXELS", "count_decoder", "measure"]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from itertools import cycle, islice
 
-from app.images import decode_picture
+from app.pictures.decode import decode_picture
 from benchmarks.bench import BATCH_SIZES, BEAM_SIZES, PYTORCH, SIZE, Bench
 from benchmarks.report import Row, Sample, Table
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 
 __all__ = ["measure"]
 

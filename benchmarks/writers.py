@@ -16,11 +16,11 @@ from benchmarks.bench import PYTORCH, Bench
 from benchmarks.floors import Work, count, multiply, read_weights
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, seconds
-from model.bundle import Bundle
+from model.bundle.read import Bundle
+from model.bundle.text import load_text_bundle
 from model.config import TextConfig
-from model.language_model import LanguageModel
-from model.runtimes import Runtime, takes_openvino
-from model.text_bundle import load_text_bundle
+from model.runtime.select import Runtime, takes_openvino
+from model.text.language_model import LanguageModel
 
 __all__ = ["measure"]
 

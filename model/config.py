@@ -68,7 +68,7 @@ class DecoderConfig:
     pooled feature, once, before the first word), `cell` the recurrent cell. `attention_heads`
     counts the heads of `dot` attention; `additive` has one. `detected_words` is how many of the
     commonest words are looked for in the whole picture before the first is written (0: none, see
-    `model.word_detector`).
+    `model.networks.word_detector`).
     """
 
     kind: Literal["attention", "global"] = "attention"
@@ -161,7 +161,7 @@ class ConsensusConfig:
 
     The `neighbours` pictures nearest by the cosine of their features count, each by
     exp(cosine / `temperature`); captions are ranked by their agreement with these, 0 to 1, plus
-    `likelihood` times `mean_logprob` (see `model.consensus`).
+    `likelihood` times `mean_logprob` (see `model.captioning.consensus`).
     """
 
     neighbours: Positive = 20

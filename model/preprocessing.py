@@ -1,7 +1,7 @@
 """Pictures to the array that the encoder expects: the only image preprocessing there is.
 
 Training and serving share it, so that they cannot drift apart. Knows nothing of files, of
-untrusted bytes (`app.images`) or of augmentation (`model.data.augmentation`).
+untrusted bytes (`app.pictures.decode`) or of augmentation (`model.data.augmentation`).
 """
 
 import os

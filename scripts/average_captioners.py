@@ -15,8 +15,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from model.captioner import Captioner
-from model.weights import save_bundle
+from model.bundle.write import save_bundle
+from model.captioning.captioner import Captioner
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.evaluation.metrics import Scorer
 

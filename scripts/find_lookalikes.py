@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.data.lookalikes import nearest, write_lookalikes
 

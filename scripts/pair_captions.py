@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.progress import track
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
-from model.evaluation.training_pictures import look_at_training_pictures
-from model.training.pairing import Corpus, Matcher
+from model.training.captioner.pairing import Corpus, Matcher
+from model.training.finalize.training_pictures import look_at_training_pictures
 
 
 def main() -> None:

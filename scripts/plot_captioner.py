@@ -9,8 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
-from model.studies.plots import draw
-from model.studies.training_curves import training_panels
+from model.reporting.plots import draw
+from model.training.curves import training_panels
 
 
 def main() -> None:

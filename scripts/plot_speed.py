@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.peers import TITLE
-from model.studies.plots import COLOURS
+from model.reporting.plots import COLOURS
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from model.captioner import Captioner
-from model.weights import save_bundle
+from model.bundle.write import save_bundle
+from model.captioning.captioner import Captioner
 
 METRICS = {
     "bleu_1": "BLEU-1",

@@ -12,8 +12,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from model.language_model import LanguageModel
-from model.weights import save_bundle
+from model.bundle.write import save_bundle
+from model.text.language_model import LanguageModel
 
 ORDERS = (2, 3, 5, 7, 10, 20)
 

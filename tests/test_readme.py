@@ -71,7 +71,7 @@ def test_the_files_that_are_linked_exist():
 
 def test_the_response_that_is_shown_is_the_services():
     """The JSON in the README is what the service's own schema describes."""
-    from app.schemas import CaptionResponse
+    from app.http.schemas.captions import CaptionResponse
 
     (shown,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     CaptionResponse.model_validate(json.loads(shown))

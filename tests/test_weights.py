@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 
 ROOT = Path(__file__).parent.parent
 BUNDLE = ROOT / "weights" / "captioner"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.language_model import LanguageModel
+from model.text.language_model import LanguageModel
 
 ROOT = Path(__file__).parent.parent
 BUNDLES = sorted(path.parent for path in (ROOT / "weights" / "text").glob("*/config.json"))

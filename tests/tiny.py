@@ -10,7 +10,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from model.captioner import Captioner
+from model.bundle.write import save_bundle
+from model.captioning.captioner import Captioner
+from model.captioning.consensus import Consensus
+from model.captioning.self_test import Golden
 from model.config import (
     CalibrationConfig,
     CaptionerConfig,
@@ -24,15 +27,12 @@ from model.config import (
     SamplingConfig,
     TextConfig,
 )
-from model.consensus import Consensus
-from model.evaluation.known_pictures import make_known_pictures
-from model.golden import Golden
-from model.language_model import LanguageModel
-from model.network import CaptionNetwork
-from model.picture import from_parts, parts
-from model.text_network import TextNetwork
+from model.networks.caption_network import CaptionNetwork
+from model.networks.image_context import from_parts, parts
+from model.networks.text_network import TextNetwork
+from model.text.language_model import LanguageModel
+from model.training.finalize.neighbours import make_known_pictures
 from model.vocabulary import Level, Vocabulary
-from model.weights import save_bundle
 
 VERSE = "Twinkle, twinkle, little star,\nHow I wonder what you are.\n"
 WORDS = "a the dog cat man woman red blue ball runs sits on in with of grass water and".split()

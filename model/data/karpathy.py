@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.data.pictures import PictureStore
+from model.data.picture_store import PictureStore
 
 __all__ = ["CaptionDataset", "Entry"]
 

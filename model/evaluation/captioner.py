@@ -15,10 +15,10 @@ from model.config import CalibrationConfig
 from model.evaluation.diversity import find_known, measure_diversity
 from model.evaluation.meteor import NAME as METEOR
 from model.evaluation.metrics import Scorer
-from model.evaluation.progress import batches
 from model.evaluation.quality import Judge, TooFewCaptions
 from model.evaluation.reliability import Reliability, measure_reliability
 from model.evaluation.report import PictureCaptions, Report, Result
+from model.reporting.progress import batches
 
 __all__ = ["Captioner", "Dataset", "evaluate"]
 
@@ -50,7 +50,7 @@ EntryT = TypeVar("EntryT", bound=_Entry)
 
 
 class Captioner(Protocol):
-    """Anything that captions pictures, best caption first, such as `model.captioner.Captioner`."""
+    """Anything that captions pictures, best caption first, as `model.captioning` does."""
 
     @property
     def config(self) -> _Config:

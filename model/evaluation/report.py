@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from model.evaluation.diversity import Diversity
-from model.evaluation.files import write_text
 from model.evaluation.metrics import Scores
 from model.evaluation.reliability import Reliability
+from model.files import write_text
 
 __all__ = ["PictureCaptions", "Report", "Result"]
 

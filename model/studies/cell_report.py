@@ -14,9 +14,9 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from model.evaluation.files import write_text
-from model.studies.plots import COLOURS, Line, Panel, draw
-from model.studies.tables import table
+from model.files import write_text
+from model.reporting.plots import COLOURS, Line, Panel, draw
+from model.reporting.tables import table
 
 __all__ = ["CellRun", "CellStudy", "Epoch"]
 

@@ -1,7 +1,8 @@
 """Which cell learns a text best: each at the same number of parameters, beside n-grams.
 
-Every cell is trained by `model.training.text` itself, on the same text and schedule, once with
-each learning rate; its best validation counts. One rate for all would favour the cell that it
+Every cell is trained by `model.training.language_model.trainer` itself, on the same text and
+schedule, once with each learning rate; its best validation counts. One rate for all would favour
+the cell that it
 suits: in Greff et al., "LSTM: a search space odyssey", 2015, the learning rate matters most of all
 settings, and Jozefowicz et al., "An empirical exploration of recurrent network architectures",
 2015, tune every cell. N-grams of order 1 to 20 stand beside them as in Karpathy, Johnson and
@@ -22,14 +23,14 @@ from typing import Any, Literal
 
 import torch
 
-from model.cells import CELLS
 from model.config import CellName, RecurrentConfig
 from model.data.corpus import Corpus
-from model.evaluation.files import write_text
-from model.ngram import MAX_ORDER, NGram
+from model.files import write_text
+from model.networks.cells import CELLS
 from model.studies.cell_report import CellRun, CellStudy, Epoch
 from model.studies.matching import check_cells, nearest_network
-from model.training.text import main
+from model.text.ngram import MAX_ORDER, NGram
+from model.training.language_model.trainer import main
 
 __all__ = ["CellStudySettings", "finished_epochs", "study_cells"]
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from model.data.corpus import streams
+from model.networks.text_network import TextNetwork
 from model.studies.flow import Floats, gradient_flow
-from model.text_network import TextNetwork
-from model.training.text_loss import TextLoss
+from model.training.language_model.loss import TextLoss
 
 __all__ = ["ClippedTraining", "train_clipped"]
 

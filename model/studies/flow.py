@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.cells import Cell, RNNCell
-from model.text_network import TextNetwork
+from model.networks.cells import Cell, RNNCell
+from model.networks.text_network import TextNetwork
 
 __all__ = ["Floats", "gradient_flow", "spectral_radius", "stretches", "with_spectral_radius"]
 

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from model.evaluation.files import write_text
+from model.files import write_text
+from model.reporting.plots import COLOURS, Line, Panel, draw
+from model.reporting.tables import scientific, table
 from model.studies.clipping import ClippedTraining
 from model.studies.flow import Floats
-from model.studies.plots import COLOURS, Line, Panel, draw
-from model.studies.tables import scientific, table
 
 __all__ = ["ClippingCurve", "FlowCurve", "GradientStudy"]
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.cells import CELLS
 from model.config import RecurrentConfig
 from model.data.corpus import Corpus
-from model.language_model import LanguageModel
+from model.networks.cells import CELLS
+from model.networks.text_network import TextNetwork
 from model.studies.cell_report import CellStudy
 from model.studies.clipping import ClippedTraining, train_clipped
 from model.studies.flow import Floats, gradient_flow, stretches, with_spectral_radius
 from model.studies.gradient_report import ClippingCurve, FlowCurve, GradientStudy
 from model.studies.matching import check_cells, nearest_network
-from model.text_network import TextNetwork
+from model.text.language_model import LanguageModel
 from model.vocabulary import Vocabulary
 
 __all__ = ["GradientStudySettings", "study_gradients"]

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import torch
 
-from model.cells import CELLS
 from model.config import CellName, RecurrentConfig
-from model.text_network import TextNetwork
+from model.networks.cells import CELLS
+from model.networks.text_network import TextNetwork
 
 __all__ = ["check_cells", "nearest_network", "parameter_count"]
 

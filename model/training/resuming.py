@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import nn
 
 from model.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
-from model.training.config import Recipe, read_recipe
+from model.training.recipe import Recipe, read_recipe
 from model.training.run import CHECKPOINT, RECIPE, Run
 
 __all__ = ["Training", "digest", "load_progress", "save_progress", "start_or_resume"]

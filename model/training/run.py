@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from model.training.config import CaptionerRecipe, TextRecipe
+from model.training.recipe import CaptionerRecipe, TextRecipe
 
 __all__ = ["CHECKPOINT", "RECIPE", "Run"]
 

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.app.pictures import encoded, photo
+from tests.app.photos import encoded, photo
 
 JPEG = encoded(photo(), "JPEG", quality=95)
 

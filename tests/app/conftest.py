@@ -4,8 +4,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.pictures import encoded, photo
-from tests.app.serving import Service, in_thread
+from tests.app.photos import encoded, photo
+from tests.app.servers import Service, in_thread
 from tests.app.writers import save_all
 from tests.tiny import save_finished_captioner, save_tiny_captioner
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from app.settings import read_settings
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 
 pytest.importorskip("ray")
 
@@ -24,7 +24,7 @@ with warnings.catch_warnings():  # Ray Serve warns of itself as it is imported
 
 from app.cluster import ClusterOptions, Replica, app, create_replica, fit_to_share
 from tests.app.local_ray import ROOT, local_ray
-from tests.app.pictures import encoded, photo
+from tests.app.photos import encoded, photo
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,10 +6,11 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from app import schemas, text_schemas
+from app.http.schemas import captions as schemas
+from app.http.schemas import texts as text_schemas
+from app.http.uploads import JsonUpload
 from app.main import create_app
-from app.uploads import JsonUpload
-from tests.app.pictures import encoded, photo
+from tests.app.photos import encoded, photo
 from tests.app.writers import events
 
 

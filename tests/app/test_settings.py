@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from app import settings as module
 from app.settings import Settings, SettingsError, read_settings
-from model import runner, runtimes
+from model.runtime import base as runner
+from model.runtime import select as runtimes
 
 
 def test_defaults() -> None:

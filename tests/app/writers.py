@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from model.weights import save_bundle
+from model.bundle.write import save_bundle
 from tests.tiny import save_tiny_captioner, tiny_language_model
 
 NOTES = "a b c d e f g h"

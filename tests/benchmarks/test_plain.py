@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from benchmarks.plain import make_app, search
-from model.caption_reading import read
+from model.captioning.scoring import read
 from tests.tiny import tiny_captioner
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import load_bundle
-from model.captioner import Captioner
+from model.bundle.read import load_bundle
+from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig
-from model.export import make
+from model.runtime.export import make
 
 
 def by_both(bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Captioner, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 from tests.tiny import save_finished_captioner, save_tiny_captioner
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "average_captioners.py"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 from tests.tiny import save_finished_captioner
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_captioner.py"

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from model.bundle.write import save_bundle
 from model.data.corpus import Corpus
-from model.language_model import LanguageModel
-from model.weights import save_bundle
-from tests.model.evaluation.test_text import RHYME, writer_of
+from model.text.language_model import LanguageModel
+from tests.model.evaluation.test_language_model import RHYME, writer_of
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_writer.py"
 

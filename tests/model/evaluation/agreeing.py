@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from model.captioner import Captioner
+from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from tests.model.data.toys import draw, encoded, karpathy, sentences
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from model.bundle import load_bundle
+from model.bundle.read import load_bundle
 from model.config import TextConfig
 from model.data.corpus import Corpus
-from model.ngram import NGram
 from model.studies import cells as module
 from model.studies.cell_report import CellStudy
 from model.studies.cells import CellStudySettings, study_cells
-from model.training.text import TextTrainer
+from model.text.ngram import NGram
+from model.training.language_model.trainer import TextTrainer
 from tests.model.studies.conftest import TINY
 from tests.model.training.recipes import read_curve
 

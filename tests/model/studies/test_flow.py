@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.cells import CELLS, State
 from model.config import RecurrentConfig
+from model.networks.cells import CELLS, State
+from model.networks.text_network import TextNetwork
 from model.studies.flow import gradient_flow, spectral_radius, stretches, with_spectral_radius
-from model.text_network import TextNetwork
 
 VOCABULARY = 7
 STEPS = 4

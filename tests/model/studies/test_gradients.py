@@ -11,14 +11,14 @@ from PIL import Image
 
 from model.config import RecurrentConfig
 from model.data.corpus import Corpus
-from model.language_model import LanguageModel
+from model.networks.text_network import TextNetwork
 from model.studies.cell_report import CellStudy
 from model.studies.cells import CellStudySettings
 from model.studies.clipping import train_clipped
 from model.studies.flow import gradient_flow, stretches, with_spectral_radius
 from model.studies.gradient_report import FlowCurve
 from model.studies.gradients import GradientStudySettings, study_gradients
-from model.text_network import TextNetwork
+from model.text.language_model import LanguageModel
 
 Studied = tuple[CellStudy, CellStudySettings, Path]
 

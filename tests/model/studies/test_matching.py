@@ -1,9 +1,9 @@
 import pytest
 
-from model.cells import CELLS
 from model.config import RecurrentConfig
+from model.networks.cells import CELLS
+from model.networks.text_network import TextNetwork
 from model.studies.matching import check_cells, nearest_network, parameter_count
-from model.text_network import TextNetwork
 
 
 @pytest.mark.parametrize("cell", CELLS)

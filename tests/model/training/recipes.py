@@ -15,8 +15,8 @@ import torch
 from accelerate.state import AcceleratorState, GradientState
 from safetensors import safe_open
 
-from model.training.captioner import Trainer, main
-from model.training.config import CaptionerRecipe, read_recipe
+from model.training.captioner.trainer import Trainer, main
+from model.training.recipe import CaptionerRecipe, read_recipe
 from tests.model.data.toys import write_set
 
 REPOSITORY = Path(__file__).parents[3]
@@ -53,7 +53,7 @@ REWARDED: dict[str, Any] = {"self_critical": {"samples": 3}}
 TRAIN = """
 import sys
 from pathlib import Path
-from model.training.captioner import main
+from model.training.captioner.trainer import main
 main(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from app.cli import app
+from app.cli.main import app
 from model.training.resuming import digest
 from tests.model.training.recipes import (
     command,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from model.training.config import TextRecipe, read_recipe
-from model.training.text import TextTrainer, main
+from model.training.language_model.trainer import TextTrainer, main
+from model.training.recipe import TextRecipe, read_recipe
 from tests.model.training.recipes import forget_accelerate, write_toml
 
 SMALL = {
@@ -40,7 +40,7 @@ EVERY_STEP = {"checkpoint_steps": 1}
 TRAIN = """
 import os, signal, sys
 from pathlib import Path
-from model.training.text import TextTrainer, main
+from model.training.language_model.trainer import TextTrainer, main
 
 step = TextTrainer._step
 

@@ -1,0 +1,1 @@
+"""Caption many files: find them, prepare them ahead, write the results, resume."""

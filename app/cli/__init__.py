@@ -1,0 +1,1 @@
+"""The `unrolled` command, one module a command."""

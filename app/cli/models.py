@@ -1,0 +1,53 @@
+"""Bundles and their scores as tables that fit a narrow terminal.
+
+Knows what a bundle's summary holds; does not know where bundles lie.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from model.bundle.discovery import BundleSummary
+
+__all__ = ["model_tables"]
+
+
+def model_tables(bundles: Iterable[BundleSummary]) -> Iterator[RenderableType]:
+    """Give a table of all bundles, then one of scores for each that has some."""
+    table = Table("name", "kind", "version", "size", box=box.SIMPLE_HEAD)
+    scored = []
+    for bundle in bundles:
+        megabytes = f"{bundle.size / 1e6:.1f} MB"
+        table.add_row(*map(Text, (bundle.name, bundle.kind, bundle.version, megabytes)))
+        scored += [bundle] if bundle.scores else []
+    yield table
+    for bundle in scored:
+        yield _scores(bundle)
+
+
+def _scores(bundle: BundleSummary) -> Table:
+    rows = list(_rows(bundle.scores))
+    metrics = list(dict.fromkeys(metric for _, _, values in rows for metric in values))
+    by_beam = any(way.isdecimal() for _, way, _ in rows)
+    table = Table(title=Text(bundle.name), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("test set")
+    if by_beam:
+        table.add_column("beam", justify="right")
+    for metric in metrics:
+        # "nats_per_character" is wider than its numbers, and may be broken into words.
+        header = Text(metric if by_beam else metric.replace("_", " "))
+        table.add_column(header, justify="right", no_wrap=by_beam)
+    for test_set, way, values in rows:
+        numbers = (f"{values[m]:.3f}" if m in values else "" for m in metrics)
+        table.add_row(Text(test_set), *([way] if by_beam else []), *numbers)
+    return table
+
+
+def _rows(scores: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, float]]]:
+    for test_set, by_way in scores.items():
+        for way, metrics in by_way.items():
+            yield test_set, way, metrics

@@ -1,0 +1,101 @@
+"""`POST /caption`: a picture in, its likeliest captions out."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from structlog.contextvars import bind_contextvars
+
+from app.errors import InvalidParameter
+from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
+from app.http.disconnect import unless_gone
+from app.http.schemas.captions import (
+    CaptionParameters,
+    CaptionResponse,
+    CaptionResult,
+    PictureInfo,
+    TimingResult,
+)
+from app.http.uploads import JsonUpload, read_upload
+from model.decoding.options import resolve_decoding
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["captions"])
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "One picture: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {"image": {**_BINARY["schema"], "description": "The picture file."}},
+            }
+        },
+        "image/*": _BINARY,
+        "application/octet-stream": _BINARY,
+        "application/json": {"schema": JsonUpload.model_json_schema()},
+    },
+}
+
+
+@router.post(
+    "/caption",
+    summary="Caption a picture",
+    response_model_exclude_none=True,
+    responses=error_responses(400, 404, 413, 415, 422, 429, 503),
+    openapi_extra={"requestBody": _BODY},
+)
+async def caption(
+    request: Request,
+    parameters: Annotated[CaptionParameters, Query()],
+    engine: EngineDep,
+    settings: SettingsDep,
+    request_id: RequestId,
+) -> CaptionResponse:
+    """Describe one picture, with the log-probability of every caption and every word.
+
+    The picture comes as a multipart form's file `image`, as raw bytes, or as base64 in JSON.
+    """
+    captioner = engine.models.find_captioner()
+    config = captioner.config
+    if parameters.grounding and captioner.mean_picture is None:
+        raise InvalidParameter(
+            f"grounding: the model {config.name!r} has no mean picture, so it cannot tell"
+        )
+    if parameters.consensus and captioner.consensus is None:
+        raise InvalidParameter(
+            f"consensus: the model {config.name!r} knows no pictures that look alike"
+        )
+    asked = parameters.model_dump(exclude={"attention", "grounding"})
+    try:
+        decoding = resolve_decoding(config.decoding, **asked)
+    except ValueError as error:
+        raise InvalidParameter(str(error)) from error
+    bind_contextvars(beam_size=decoding.beam_size)
+    engine.inference.refuse_if_full()  # before the picture is read: refusing should cost little
+    data = await read_upload(request, settings.max_upload_bytes)
+    bind_contextvars(bytes=len(data))
+    answer = await unless_gone(
+        request,
+        engine.caption(
+            captioner,
+            data,
+            decoding,
+            attention=parameters.attention,
+            grounding=parameters.grounding,
+        ),
+    )
+    bind_contextvars(picture=f"{answer.width}x{answer.height} {answer.format}")
+    return CaptionResponse(
+        model=config.name,
+        model_version=config.version,
+        request_id=request_id,
+        captions=[CaptionResult.model_validate(found) for found in answer.captions],
+        image=PictureInfo.model_validate(answer),
+        timing_ms=TimingResult.model_validate(answer.timing),
+    )

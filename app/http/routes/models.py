@@ -1,0 +1,66 @@
+"""`GET /models`: what there is, where it comes from and how good it is."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+
+from app.http.deps import EngineDep, error_responses
+from app.http.schemas.captions import CaptionerDetail, ModelList, ModelSummary, WriterDetail
+from model.config import CaptionerConfig
+
+if TYPE_CHECKING:
+    from app.serving.registry import Models
+    from model.bundle.read import Bundle
+    from model.captioning.captioner import Captioner
+    from model.config import TextConfig
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+
+@router.get("", summary="List the models", responses=error_responses(503))
+async def list_models(engine: EngineDep) -> ModelList:
+    """List what there is; `GET /models/{name}` says more of each."""
+    models = engine.models
+    return ModelList(models=[_summarise(models, model) for model in models.all.values()])
+
+
+@router.get("/{name}", summary="Show a model's card", responses=error_responses(404, 422, 503))
+async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDetail:
+    """Show one model: its card, scores, provenance and defaults."""
+    models = engine.models
+    model = models.find(name)
+    config = model.config
+    common: dict[str, Any] = _summarise(models, model).model_dump() | {
+        "card": model.card,
+        "scores": config.scores,
+        "provenance": config.provenance,
+    }
+    if isinstance(config, CaptionerConfig):
+        return CaptionerDetail(
+            **common,
+            decoding=config.decoding,
+            consensus=config.consensus,
+            calibration=config.calibration,
+        )
+    return WriterDetail(
+        **common,
+        level=config.level,
+        ends=config.ends,
+        network=config.network,
+        sampling=config.sampling,
+    )
+
+
+def _summarise(models: "Models", model: "Captioner | Bundle[TextConfig]") -> ModelSummary:
+    config, shelf = model.config, models.shelf
+    loaded = config.name not in shelf.bundles or config.name in shelf.kept
+    return ModelSummary(
+        name=config.name,
+        kind=config.kind,
+        version=config.version,
+        device=shelf.device,
+        parameters=models.parameters[config.name],
+        loaded=loaded,
+    )

@@ -1,0 +1,182 @@
+"""The models: checked, loaded and warmed at the start, found by name.
+
+Knows bundles and what a request may ask of which model; knows nothing of threads or HTTP bodies.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.cores import usable_cores
+from app.errors import InvalidParameter, UnknownModel
+from app.serving.model_cache import Shelf
+from model.bundle.discovery import find_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from app.settings import Settings
+    from model.bundle.read import Bundle
+    from model.captioning.captioner import Captioner
+    from model.config import CaptionerConfig, TextConfig
+
+__all__ = ["Models", "load", "read_bundles"]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The captioner, if there is one, and the writers, which are loaded as they are needed."""
+
+    captioner: Captioner | None
+    shelf: Shelf
+    captioner_parameters: int = 0
+
+    @property
+    def writers(self) -> dict[str, Bundle[TextConfig]]:
+        """The writers by name, whether they are in memory or not."""
+        return self.shelf.bundles
+
+    @property
+    def all(self) -> dict[str, Captioner | Bundle[TextConfig]]:
+        """Every model by name, the captioner first."""
+        first = {} if self.captioner is None else {self.captioner.config.name: self.captioner}
+        return {**first, **self.writers}
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many numbers each model learned, by name."""
+        if self.captioner is None:
+            return self.shelf.parameters
+        return {self.captioner.config.name: self.captioner_parameters, **self.shelf.parameters}
+
+    def find(self, name: str) -> Captioner | Bundle[TextConfig]:
+        """Find any model.
+
+        Raises:
+            UnknownModel: none has this name.
+        """
+        if name not in self.all:
+            raise UnknownModel(f"there is no model {name!r}: there is {_named(self.all)}")
+        return self.all[name]
+
+    def find_captioner(self, name: str | None = None) -> Captioner:
+        """Find the captioner, which need not be named.
+
+        Raises:
+            UnknownModel: there is none, or none of this name.
+            InvalidParameter: the name is a writer's.
+        """
+        if name is not None and self.find(name) is not self.captioner:
+            raise InvalidParameter(f"model: {name!r} writes text and reads no pictures")
+        if self.captioner is None:
+            raise UnknownModel(f"no captioner is loaded: there is {_named(self.all)}")
+        return self.captioner
+
+    def find_writer(self, name: str | None = None) -> Bundle[TextConfig]:
+        """Find a writer; it need not be named where it is the only one.
+
+        Raises:
+            UnknownModel: there is none, or none of this name.
+            InvalidParameter: the name is the captioner's, or is needed.
+        """
+        if name is not None:
+            self.find(name)
+        if not self.writers:
+            raise UnknownModel("no model that writes text is loaded: see GET /models")
+        if name is None:
+            if len(self.writers) > 1:
+                raise InvalidParameter(f"model: is required, one of {_named(self.writers)}")
+            (name,) = self.writers
+        if name not in self.writers:
+            raise InvalidParameter(
+                f"model: {name!r} is a captioner, and this needs a model that writes text: "
+                f"there is {_named(self.writers)}"
+            )
+        return self.writers[name]
+
+
+def read_bundles(
+    weights: Path,
+) -> tuple[list[Bundle[CaptionerConfig]], list[Bundle[TextConfig]]]:
+    """Read and check the bundles that a service loads: the captioner, if there is one, and writers.
+
+    Raises:
+        ValueError: there is none, or one cannot be used; the message says why.
+    """
+    from model.bundle.read import load_bundle  # noqa: PLC0415
+    from model.bundle.text import load_text_bundle  # noqa: PLC0415
+    from model.config import CaptionerConfig  # noqa: PLC0415
+
+    folders = find_folders(weights)
+    captioners = [] if folders.captioner is None else [folders.captioner]
+    return (
+        [load_bundle(path, CaptionerConfig) for path in captioners],
+        [load_text_bundle(path) for path in folders.writers],
+    )
+
+
+def load(settings: Settings) -> Models:
+    """Load the captioner, and check every writer; have each model that is loaded work once.
+
+    For a captioner with golden pictures that work is its self-test.
+
+    Raises:
+        ValueError: a bundle cannot be used or fails its self-test, there is none, two have one
+            name, or there is no such device.
+    """
+    # What takes long to import belongs into the background too.
+    from PIL import Image  # noqa: PLC0415
+
+    from model.bundle.read import count_parameters  # noqa: PLC0415
+    from model.captioning.captioner import Captioner  # noqa: PLC0415
+    from model.runtime.device import choose_device  # noqa: PLC0415
+    from model.runtime.export import ExportError, export  # noqa: PLC0415
+    from model.runtime.select import takes_openvino  # noqa: PLC0415
+
+    threads = settings.threads or usable_cores()
+    device = choose_device(settings.device)
+    captioners, writers = read_bundles(settings.weights)
+    _check_names(*captioners, *writers)
+    if takes_openvino(settings.runtime, device):
+        with suppress(ExportError):  # whoever needs the graphs will say so
+            export(*captioners, *writers)
+    captioner, learned = None, 0
+    for bundle in captioners:
+        captioner = Captioner.load(
+            bundle.folder,
+            device,
+            runtime=settings.runtime,
+            threads=threads,
+            precision=settings.precision,
+        )
+        learned = count_parameters(bundle)
+        if not (settings.self_test and captioner.self_test()):
+            captioner.caption([Image.new("RGB", (640, 480), "white")])
+    limit = settings.writers_megabytes * 10**6
+    shelf = Shelf(writers, device, limit, threads, settings.runtime)
+    if settings.load_writers == "at_start":
+        for name in shelf.bundles:
+            shelf.load(name)
+        if missing := set(shelf.bundles) - set(shelf.kept):
+            raise ValueError(
+                f"{_named(sorted(missing))} had to make room for other writers: raise "
+                "UNROLLED_WRITERS_MEGABYTES, or set UNROLLED_LOAD_WRITERS=on_first_use"
+            )
+    return Models(captioner, shelf, learned)
+
+
+def _check_names(*bundles: Bundle[CaptionerConfig] | Bundle[TextConfig]) -> None:
+    names = set()
+    for bundle in bundles:
+        if (name := bundle.config.name) in names:
+            raise ValueError(
+                f"{bundle.folder}: its name {name!r} is another bundle's too: rename one"
+            )
+        names.add(name)
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -1,0 +1,1 @@
+"""Bundles on disk: find, read, check and write them."""

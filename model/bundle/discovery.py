@@ -1,0 +1,125 @@
+"""Which bundles lie in the weights folder.
+
+Reads their configurations alone, so that listing them is quick; `model.bundle.read` loads them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "BundleSummary",
+    "Folders",
+    "bundle_folder",
+    "captioner_folder",
+    "find_folders",
+    "is_text_bundle",
+    "list_bundles",
+]
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class BundleSummary:
+    """What `unrolled models` shows of a bundle; `size` in bytes, all files together."""
+
+    name: str
+    kind: str
+    version: str
+    size: int
+    scores: dict[str, Any]
+    folder: str
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The bundles that a service loads: at most one captioner, any number of writers."""
+
+    captioner: Path | None
+    writers: tuple[Path, ...]
+
+
+def captioner_folder(weights: Path) -> Path:
+    """Give the captioner's bundle: `weights` itself if it is one, else `weights/captioner`."""
+    return weights if (weights / CONFIG).exists() else weights / "captioner"
+
+
+def find_folders(weights: Path) -> Folders:
+    """Find `captioner/` and every folder in `text/`, or take `weights` as the one bundle.
+
+    A folder in either place counts, whatever it holds: loading will tell what is wrong with it.
+
+    Raises:
+        ValueError: there is no bundle.
+    """
+    if (weights / CONFIG).exists():
+        one = (weights,)
+        return Folders(None, one) if is_text_bundle(weights) else Folders(weights, ())
+    captioner, text = weights / "captioner", weights / "text"
+    writers = sorted(p for p in text.glob("[!.]*") if p.is_dir())
+    if not captioner.is_dir() and not writers:
+        raise ValueError(
+            f"there is no bundle in {weights}: a weights folder holds captioner/, text/NAME/ or "
+            "both, or is a bundle itself"
+        )
+    return Folders(captioner if captioner.is_dir() else None, tuple(writers))
+
+
+def bundle_folder(model: str, weights: Path) -> Path:
+    """Find a bundle by its path, or by its folder's name in `weights`.
+
+    Raises:
+        ValueError: there is none; the message names those that there are.
+    """
+    if (Path(model) / CONFIG).exists():
+        return Path(model)
+    try:
+        found = find_folders(weights)
+    except ValueError as error:
+        raise ValueError(f"{model} is no bundle's folder, and {error}") from error
+    named = {p.name: p for p in (found.captioner, *found.writers) if p is not None}
+    if model not in named:
+        raise ValueError(
+            f"there is no model {model!r} in {weights}: there is {', '.join(map(repr, named))}; "
+            "a bundle's folder will do too"
+        )
+    return named[model]
+
+
+def is_text_bundle(folder: Path) -> bool:
+    """Say whether a bundle's configuration is a language model's, as far as it can be read."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and config.get("kind") == "text"
+
+
+def list_bundles(weights: Path) -> list[BundleSummary]:
+    """Summarise every bundle in `weights`, at any depth, by folder.
+
+    Raises:
+        ValueError: there is no bundle, or a `config.json` cannot be read as one.
+    """
+    found = [_summarise(path) for path in sorted(weights.rglob(CONFIG))]
+    if not found:
+        raise ValueError(f"there is no bundle in {weights}: give the folder with --weights")
+    return found
+
+
+def _summarise(path: Path) -> BundleSummary:
+    folder = path.parent
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        return BundleSummary(
+            name=config["name"],
+            kind=config["kind"],
+            version=config["version"],
+            size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+            scores=config["scores"],
+            folder=str(folder),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no bundle's configuration: {error!r}") from error

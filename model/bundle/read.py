@@ -1,0 +1,195 @@
+"""A weights bundle on disk: found, and checked.
+
+A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`; a
+captioner's may also hold `mean-picture.safetensors` (see `model.captioning.image_gain`),
+`consensus.safetensors` (see `model.captioning.neighbours`) and pictures in `golden/` (see
+`model.captioning.self_test`). Nothing in it is ever unpickled. Loading compares every file with its
+sha256 and every tensor's name and shape with what the configuration asks for, before any memory is
+taken for the network, and says what is wrong and how to mend it. Knows nothing of what the network
+does; `model.bundle.write` writes bundles, and reads the tensors.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig
+from model.vocabulary import Vocabulary
+
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "CONSENSUS",
+    "MEAN_PICTURE",
+    "MEND",
+    "VOCABULARY",
+    "WEIGHTS",
+    "Bundle",
+    "BundleError",
+    "Config",
+    "added_files",
+    "count_parameters",
+    "digest",
+    "load_bundle",
+    "read_config",
+]
+
+CONFIG, WEIGHTS, VOCABULARY, CARD = (
+    "config.json",
+    "model.safetensors",
+    "vocabulary.json",
+    "README.md",
+)
+MEAN_PICTURE = "mean-picture.safetensors"
+CONSENSUS = "consensus.safetensors"
+
+# No honest configuration, vocabulary or card comes near this; weights may be of any size.
+_TEXT_LIMIT = 16 * 2**20
+
+_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
+
+Config = TypeVar("Config", CaptionerConfig, TextConfig)
+
+MEND = "restore the bundle from where you got it, or train it again"
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; the message names the fault and what would mend it."""
+
+
+@dataclass(frozen=True)
+class Bundle(Generic[Config]):
+    """A bundle that was read and checked, all but its tensors."""
+
+    folder: Path
+    config: Config
+    vocabulary: Vocabulary
+    card: str
+
+
+def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
+    """Read a bundle's configuration, vocabulary and card, and check all its files.
+
+    Args:
+        folder: the bundle's.
+        kind: what its configuration must be.
+
+    Raises:
+        BundleError: see the module.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is not a folder: give the folder that holds {CONFIG}")
+    config = read_config(folder)
+    if not isinstance(config, kind):
+        raise BundleError(
+            f"{folder} holds a model of the kind {config.kind!r}, and {kind.kind!r} is asked for"
+        )
+    for name in _files(config):
+        if name not in config.sha256:
+            raise BundleError(f"{folder / CONFIG} gives no sha256 of {name}: {MEND}")
+        if _sha256_of(folder / name) != config.sha256[name]:
+            raise BundleError(
+                f"{folder / name} is damaged or of another bundle: its sha256 is not the one in "
+                f"{CONFIG}; {MEND}"
+            )
+    try:
+        vocabulary = Vocabulary.from_json(_json(folder / VOCABULARY))
+    except ValueError as error:
+        raise BundleError(f"{folder / VOCABULARY}: {error}") from error
+    return Bundle(folder, config, vocabulary, _text(folder / CARD))
+
+
+def count_parameters(bundle: Bundle[Any]) -> int:
+    """Say how many numbers a network learned, by the header of its weights alone.
+
+    The statistics of batch normalisation are counted, not learned.
+
+    Raises:
+        BundleError: the file has no such header.
+    """
+    path = bundle.folder / WEIGHTS
+    try:
+        with safe_open(path, framework="numpy") as file:
+            learned = [name for name in file.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118 - it is no dict
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in learned)
+    except SafetensorError as error:
+        raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
+
+
+def read_config(folder: Path) -> CaptionerConfig | TextConfig:
+    """Read a bundle's configuration alone, whatever kind it is of.
+
+    Raises:
+        BundleError: it cannot be read, or makes no sense.
+    """
+    path = folder / CONFIG
+    data = _json(path)
+    if isinstance(data, dict) and data.get("format") != FORMAT:
+        raise BundleError(
+            f"{path} has the format {data.get('format')!r}, and this program reads {FORMAT}: "
+            "use the version of Unrolled that wrote it, or a newer one"
+        )
+    try:
+        config: CaptionerConfig | TextConfig = TypeAdapter(BundleConfig).validate_python(data)
+        return config
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise BundleError(f"{path}: {where}: {first['msg']}") from error
+
+
+def _files(config: CaptionerConfig | TextConfig) -> list[str]:
+    """Name the files of a bundle; whatever else has a digest is not its, and never opened."""
+    optional = [MEAN_PICTURE] if MEAN_PICTURE in config.sha256 else []
+    return [WEIGHTS, VOCABULARY, CARD, *optional, *added_files(config)]
+
+
+def added_files(config: CaptionerConfig | TextConfig) -> list[str]:
+    """Name the files that a configuration asks for and that not every bundle has."""
+    if not isinstance(config, CaptionerConfig):
+        return []
+    consensus = [] if config.consensus is None else [CONSENSUS]
+    return [*consensus, *(picture.file for picture in config.golden)]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{path} is not JSON ({error}): {MEND}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_TEXT_LIMIT + 1)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}): {MEND}") from error
+    if len(data) > _TEXT_LIMIT:
+        raise BundleError(f"{path} is larger than {_TEXT_LIMIT >> 20} MB: {MEND}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} is not UTF-8 text: {MEND}") from error
+
+
+def digest(data: bytes) -> str:
+    """Give the sha256 of a file's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}): {MEND}") from error

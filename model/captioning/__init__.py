@@ -1,0 +1,1 @@
+"""Photographs to captions with log-probabilities. Start at `captioner.py`."""

@@ -1,0 +1,61 @@
+"""The chance that a caption is good, from how likely the captioner finds it.
+
+    chance = sigmoid(intercept + sum of coefficient x feature)
+
+Logistic regression on a few numbers (Platt 1999 scales one). What good means, and how the numbers
+are fitted, is `model.training.finalize.calibration`'s business; this knows numbers only.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import mul
+
+from model.config import CalibrationConfig, FeatureName
+
+__all__ = ["FEATURES", "Evidence", "describe", "estimate_confidence"]
+
+_LEAST_AGREEMENT = 0.002  # one that shares hardly a word with what people said
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a caption that a search found.
+
+    Attributes:
+        logprobs: natural log-probability of each token, the end token's included.
+        finished: whether the end token is there.
+        beam_size: of the search.
+        agreement: see `model.captioning.consensus`, 0 to 1; 0 where there is no consensus.
+    """
+
+    logprobs: Sequence[float]
+    finished: bool
+    beam_size: int
+    agreement: float = 0.0
+
+
+FEATURES: dict[FeatureName, Callable[[Evidence], float]] = {
+    "mean_logprob": lambda given: math.fsum(given.logprobs) / len(given.logprobs),
+    "logprob": lambda given: math.fsum(given.logprobs),
+    "lowest_logprob": lambda given: min(given.logprobs),
+    "tokens": lambda given: float(len(given.logprobs)),
+    "finished": lambda given: float(given.finished),
+    # A wider beam finds likelier captions, which are hardly better.
+    "log_beam_size": lambda given: math.log(given.beam_size),
+    "agreement": lambda given: given.agreement,
+    # Its first hundredths say most.
+    "log_agreement": lambda given: math.log(max(given.agreement, _LEAST_AGREEMENT)),
+}
+
+
+def describe(features: Sequence[FeatureName], evidence: Evidence) -> list[float]:
+    """Give the features of a caption that a `CalibrationConfig` names."""
+    return [FEATURES[name](evidence) for name in features]
+
+
+def estimate_confidence(calibration: CalibrationConfig, evidence: Evidence) -> float:
+    """Give the chance that a caption is good, 0 to 1."""
+    values = describe(calibration.features, evidence)
+    score = calibration.intercept + math.fsum(map(mul, calibration.coefficients, values))
+    return 0.5 * (1 + math.tanh(score / 2))  # the sigmoid, in a form that never overflows

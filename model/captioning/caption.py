@@ -1,0 +1,81 @@
+"""A caption and its tokens, as a captioner gives them; knows nothing of how they were found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from model.decoding.beam_search import Hypothesis
+from model.vocabulary import Vocabulary
+
+__all__ = ["Caption", "Grid", "Token"]
+
+Grid = tuple[tuple[float, ...], ...]  # rows x columns
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word of a caption, or the end token.
+
+    `logprob` is the natural logarithm of its probability given the picture and the words before
+    it; `attention`, if asked for, says where the decoder looked: rows x columns, of sum 1;
+    `grounding`, if asked for, how many nats of `logprob` come from the picture (see
+    `model.captioning.image_gain`).
+    """
+
+    token: str
+    logprob: float
+    attention: Grid | None = None
+    grounding: float | None = None
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence about a picture.
+
+    `logprob` is the sum of the tokens' log-probabilities, the end token's included, and
+    `mean_logprob` that over the number of tokens. A caption that is not `finished` was cut at the
+    greatest length. Where a search found the caption, and the bundle has what it takes,
+    `confidence` is the chance that it is good, 0 to 1 (see `model.captioning.calibration`; of
+    finished captions only), and `agreement` how far it agrees with what people said of pictures
+    that look alike, 0 to 1 (see `model.captioning.consensus`).
+    """
+
+    text: str
+    logprob: float
+    mean_logprob: float
+    finished: bool
+    tokens: tuple[Token, ...]
+    confidence: float | None = None
+    agreement: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        hypothesis: Hypothesis,
+        vocabulary: Vocabulary,
+        *,
+        confidence: float | None = None,
+        agreement: float | None = None,
+        attention: Sequence[Grid] | None = None,
+        grounding: Sequence[float] | None = None,
+    ) -> Self:
+        """Put a hypothesis into words; `attention` and `grounding` have an item for each token."""
+        nothing = [None] * len(hypothesis.tokens)
+        return cls(
+            text=vocabulary.decode(hypothesis.tokens),
+            logprob=hypothesis.logprob,
+            mean_logprob=hypothesis.logprob / len(hypothesis.tokens),
+            finished=hypothesis.finished,
+            tokens=tuple(
+                Token(vocabulary.tokens[token], logprob, grid, nats)
+                for token, logprob, grid, nats in zip(
+                    hypothesis.tokens,
+                    hypothesis.logprobs,
+                    attention or nothing,
+                    grounding or nothing,
+                    strict=True,
+                )
+            ),
+            confidence=confidence,
+            agreement=agreement,
+        )

@@ -1,0 +1,154 @@
+"""Pictures that people captioned, as small as a consensus needs them, and their file in a bundle.
+
+A direction for each picture, and the mean TF-IDF vector of its captions' n-grams; no picture, no
+sentence, and no n-gram that few pictures share. Knows arrays; what they are good for is
+`model.captioning.consensus`'s business, and how they are made
+`model.training.finalize.neighbours`'s.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.numpy import save as safetensors_bytes
+
+from model.bundle.read import CONSENSUS, MEND, Bundle, BundleError
+from model.config import CaptionerConfig
+from model.vocabulary import Vocabulary
+
+__all__ = [
+    "MAX_ORDER",
+    "KnownPictures",
+    "count_ngrams",
+    "known_pictures_file",
+    "ngram_key",
+    "read_known_pictures",
+]
+
+MAX_ORDER = 4
+
+
+@dataclass(frozen=True)
+class KnownPictures:
+    """Pictures with people's captions, as a bundle keeps them.
+
+    Attributes:
+        mean: of all features, float16 (channels,). What all pictures share says nothing of two.
+        basis: their principal axes, float16 (channels, dimensions).
+        pictures: direction of each along those, int8 (pictures, dimensions); its length is of no
+            account.
+        ngrams: the keys of n-grams (see `ngram_key`), int64 (ngrams,), in rising order.
+        rarity: the logarithm of how many pictures there are for each that an n-gram is said of,
+            float32 (ngrams,).
+        unseen: that of any other n-gram, float32 (1,).
+        starts: where in the next two each picture begins, and their end, int32 (pictures + 1,).
+        columns: indices of n-grams, uint16 (entries,).
+        weights: of these in the mean of the unit vectors of the picture's captions, 0 to 1,
+            float16 (entries,).
+    """
+
+    mean: NDArray[Any]
+    basis: NDArray[Any]
+    pictures: NDArray[Any]
+    ngrams: NDArray[Any]
+    rarity: NDArray[Any]
+    unseen: NDArray[Any]
+    starts: NDArray[Any]
+    columns: NDArray[Any]
+    weights: NDArray[Any]
+
+
+_TYPES = {
+    "mean": np.float16,
+    "basis": np.float16,
+    "pictures": np.int8,
+    "ngrams": np.int64,
+    "rarity": np.float32,
+    "unseen": np.float32,
+    "starts": np.int32,
+    "columns": np.uint16,
+    "weights": np.float16,
+}
+
+
+def ngram_key(tokens: Sequence[int], vocabulary_size: int) -> int:
+    """Number an n-gram of token ids; others, of whatever length, have other numbers."""
+    key = 0
+    for token in tokens:
+        key = key * (vocabulary_size + 1) + token + 1
+    return key
+
+
+def count_ngrams(caption: Sequence[int], vocabulary_size: int) -> Iterator[Counter[int]]:
+    """Count a caption's n-grams by their keys: of one token, of two, to `MAX_ORDER`.
+
+    Special tokens are left out first.
+    """
+    words = [token for token in caption if token > Vocabulary.unknown_id]
+    for order in range(1, MAX_ORDER + 1):
+        yield Counter(
+            ngram_key(words[start : start + order], vocabulary_size)
+            for start in range(len(words) - order + 1)
+        )
+
+
+def known_pictures_file(known: KnownPictures) -> dict[str, bytes]:
+    """Give the bundle's file of the known pictures, by its name."""
+    arrays = {one.name: getattr(known, one.name) for one in fields(known)}
+    return {CONSENSUS: safetensors_bytes(arrays)}
+
+
+def read_known_pictures(bundle: Bundle[CaptionerConfig], channels: int) -> KnownPictures:
+    """Read a bundle's known pictures.
+
+    Args:
+        bundle: read and checked, with a consensus.
+        channels: of its encoder.
+
+    Raises:
+        BundleError: the file does not hold what it should, or not of this captioner.
+    """
+    path = bundle.folder / CONSENSUS
+    try:
+        arrays = load_file(path)
+    except SafetensorError as error:
+        raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
+    if {name: array.dtype for name, array in arrays.items()} != _TYPES:
+        raise BundleError(f"{path} does not hold {', '.join(_TYPES)} as it should: {MEND}")
+    known = KnownPictures(**arrays)
+    if not _fits(known, channels):
+        raise BundleError(f"{path} holds no pictures as this captioner sees them: {MEND}")
+    numbers = (known.mean, known.basis, known.rarity, known.unseen, known.weights)
+    if not all(np.isfinite(array).all() for array in numbers):
+        raise BundleError(f"{path} holds numbers that are not finite: {MEND}")
+    return known
+
+
+def _fits(known: KnownPictures, channels: int) -> bool:
+    """Whether shapes and indices fit together, so that nothing that is looked up can fail."""
+    dimensions = known.basis.shape[-1]
+    shapes = {
+        "mean": (channels,),
+        "basis": (channels, dimensions),
+        "pictures": (len(known.starts) - 1, dimensions),
+        "ngrams": (len(known.rarity),),
+        "rarity": (len(known.rarity),),
+        "unseen": (1,),
+        "starts": (len(known.starts),),
+        "columns": (len(known.weights),),
+        "weights": (len(known.weights),),
+    }
+    return (
+        all(getattr(known, name).shape == shape for name, shape in shapes.items())
+        and len(known.starts) > 1
+        and known.starts[0] == 0
+        and known.starts[-1] == len(known.columns)
+        and bool((np.diff(known.starts) >= 0).all())
+        and bool((np.diff(known.ngrams) > 0).all())
+        and int(known.columns.max(initial=0)) < max(1, len(known.ngrams))
+    )

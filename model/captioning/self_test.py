@@ -1,0 +1,91 @@
+"""Golden pictures: some whose captions are known, so that a captioner can test itself.
+
+A digest says that the weights are those that were saved; a golden picture says that this machine,
+with its libraries and its processor, makes of them what the author's did. They are PNG files, of
+which every decoder makes the same pixels. Knows their files in a bundle; knows nothing of networks.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from model.bundle.read import MEND, Bundle, BundleError
+from model.captioning.caption import Caption
+from model.config import CaptionerConfig, GoldenConfig
+
+__all__ = ["Golden", "check_golden", "golden_files", "read_golden"]
+
+_MOST_PIXELS = 1_000_000
+
+# Nats of a whole caption. In single precision other kernels change it by some 1e-5, and bfloat16
+# changes it by up to 0.3.
+_TOLERANCE = 0.01
+_ROUGH_TOLERANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A picture, RGB, and what the bundle's author was told of it."""
+
+    picture: Image.Image
+    expected: GoldenConfig
+
+
+def golden_files(golden: Sequence[Golden]) -> dict[str, bytes]:
+    """Give the bundle's files of golden pictures, by their names."""
+    files = {}
+    for one in golden:
+        file = io.BytesIO()
+        one.picture.save(file, "PNG", optimize=True)
+        files[one.expected.file] = file.getvalue()
+    return files
+
+
+def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[Golden, ...]:
+    """Read a bundle's golden pictures.
+
+    Raises:
+        BundleError: a file is no small PNG.
+    """
+    golden = []
+    for expected in bundle.config.golden:
+        path = bundle.folder / expected.file
+        try:
+            with Image.open(path, formats=["PNG"]) as picture:
+                if picture.width * picture.height > _MOST_PIXELS:
+                    raise BundleError(f"{path} has more than {_MOST_PIXELS} pixels: {MEND}")
+                golden.append(Golden(picture.convert("RGB"), expected))
+        except BundleError:
+            raise
+        except Exception as error:  # on bad bytes, Pillow's decoders raise nearly anything
+            raise BundleError(f"{path} is no PNG picture ({error}): {MEND}") from error
+    return tuple(golden)
+
+
+def check_golden(
+    golden: Sequence[Golden], caption: Callable[[Image.Image], Caption], *, exact: bool
+) -> None:
+    """Caption golden pictures, one by one, and compare.
+
+    Args:
+        golden: of the bundle.
+        caption: gives the best caption by the bundle's default decoding.
+        exact: whether arithmetic is a CPU's, in single precision. Then log-probabilities may
+            differ by 0.01 nats, else (half precision, a GPU) by 0.5.
+
+    Raises:
+        BundleError: a text differs, or a log-probability by more than it may.
+    """
+    tolerance = _TOLERANCE if exact else _ROUGH_TOLERANCE
+    for one in golden:
+        expected, found = one.expected, caption(one.picture)
+        # Written so that a number that is none (NaN) fails too.
+        if found.text != expected.text or not abs(found.logprob - expected.logprob) <= tolerance:
+            raise BundleError(
+                f"the self-test fails: {expected.file} should be {expected.text!r} "
+                f"({expected.logprob:.3f}), and here is {found.text!r} ({found.logprob:.3f}). "
+                f"The weights, or the libraries that run them, are not those that the bundle was "
+                f"made with: {MEND}"
+            )

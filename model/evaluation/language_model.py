@@ -1,0 +1,118 @@
+"""How likely a language model finds a text that it has not seen, beside n-grams.
+
+Knows models and corpora; knows nothing of training or of who reads the report.
+"""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from model.data.corpus import Corpus
+from model.files import write_text
+from model.text.language_model import LanguageModel
+from model.text.ngram import NGram
+
+__all__ = ["TextReport", "evaluate_text"]
+
+
+@dataclass(frozen=True)
+class TextReport:
+    """What the validation part of a corpus costs.
+
+    `nats` is the mean negative natural log-probability of a token, the text read from its
+    beginning to its end; `ngrams` is the same for n-grams of order 1, 2, ..., trained on the same
+    `training_tokens`.
+    """
+
+    model: str
+    corpus: str
+    level: str
+    training_tokens: int
+    tokens: int
+    characters: int
+    nats: float
+    seconds: float
+    ngrams: tuple[float, ...] = ()
+    ngram_seconds: float = 0.0
+
+    @property
+    def perplexity(self) -> float:
+        """Give exp of the nats a token."""
+        return math.exp(self.nats)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits to write the text with, over its characters."""
+        return self.nats * self.tokens / self.characters / math.log(2)
+
+    def as_markdown(self) -> str:
+        """Print the model beside the n-grams."""
+        token = self.level
+        lines = [
+            f"{self.corpus}: {self.training_tokens:,} {token}s train, {self.tokens:,} validate",
+            "",
+            f"| model | nats / {token} | perplexity | bits / character |",
+            "|---|---:|---:|---:|",
+            self._row(self.model, self.nats),
+        ]
+        lines += [self._row(f"{n}-gram", nats) for n, nats in enumerate(self.ngrams, start=1)]
+        return "\n".join(lines)
+
+    def write(self, path: Path) -> None:
+        """Write `path`.json and `path`.md."""
+        numbers = asdict(self) | {
+            "perplexity": self.perplexity,
+            "bits_per_character": self.bits_per_character,
+        }
+        write_text(path.with_name(f"{path.name}.json"), json.dumps(numbers, indent=1) + "\n")
+        write_text(path.with_name(f"{path.name}.md"), self.as_markdown() + "\n")
+
+    def _row(self, name: str, nats: float) -> str:
+        bits = nats / self.nats * self.bits_per_character
+        return f"| {name} | {nats:.4f} | {math.exp(nats):.2f} | {bits:.3f} |"
+
+
+def evaluate_text(writer: LanguageModel, corpus: Corpus, *, name: str, order: int) -> TextReport:
+    """Measure a model on a corpus's validation part.
+
+    Args:
+        writer: its vocabulary must be the corpus's.
+        corpus: read as the model's training read it.
+        name: of the corpus.
+        order: of the n-grams beside it (0: none).
+
+    Raises:
+        ValueError: the corpus was not the model's.
+    """
+    if corpus.vocabulary.tokens != writer.vocabulary.tokens:
+        raise ValueError(
+            f"{name} has another vocabulary than {writer.config.name}: give the corpus that it "
+            "was trained on, cut in the same way"
+        )
+    began = time.perf_counter()
+    foretold = corpus.validation != writer.vocabulary.start_id
+    logprobs = writer.logprobs(corpus.validation.tolist())[foretold]
+    seconds = time.perf_counter() - began
+    ngrams: tuple[float, ...] = ()
+    began = time.perf_counter()
+    if order:
+        train = corpus.train.numpy()
+        ngram = NGram.train(train, len(writer.vocabulary), order)
+        # Where a text starts is not foretold: what it costs n-grams, next to nothing from order 2
+        # on, is put down to the tokens that are.
+        share = len(corpus.validation) / int(foretold.sum())
+        ngrams = tuple(share * float(n) for n in ngram.orders(corpus.validation.numpy()))
+    return TextReport(
+        model=writer.config.name,
+        corpus=name,
+        level=writer.config.level,
+        training_tokens=len(corpus.train),
+        tokens=int(foretold.sum()),
+        characters=len(corpus.validation_text),
+        nats=-float(logprobs.double().mean()),
+        seconds=seconds,
+        ngrams=ngrams,
+        ngram_seconds=time.perf_counter() - began,
+    )

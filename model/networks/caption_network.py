@@ -1,0 +1,41 @@
+"""Encoder and decoder in one module: what is trained, and what a bundle keeps.
+
+Knows nothing of files, of words or of how captions are searched for.
+"""
+
+import torch
+from torch import nn
+
+from model.bundle.read import Bundle, BundleError
+from model.bundle.write import load_weights
+from model.config import CaptionerConfig
+from model.networks.decoder import Decoder, make_decoder
+from model.networks.encoder import Encoder
+
+__all__ = ["CaptionNetwork", "load_network"]
+
+
+class CaptionNetwork(nn.Module):
+    """A CNN that sees and a recurrent network that writes."""
+
+    def __init__(
+        self, config: CaptionerConfig, vocabulary_size: int, *, pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(config.encoder, pretrained=pretrained)
+        self.decoder: Decoder = make_decoder(config.decoder, vocabulary_size, self.encoder.channels)
+
+
+def load_network(bundle: Bundle[CaptionerConfig]) -> CaptionNetwork:
+    """Build a bundle's network, with its weights in float32, on the CPU.
+
+    Raises:
+        BundleError: there is no such network, or the weights are not its.
+    """
+    try:
+        with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
+            network = CaptionNetwork(bundle.config, len(bundle.vocabulary))
+    except (ValueError, RuntimeError) as error:
+        raise BundleError(f"{bundle.folder}: {error}") from error
+    load_weights(bundle, network)
+    return network

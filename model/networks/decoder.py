@@ -1,0 +1,260 @@
+"""The caption decoder: one step of a recurrent network that writes about a picture.
+
+Two decoders behind one interface: `AttentionDecoder` looks over the grid at every word,
+`GlobalDecoder` sees the picture once, before the first. Both know tokens only as ids and the
+picture only as features; how the best sentence is found is `model.decoding.beam_search`'s business.
+
+`begin` computes all that depends on the picture alone, once; `step` then takes a picture's rows
+together: the beams of a search, or the captions of a batch in training.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from model.config import DecoderConfig
+from model.networks.attention import make_attention
+from model.networks.cells import CELLS, Cell, State, make_cell
+from model.networks.image_context import Picture
+from model.networks.word_detector import WordDetector
+from model.vocabulary import Vocabulary
+
+__all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "make_decoder"]
+
+_ROWS = 256
+
+
+class Decoder(nn.Module, ABC):
+    """What the two decoders share: words in, words out.
+
+    Args:
+        config: sizes.
+        vocabulary_size: number of tokens.
+        channels: features in a cell of the encoder's grid.
+    """
+
+    from_word: nn.Module  # made by each decoder, for its own first cell
+
+    def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = channels
+        self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
+        nn.init.normal_(self.embedding.weight, std=config.embedding_size**-0.5)
+        self.dropout = nn.Dropout(config.dropout)
+        if config.tie_output:
+            # The word vectors write too (Press and Wolf 2017); `to_word` brings h to their size.
+            self.to_word = nn.Linear(config.hidden_size, config.embedding_size)
+            self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        else:
+            self.to_word = nn.Linear(config.hidden_size, vocabulary_size)
+        self.detector: WordDetector | None = None
+        if words := min(config.detected_words, vocabulary_size - Vocabulary.unknown_id - 1):
+            self.detector = WordDetector(channels, words, config.dropout)
+            self.to_trust = nn.Linear(config.hidden_size, 1)
+
+    @abstractmethod
+    def begin(self, grid: Tensor) -> Picture:
+        """Compute what depends on the pictures alone.
+
+        Args:
+            grid: (batch, rows, columns, channels), as the encoder gives it.
+        """
+
+    @abstractmethod
+    def advance(
+        self, words: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Take one step.
+
+        Args:
+            words: from `project_words` (batch, beam, width).
+            state: each (batch, beam, hidden).
+            picture: of the batch.
+
+        Returns:
+            The output h (batch, beam, hidden), the next state, and the attention's weights
+            (batch, beam, cells) where there is attention.
+        """
+
+    def project_words(self, tokens: Tensor) -> Tensor:
+        """Embed tokens and project them for the first cell: (...) -> (..., width)."""
+        projected: Tensor = self.from_word(self.dropout(self.embedding(tokens)))
+        return projected
+
+    def detect(self, grid: Tensor) -> Tensor | None:
+        """Look for words in whole pictures: the evidence (batch, vocabulary), or None.
+
+        The detector is trained by its own loss alone. The captions' would teach it to remember
+        the training pictures.
+        """
+        if self.detector is None:
+            return None
+        with torch.no_grad():
+            return self.detector.spread(self.detector(grid), self.embedding.num_embeddings)
+
+    def logits(self, output: Tensor, evidence: Tensor | None = None) -> Tensor:
+        """Score every word.
+
+        Args:
+            output: h (..., hidden)
+            evidence: from `detect`, for the same rows (..., vocabulary).
+
+        Returns:
+            (..., vocabulary)
+        """
+        word: Tensor = self.to_word(self.dropout(output))
+        if self.config.tie_output:
+            word = nn.functional.linear(word, self.embedding.weight, self.output_bias)
+        if evidence is None:
+            return word
+        # A verb or an article takes nothing from the picture: h says how far it is to be trusted.
+        return word + nn.functional.softplus(self.to_trust(output)) * evidence
+
+    def step(
+        self, tokens: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Read one token a row and give the log-probabilities of the next.
+
+        Args:
+            tokens: (batch, beam)
+            state: each (batch, beam, hidden)
+            picture: of the batch.
+
+        Returns:
+            log-probabilities, natural, float32 (batch, beam, vocabulary); the next state; the
+            attention's weights or None.
+        """
+        output, state, weights = self.advance(self.project_words(tokens), state, picture)
+        evidence = None if picture.evidence is None else picture.evidence[:, None]
+        return self.logits(output, evidence).float().log_softmax(-1), state, weights
+
+    def forward(
+        self, grid: Tensor, tokens: Tensor, reads: Tensor, *, sampling: float = 0.0
+    ) -> Tensor:
+        """Score captions word by word, each word given the true words before it.
+
+        Args:
+            grid: of the pictures (pictures, rows, columns, channels).
+            tokens: captions of each picture, from the start token on
+                (pictures, captions, steps).
+            reads: where `tokens` holds a token and not padding; same shape, boolean.
+            sampling: the chance that a word read is one that the decoder itself has just drawn
+                (scheduled sampling, Bengio et al. 2015).
+
+        Returns:
+            logits (number of true `reads`, vocabulary), in the order of `tokens[reads]`.
+        """
+        picture = self.begin(grid)
+        captions = tokens.shape[1]
+        state = tuple(part[:, None].expand(-1, captions, -1) for part in picture.start)
+        words = self.project_words(tokens)  # (pictures, captions, steps, width)
+        outputs: list[Tensor] = []
+        for word in words.unbind(2):
+            if sampling > 0 and outputs:
+                word = self._sample(outputs[-1], word, picture, sampling)  # noqa: PLW2901
+            output, state, _ = self.advance(word, state, picture)
+            outputs.append(output)
+        # Only words that exist are scored: the vocabulary is the largest product of all. Their
+        # number is rounded up, since kernels are made, and kept, for every new shape.
+        rows = torch.stack(outputs, dim=2)[reads]
+        beyond = -len(rows) % _ROWS
+        evidence = picture.evidence
+        if evidence is not None:  # a row's is that of its picture
+            evidence = evidence[nn.functional.pad(reads.nonzero()[:, 0], (0, beyond))]
+        return self.logits(nn.functional.pad(rows, (0, 0, 0, beyond)), evidence)[: len(rows)]
+
+    def _sample(self, output: Tensor, truth: Tensor, picture: Picture, chance: float) -> Tensor:
+        """Put words drawn from the last step's distribution in place of some true ones.
+
+        Args:
+            output: h of the last step (pictures, captions, hidden).
+            truth: the true words, projected (pictures, captions, width).
+            picture: of the batch.
+            chance: of each word to be replaced.
+        """
+        with torch.no_grad():
+            evidence = None if picture.evidence is None else picture.evidence[:, None]
+            probabilities = self.logits(output, evidence).float().softmax(-1)
+            drawn = torch.multinomial(probabilities.flatten(0, 1), 1).view(output.shape[:2])
+            taken = torch.rand(drawn.shape, device=drawn.device) < chance
+        return torch.where(taken[..., None], self.project_words(drawn), truth)
+
+
+class AttentionDecoder(Decoder):
+    """Two cells: one decides where to look, the other what to say (Anderson et al. 2018, 3.2).
+
+    The first reads the last word, the mean of the grid and the second's h; its h is the query of
+    soft attention; the second reads what attention saw and the first's h. The initial states come
+    from the mean of the grid (Xu et al. 2015, section 3.1.2). The cells are LSTMs in these papers,
+    and here any of `model.networks.cells`.
+    """
+
+    def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
+        super().__init__(config, vocabulary_size, channels)
+        hidden = config.hidden_size
+        self.to_values = nn.Linear(channels, hidden)
+        self.attention = make_attention(config, hidden, hidden)
+        self.parts = CELLS[config.cell].parts
+        self.initial = nn.Linear(hidden, 2 * self.parts * hidden)
+        self.attention_cell: Cell = make_cell(config.cell, hidden)
+        self.from_word = self.attention_cell.input_projection(config.embedding_size)
+        self.from_picture = nn.Linear(hidden, self.attention_cell.width, bias=False)
+        self.from_language = nn.Linear(hidden, self.attention_cell.width, bias=False)
+        self.language_cell: Cell = make_cell(config.cell, hidden)
+        self.to_language = self.language_cell.input_projection(2 * hidden)
+
+    def begin(self, grid: Tensor) -> Picture:
+        """Project the grid for attention, and its mean for the first cell and its start."""
+        cells = grid.flatten(1, 2)  # (batch, cells, channels)
+        values = self.dropout(torch.relu(self.to_values(cells)))
+        mean = values.mean(1)  # (batch, hidden)
+        start = torch.tanh(self.initial(mean).float()).chunk(2 * self.parts, dim=-1)
+        keys, gates = self.attention.keys(values), self.from_picture(mean)
+        return Picture(gates, keys, values, self.detect(grid), start)
+
+    def advance(
+        self, words: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Decide where to look, look there, decide what to say."""
+        precision = words.dtype  # the state's may be higher
+        looking, speaking = state[: self.parts], state[self.parts :]
+        assert picture.gates is not None  # noqa: S101 - set by `begin`
+        seen = words + picture.gates[:, None] + self.from_language(speaking[0].to(precision))
+        looking = self.attention_cell(seen, looking)
+        query = looking[0].to(precision)
+        context, weights = self.attention(query, picture.keys, picture.values)
+        seen = self.to_language(torch.cat([context, query], dim=-1))
+        speaking = self.language_cell(seen, speaking)
+        return speaking[0].to(precision), (*looking, *speaking), weights
+
+
+class GlobalDecoder(Decoder):
+    """Show and Tell (Vinyals et al. 2015): the pooled picture is the first word that is read."""
+
+    def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
+        super().__init__(config, vocabulary_size, channels)
+        self.cell: Cell = make_cell(config.cell, config.hidden_size)
+        self.from_word = self.cell.input_projection(config.embedding_size)
+        self.to_embedding = nn.Linear(channels, config.embedding_size)
+
+    def begin(self, grid: Tensor) -> Picture:
+        """Let the cell read the pooled picture."""
+        seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
+        nothing = torch.zeros(grid.shape[0], self.config.hidden_size, device=grid.device)
+        start: State = self.cell(seen, (nothing,) * self.cell.parts)
+        return Picture(None, None, None, self.detect(grid), start)
+
+    def advance(
+        self, words: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Read a word; the picture is in the state already."""
+        state = self.cell(words, state)
+        return state[0].to(words.dtype), state, None
+
+
+def make_decoder(config: DecoderConfig, vocabulary_size: int, channels: int) -> Decoder:
+    """Make the decoder that a configuration names."""
+    kind = AttentionDecoder if config.kind == "attention" else GlobalDecoder
+    return kind(config, vocabulary_size, channels)

@@ -1,0 +1,125 @@
+"""Stacks of recurrent cells over vectors: one step, or a whole sequence at once.
+
+Knows nothing of tokens or pictures, or of what the outputs are for.
+"""
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from model.config import CellName
+from model.networks.cells import Cell, State, make_cell, wide
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(nn.Module):
+    """A stack of cells, each reading the h of the one below.
+
+    The state is kept in float32 or wider; outputs have the precision of the inputs.
+
+    Args:
+        cell: which.
+        input_size: numbers in an input.
+        hidden_size: units in each layer.
+        layers: cells.
+        dropout: between layers, in training (Zaremba et al. 2014); never from step to step.
+    """
+
+    def __init__(
+        self, cell: CellName, input_size: int, hidden_size: int, layers: int = 1, dropout: float = 0
+    ) -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, got {layers}")
+        cells = [make_cell(cell, hidden_size) for _ in range(layers)]
+        sizes = [input_size] + [hidden_size] * (layers - 1)
+        self.parts = cells[0].parts
+        self.hidden_size = hidden_size
+        self.cells = nn.ModuleList(cells)
+        self.projections = nn.ModuleList(
+            each.input_projection(size) for each, size in zip(cells, sizes, strict=True)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def begin(self, batch: int, device: torch.device | str | None = None) -> State:
+        """Make the state before the first step: zeros, each (layers, batch, hidden)."""
+        weight = next(self.parameters())
+        zeros = weight.new_zeros(len(self.cells), batch, self.hidden_size, device=device)
+        return (wide(zeros),) * self.parts
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step.
+
+        Args:
+            inputs: (batch, input)
+            state: each (layers, batch, hidden)
+
+        Returns:
+            h of the last layer (batch, hidden), and the next state.
+        """
+        precision = inputs.dtype
+        after: list[State] = []
+        for layer, (cell, projection) in enumerate(self._layers()):
+            if layer:
+                inputs = self.dropout(inputs)
+            last = cell(projection(inputs), tuple(part[layer] for part in state))
+            inputs = last[0].to(precision)
+            after.append(last)
+        return inputs, tuple(torch.stack(part) for part in zip(*after, strict=True))
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take every step of a sequence, with torch's fused kernels where there are any.
+
+        Args:
+            inputs: (batch, time, input)
+            state: each (layers, batch, hidden)
+
+        Returns:
+            h of the last layer after every step (batch, time, hidden), and the last state.
+        """
+        outputs, _, state = self._climb(inputs, state, fused=True)
+        return outputs, state
+
+    def states(self, inputs: Tensor, state: State) -> tuple[State, State]:
+        """Take every step of a sequence, one by one, and show the states of every layer.
+
+        Arguments as in `forward`.
+
+        Returns:
+            h, and c where there is one, after every step, each (batch, time, layers, hidden);
+            and the last state, each (layers, batch, hidden).
+        """
+        _, seen, state = self._climb(inputs, state, fused=False)
+        return tuple(torch.stack(part, dim=2) for part in zip(*seen, strict=True)), state
+
+    def _climb(
+        self, inputs: Tensor, state: State, *, fused: bool
+    ) -> tuple[Tensor, list[State], State]:
+        """Take a sequence through layer by layer.
+
+        Returns:
+            The last layer's h; unless `fused`, each layer's states after every step; and the
+            last state.
+        """
+        precision = inputs.dtype
+        seen: list[State] = []
+        after: list[State] = []
+        for layer, (cell, projection) in enumerate(self._layers()):
+            if layer:
+                inputs = self.dropout(inputs)
+            before = tuple(part[layer] for part in state)
+            if fused:
+                inputs, last = cell.run(projection, inputs, before)
+            else:
+                states, last = cell.unroll(projection, inputs, before)
+                inputs = states[0]
+                seen.append(states)
+            inputs = inputs.to(precision)
+            after.append(last)
+        return inputs, seen, tuple(torch.stack(part) for part in zip(*after, strict=True))
+
+    def _layers(self) -> Iterable[tuple[Cell, nn.Module]]:
+        return zip(cast("Iterable[Cell]", self.cells), self.projections, strict=True)

@@ -1,0 +1,1 @@
+"""Plots, tables and progress bars, for whoever measures something."""

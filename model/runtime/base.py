@@ -1,0 +1,59 @@
+"""What carries out a captioner's network: the interface that every runtime has.
+
+Arrays are whatever the runtime works with; the search takes them as they are. Knows nothing of
+words, of beams or of files.
+"""
+
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from model.arrays import Array
+from model.networks.image_context import Picture, State
+
+__all__ = ["Precision", "Runner", "Steps"]
+
+# Of a network's arithmetic; all but the first lose digits of log-probabilities.
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+
+
+class Steps(Protocol):
+    """What reads a caption word by word: a decoder, or a runner of one."""
+
+    def begin(self, grid: Array) -> Picture:
+        """Compute what depends on the pictures alone: (batch, rows, columns, channels)."""
+
+    def step(
+        self, tokens: Array, state: State, picture: Picture
+    ) -> tuple[Array, State, Array | None]:
+        """Read one token a row and give the log-probabilities of the next.
+
+        Args:
+            tokens: (batch, beam)
+            state: each (batch, beam, hidden)
+            picture: of the batch.
+
+        Returns:
+            log-probabilities, natural, float32 (batch, beam, vocabulary); the next state; the
+            attention's weights (batch, beam, cells), or None without attention.
+        """
+
+
+class Runner(Steps, Protocol):
+    """A network in evaluation; for one thread at a time.
+
+    Attributes:
+        device: where it runs, as PyTorch names it.
+        channels: features in a cell of the grid.
+        exact: whether arithmetic is a CPU's, in single precision.
+    """
+
+    device: str
+    channels: int
+    exact: bool
+
+    def encode(self, pixels: NDArray[Any]) -> Array:
+        """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels)."""
+
+    def place(self, values: Array) -> Array:
+        """Give any library's array as one of the runtime's own, on its device."""

@@ -1,0 +1,78 @@
+"""A captioner's network run by PyTorch from recordings: on a GPU, CUDA graphs.
+
+Knows modules, tensors and recordings; knows nothing of words, of beams or of files.
+"""
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.networks.caption_network import CaptionNetwork
+from model.networks.image_context import Picture, State, from_parts, parts
+from model.runtime.base import Precision
+from model.runtime.cuda_graphs import Record, Recorded, record_cuda_graph
+from model.runtime.graphs import Begin, Step, laid_out
+from model.runtime.pytorch import TorchRunner
+
+__all__ = ["RecordedRunner"]
+
+
+class RecordedRunner(TorchRunner):
+    """Replays encoder and decoder; see `Runner`.
+
+    Args:
+        network, size, device, precision: as of a `TorchRunner`.
+        record: how a call is recorded.
+    """
+
+    def __init__(
+        self,
+        network: CaptionNetwork,
+        size: int,
+        device: str | torch.device,
+        precision: Precision = "float32",
+        record: Record = record_cuda_graph,
+    ) -> None:
+        network = network.eval().to(device)
+        decoder, dtype = network.decoder, getattr(torch, precision)
+        with torch.no_grad():
+            named = parts(decoder.begin(torch.zeros(1, 1, 1, decoder.channels, device=device)))
+            self._names = tuple(named)
+            self._seen_names = tuple(n for n in named if not n.startswith("start."))
+            step = Step(decoder, self._seen_names).to(dtype)  # folded before it is rounded
+        super().__init__(network, size, device, precision)
+        encoder, states = self.encoder, len(self._names) - len(self._seen_names)
+        self._encode = Recorded(lambda pixels: (encoder(pixels),), record)
+        self._begin = Recorded(Begin(decoder), record)
+        self._step = Recorded(
+            lambda tokens, *rest: step(tokens, rest[:states], rest[states:]), record
+        )
+        self._seen: tuple[Picture, tuple[Tensor, ...]] | None = None
+
+    @torch.inference_mode()
+    def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
+        """Run the encoder, see `Runner.encode`."""
+        on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
+        return self._encode(on_device)[0].float()
+
+    @torch.inference_mode()
+    def begin(self, grid: Tensor) -> Picture:
+        """Run the decoder's `begin`."""
+        found = self._begin(grid.to(self._dtype))
+        return from_parts(dict(zip(self._names, found, strict=True)))
+
+    @torch.inference_mode()
+    def step(
+        self, tokens: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Run the decoder's `step`."""
+        if self._seen is None or self._seen[0] is not picture:
+            named = laid_out(self.network.decoder, parts(picture))
+            self._seen = picture, tuple(named[name].contiguous() for name in self._seen_names)
+        # A state is wide whatever the precision is, but for the start of a mean picture.
+        wide = tuple(part.float() for part in state)
+        logprobs, *rest = self._step(tokens, *wide, *self._seen[1])
+        weights = rest[len(state)] if len(rest) > len(state) else None
+        return logprobs, tuple(rest[: len(state)]), weights

@@ -1,0 +1,78 @@
+"""A captioner's network run by PyTorch: on any device, and with the network at hand.
+
+Knows modules and tensors; knows nothing of words, of beams or of files.
+"""
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.arrays import Array
+from model.networks.caption_network import CaptionNetwork
+from model.networks.encoder import Encoder
+from model.networks.folding import fold_batch_norm
+from model.networks.image_context import Picture, State
+from model.runtime.base import Precision
+
+__all__ = ["TorchRunner", "fast_encoder"]
+
+
+class TorchRunner:
+    """Runs encoder and decoder as they are, but that normalisation is folded; see `Runner`.
+
+    Args:
+        network: in which state it is does not matter; it is put into evaluation.
+        size: of the pictures, in pixels.
+        device: any that torch knows.
+        precision: of weights and most arithmetic; another than the network's changes the network.
+            The recurrent state and log-probabilities are kept in float32 whatever it is.
+    """
+
+    def __init__(
+        self,
+        network: CaptionNetwork,
+        size: int,
+        device: str | torch.device,
+        precision: Precision = "float32",
+    ) -> None:
+        self.device = str(device)
+        self.channels = network.encoder.channels
+        self._dtype: torch.dtype = getattr(torch, precision)
+        network = network.eval().to(device)
+        # Folded before it is rounded.
+        self.encoder = fast_encoder(network.encoder, size).to(self._dtype)
+        self.network = network.to(self._dtype)
+        self.exact = torch.device(device).type == "cpu" and self._dtype == torch.float32
+
+    @torch.inference_mode()
+    def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
+        """Run the encoder, see `Runner.encode`."""
+        on_device = self.place(pixels)
+        grid: Tensor = self.encoder(on_device.contiguous(memory_format=torch.channels_last))
+        return grid.float()  # what it is compared with is, and NumPy has no bfloat16
+
+    @torch.inference_mode()
+    def begin(self, grid: Tensor) -> Picture:
+        """Run the decoder's `begin`."""
+        return self.network.decoder.begin(grid.to(self._dtype))
+
+    @torch.inference_mode()
+    def step(
+        self, tokens: Tensor, state: State, picture: Picture
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Run the decoder's `step`."""
+        return self.network.decoder.step(tokens, state, picture)
+
+    def place(self, values: Array) -> Tensor:
+        """Bring an array to the device, see `Runner.place`."""
+        there = torch.as_tensor(values).to(self.device)
+        return there.to(self._dtype) if there.is_floating_point() else there
+
+
+def fast_encoder(encoder: Encoder, size: int) -> Encoder:
+    """Copy an encoder for inference; the network keeps its own, as bundles hold it."""
+    noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    folded = fold_batch_norm(encoder, noise.to(next(encoder.parameters()).device))
+    return folded.to(memory_format=torch.channels_last)

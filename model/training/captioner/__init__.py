@@ -1,0 +1,1 @@
+"""The captioner's training: its data, its losses, its trainer."""

@@ -1,0 +1,179 @@
+"""A recipe's data sets as batches of tensors: features from the cache, or pixels.
+
+Knows files, vocabulary and batches; knows nothing of losses or optimisers.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from model.data.augmentation import augment, is_mirrored, mirror_caption
+from model.data.batches import CaptionBatch, Item, Plan, collate
+from model.data.feature_cache import FeatureCache, Progress
+from model.data.karpathy import CaptionDataset, Entry
+from model.data.lookalikes import read_lookalikes
+from model.networks.encoder import Encoder
+from model.preprocessing import Preprocessing
+from model.training.recipe import CaptionerRecipe, data_path
+from model.vocabulary import Vocabulary
+
+__all__ = ["Batches", "TrainingData"]
+
+
+class TrainingData:
+    """The sets of a recipe, opened.
+
+    With a frozen encoder `cache` must be called before any batch is asked for.
+    """
+
+    def __init__(self, recipe: CaptionerRecipe) -> None:
+        self.recipe = recipe
+        self.sets = [
+            CaptionDataset(data_path(data.captions), [data_path(p) for p in data.pictures])
+            for data in recipe.data
+        ]
+        self.train = [data.split("train") for data in self.sets]
+        self.validation = [data.split("val") for data in self.sets]
+        self.lookalikes = [
+            self._read_lookalikes(data.lookalikes, entries)
+            for data, entries in zip(recipe.data, self.train, strict=True)
+        ]
+        self.vocabulary = Vocabulary.build(
+            (text for entries in self.train for entry in entries for text in entry.captions),
+            min_count=recipe.min_count,
+        )
+        self.plan = Plan(
+            [[len(entry.captions) for entry in entries] for entries in self.train],
+            [data.weight for data in recipe.data],
+            batch_size=recipe.optimisation.batch_size,
+            captions_each=recipe.optimisation.captions_each,
+            views=recipe.views,
+            seed=recipe.seed,
+        )
+        self.preprocessing = Preprocessing(recipe.preprocessing)
+        self._train_features: list[FeatureCache] = []
+        self._validation_features: list[FeatureCache] = []
+
+    def cache(
+        self, encoder: Encoder, device: torch.device, dtype: torch.dtype, progress: Progress
+    ) -> None:
+        """Compute the features of all pictures with a frozen encoder, or find them on disk."""
+
+        def features(dataset: CaptionDataset, entries: Sequence[Entry], views: int) -> FeatureCache:
+            return FeatureCache(
+                Path(self.recipe.feature_cache),
+                dataset,
+                entries,
+                encoder=encoder,
+                preprocessing=self.preprocessing,
+                views=views,
+                device=device,
+                dtype=dtype,
+                progress=progress,
+            )
+
+        for dataset, train, validation in zip(self.sets, self.train, self.validation, strict=True):
+            self._train_features.append(features(dataset, train, self.recipe.views))
+            self._validation_features.append(features(dataset, validation, 1))
+
+    def word_rates(self) -> Tensor:
+        """Give the share of the training captions that say each word: (vocabulary - 4,)."""
+        texts = [text for entries in self.train for e in entries for text in e.captions]
+        says = Counter(i for text in texts for i in set(self.vocabulary.encode(text)))
+        first = self.vocabulary.unknown_id + 1
+        return torch.tensor([says[i] / len(texts) for i in range(first, len(self.vocabulary))])
+
+    @property
+    def cached(self) -> bool:
+        """Whether batches are grids from the cache, and not pixels."""
+        return bool(self._train_features)
+
+    def load(self, batch: Sequence[Item], epoch: int) -> tuple[Tensor, CaptionBatch]:
+        """Read one batch: the grids (or, with no cache, the pixels) and their captions."""
+        entries = [self.train[item.dataset][item.index] for item in batch]
+        # A cached view is the same at every epoch; without a cache each epoch has its own, and so
+        # has each seed: a training that goes on from another's weights shall see new ones.
+        own = "" if self.cached else f"/{self.recipe.seed}/{epoch}"
+        seeds = [entry.filename + own for entry in entries]
+        mirrored = [is_mirrored(i.view, seed) for i, seed in zip(batch, seeds, strict=True)]
+        captions = collate(
+            [
+                [e.captions[i] for i in item.captions]
+                for e, item in zip(entries, batch, strict=True)
+            ],
+            mirrored,
+            self.vocabulary,
+            self.recipe.max_words,
+        )
+        if self.recipe.self_critical:
+            captions = replace(
+                captions,
+                texts=_turn([entry.captions for entry in entries], mirrored),
+                lookalikes=_turn([self._said_of_lookalikes(item) for item in batch], mirrored),
+            )
+        if self.cached:
+            rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
+            return torch.cat(rows), captions
+        pictures = [
+            augment(self.sets[item.dataset].picture(entry), item.view, seed)
+            for item, entry, seed in zip(batch, entries, seeds, strict=True)
+        ]
+        return torch.from_numpy(self.preprocessing(pictures)), captions
+
+    def _read_lookalikes(self, path: str | None, entries: Sequence[Entry]) -> list[list[int]]:
+        """Read which entries look like each; nothing where rewards do not ask for it."""
+        rewards = self.recipe.self_critical
+        if path is None or rewards is None or rewards.lookalike_share == 0:
+            return []
+        return read_lookalikes(data_path(path), entries, rewards.lookalikes)
+
+    def _said_of_lookalikes(self, item: Item) -> list[str]:
+        if not self.lookalikes[item.dataset]:
+            return []
+        entries = self.train[item.dataset]
+        others = self.lookalikes[item.dataset][item.index]
+        return [text for index in others for text in entries[index].captions]
+
+    def validation_batch(self, dataset: int, start: int, stop: int) -> Tensor:
+        """Read the grids (or pixels) of validation pictures `start` to `stop` of a set."""
+        if self.cached:
+            return self._validation_features[dataset](range(start, stop), [0] * (stop - start))
+        entries = self.validation[dataset][start:stop]
+        pictures = [self.sets[dataset].picture(entry) for entry in entries]
+        return torch.from_numpy(self.preprocessing(pictures))
+
+
+def _turn(texts: Sequence[Sequence[str]], mirrored: Sequence[bool]) -> list[list[str]]:
+    """Swap left and right in the sentences about mirrored pictures."""
+    return [
+        [mirror_caption(text) if swap else text for text in own]
+        for own, swap in zip(texts, mirrored, strict=True)
+    ]
+
+
+class Batches(Dataset[tuple[Tensor, CaptionBatch]]):
+    """One process's share of an epoch's remaining batches, for a DataLoader."""
+
+    def __init__(
+        self, data: TrainingData, epoch: int, batches: Sequence[Sequence[Item]], rank: int, of: int
+    ) -> None:
+        self._data = data
+        self._epoch = epoch
+        self._batches = batches
+        self._rank, self._of = rank, of
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, CaptionBatch]:
+        batch = self._batches[position]
+        if share := batch[self._rank :: self._of]:
+            return self._data.load(share, self._epoch)
+        # A last batch may be smaller than the number of processes: this one then reads nothing.
+        pictures, captions = self._data.load(batch[:1], self._epoch)
+        return pictures, replace(captions, reads=torch.zeros_like(captions.reads))

@@ -1,0 +1,198 @@
+"""Self-critical sequence training: what the network writes by itself is made worth more.
+
+Rennie et al. 2017, "Self-critical Sequence Training for Image Captioning", with the baseline of
+Luo 2020, "A Better Variant of Self-Critical Sequence Training". Knows networks and rewards as
+numbers; knows nothing of how captions are rewarded, nor of optimisers or processes.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model.data.batches import CaptionBatch
+from model.networks.caption_network import CaptionNetwork
+from model.networks.decoder import Decoder
+from model.training.captioner.loss import CaptionLoss, Losses, Mean
+from model.training.recipe import SelfCriticalConfig
+from model.vocabulary import Vocabulary
+
+__all__ = ["SelfCriticalLoss", "advantages", "draw_captions"]
+
+# (captions of each picture as ids, sentences about each picture, and about others that look like
+# it) -> a reward a caption
+Rewards = Callable[
+    [Sequence[Sequence[Sequence[int]]], Sequence[Sequence[str]], Sequence[Sequence[str]]],
+    list[list[float]],
+]
+
+_NEVER_WRITTEN = (Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.unknown_id)
+
+
+class SelfCriticalLoss(CaptionLoss):
+    """REINFORCE (Williams 1992) over captions that the decoder draws, beside the cross-entropy.
+
+    Captions are drawn, and learned, from softmax(logits / temperature). At 1 most of what a network
+    writes after cross-entropy with label smoothing is worth little beside what a search finds, and
+    the first thing that rewards teach is to be sharper; below 1 captions worth telling apart are
+    compared from the start.
+
+    Of each picture several captions are drawn, and the log-probability of each is raised by how
+    much its reward is above that of the picture's others (`advantages`).
+
+    Captions are drawn without dropout, by the network as it is used. Only without dropout is the
+    loss's gradient that of their expected reward (set `decoder.dropout` to 0); with dropout the
+    gradient is of another network than the one that drew. It then still makes the better captions
+    likelier and the worse less likely, since a picture's advantages sum to 0.
+
+    A picture weighs as much as there are sentences about it, so that each sentence of the data
+    counts once, as in cross-entropy: resemblance to one sentence alone is a noisy reward, and a
+    large one where that sentence is learned by heart.
+
+    The word detector is left as it is: its evidence was learned on the pictures that captions are
+    drawn for, and would only come to be trusted more than it deserves elsewhere.
+
+    Args:
+        network: what is trained.
+        label_smoothing: of the cross-entropy.
+        settings: how many captions are drawn, and the cross-entropy's share.
+        rewards: judges captions.
+        max_words: in a drawn caption; one that has not ended by then stays without an end.
+    """
+
+    def __init__(
+        self,
+        network: CaptionNetwork,
+        label_smoothing: float,
+        *,
+        settings: SelfCriticalConfig,
+        rewards: Rewards,
+        max_words: int,
+    ) -> None:
+        super().__init__(network, label_smoothing)
+        self.settings = settings
+        self.rewards = rewards
+        self.max_words = max_words
+        if network.decoder.detector:
+            network.decoder.detector.requires_grad_(False)
+
+    def forward(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> Losses:
+        """Take -advantage * log-probability of the drawn captions, a token's mean.
+
+        With a `cross_entropy_share` s this is 1 - s of the loss and the cross-entropy of
+        `captions` s. Watched are the mean `reward` of a drawn caption, its `length` in tokens,
+        the share of them that are `finished`, and the cross-entropy as `loss` if it has a share.
+        """
+        grid, share = self.grid(pictures), self.settings.cross_entropy_share
+        drawn = self._draw(grid)
+        reads = (drawn != Vocabulary.pad_id) & captions.pictures[:, None, None]
+        rewards = self._reward(drawn, captions)  # (pictures, samples)
+        references = rewards.new_tensor([len(texts) for texts in captions.texts])
+        gain = advantages(rewards) * references[:, None]
+
+        inputs = nn.functional.pad(drawn[..., :-1], (1, 0), value=Vocabulary.start_id)
+        logits = _writable(self.network.decoder(grid, inputs, reads).float())
+        logits = logits / self.settings.temperature
+        surprise = nn.functional.cross_entropy(logits, drawn[reads], reduction="none")
+        place = reads.nonzero()[:, :2].unbind(1)  # picture and sample of each token
+        total = (surprise * gain[place]).sum()
+        terms = [Mean((1 - share) * total, references[place[0]].sum())]
+
+        written = captions.pictures.sum() * self.settings.samples
+        finished = (drawn == Vocabulary.end_id) & reads
+        watched = {
+            "reward": Mean(rewards[captions.pictures].sum(), written),
+            "length": Mean(reads.sum(), written),
+            "finished": Mean(finished.sum(), written),
+        }
+        if share > 0:
+            words = self.cross_entropy(grid, captions, sampling)
+            terms.append(Mean(share * words.total, words.weight))
+            watched["loss"] = words.detached()
+        return Losses(tuple(terms), watched)
+
+    def _draw(self, grid: Tensor) -> Tensor:
+        decoder, training = self.network.decoder, self.network.decoder.training
+        decoder.eval()
+        drawn = draw_captions(
+            decoder,
+            grid,
+            self.settings.samples,
+            self.max_words,
+            temperature=self.settings.temperature,
+        )
+        decoder.train(training)
+        return drawn
+
+    def _reward(self, drawn: Tensor, captions: CaptionBatch) -> Tensor:
+        lengths = (drawn != Vocabulary.pad_id).sum(-1).tolist()
+        ids = [
+            [row[:length] for row, length in zip(rows, ends, strict=True)]
+            for rows, ends in zip(drawn.tolist(), lengths, strict=True)
+        ]
+        return torch.tensor(
+            self.rewards(ids, captions.texts, captions.lookalikes), device=drawn.device
+        )
+
+
+@torch.no_grad()
+def draw_captions(
+    decoder: Decoder, grid: Tensor, samples: int, max_words: int, *, temperature: float = 1.0
+) -> Tensor:
+    """Draw captions word by word from the decoder's own distribution.
+
+    Start, padding and unknown tokens are never drawn.
+
+    Args:
+        decoder: in the mode that it shall draw in.
+        grid: of the pictures (pictures, rows, columns, channels).
+        samples: captions of each picture.
+        max_words: after which only the end token may come, or none.
+        temperature: divides the logits; below 1 likely words come more often.
+
+    Returns:
+        ids, padded after the end token (pictures, samples, steps).
+    """
+    picture = decoder.begin(grid)
+    state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
+    tokens = torch.full((len(grid), samples), Vocabulary.start_id, device=grid.device)
+    ended = torch.zeros_like(tokens, dtype=torch.bool)
+    steps: list[Tensor] = []
+    for _ in range(max_words + 1):
+        logprobs, state, _ = decoder.step(tokens, state, picture)  # (pictures, samples, vocabulary)
+        tokens = _draw(_writable(logprobs) / temperature).masked_fill(ended, Vocabulary.pad_id)
+        steps.append(tokens)
+        ended |= tokens == Vocabulary.end_id
+        if ended.all():
+            break
+    return torch.stack(steps, dim=2)
+
+
+def advantages(rewards: Tensor) -> Tensor:
+    """Compare each reward with the mean of its picture's others (Luo 2020).
+
+    Args:
+        rewards: (pictures, samples), two samples or more.
+
+    Returns:
+        The differences, which sum to 0 for each picture; same shape.
+    """
+    samples = rewards.shape[1]
+    return (rewards - rewards.mean(1, keepdim=True)) * samples / (samples - 1)
+
+
+def _draw(logprobs: Tensor) -> Tensor:
+    """Draw a token a row, (..., vocabulary) -> (...), by the inverse of the distribution.
+
+    The chances need not sum to 1.
+    """
+    cumulative = logprobs.exp().cumsum(-1)
+    numbers = torch.rand_like(cumulative[..., -1:]) * cumulative[..., -1:]
+    drawn = torch.searchsorted(cumulative, numbers, right=True)[..., 0]
+    return drawn.clamp(max=logprobs.shape[-1] - 1)  # the number may round up to the sum
+
+
+def _writable(scores: Tensor) -> Tensor:
+    """Leave no chance to tokens that are never written: (..., vocabulary)."""
+    never = torch.tensor(_NEVER_WRITTEN, device=scores.device)
+    return scores.index_fill(-1, never, -torch.inf)

@@ -1,0 +1,50 @@
+"""CIDEr of a network's captions on validation pictures, as training goes along.
+
+Uses the Python tokenizer, so that training needs no Java; `unrolled evaluate` has all metrics.
+"""
+
+import torch
+
+from model.captioning.captioner import Captioner
+from model.evaluation.metrics import Scorer
+from model.training.captioner.data import TrainingData
+
+__all__ = ["Validation"]
+
+
+class Validation:
+    """Scores captions of the validation pictures of each set.
+
+    Args:
+        data: whose sets.
+        batch_size: pictures captioned at once.
+    """
+
+    def __init__(self, data: TrainingData, batch_size: int = 50) -> None:
+        self._data = data
+        self._batch_size = batch_size
+        self._scorers = [
+            Scorer([entry.captions for entry in entries], java=False) for entries in data.validation
+        ]
+
+    def __call__(self, captioner: Captioner) -> dict[str, float]:
+        """Give `cider` (the mean over the sets) and, for each set, its CIDEr and BLEU-4."""
+        values: dict[str, float] = {}
+        ciders = []
+        for index, scorer in enumerate(self._scorers):
+            scores = scorer.score(self._captions(captioner, index))
+            name = self._data.sets[index].name
+            values[f"{name}/cider"], values[f"{name}/bleu_4"] = scores.cider, scores.bleu_4
+            ciders.append(scores.cider)
+        return {"cider": sum(ciders) / len(ciders)} | values
+
+    def _captions(self, captioner: Captioner, dataset: int) -> list[str]:
+        total = len(self._data.validation[dataset])
+        texts: list[str] = []
+        for start in range(0, total, self._batch_size):
+            stop = min(total, start + self._batch_size)
+            batch = self._data.validation_batch(dataset, start, stop)
+            cached = self._data.cached
+            grid = batch.to(captioner.device, torch.float32) if cached else captioner.encode(batch)
+            texts += [best[0].text for best in captioner.search(grid, num_captions=1)]
+        return texts

@@ -1,0 +1,1 @@
+"""What a captioner can only be given once it is trained."""

@@ -1,0 +1,106 @@
+"""Makes what a captioner knows of its training pictures, to choose among captions by consensus.
+
+Principal components of the features, and the mean of the TF-IDF vectors of each picture's captions.
+Knows features as vectors and captions as text; what it is good for is
+`model.captioning.consensus`'s business.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.captioning.neighbours import KnownPictures, ngram_key
+from model.evaluation.cider import Cider, DocumentFrequencies
+from model.evaluation.ngrams import Ngram
+from model.vocabulary import Vocabulary, split
+
+__all__ = ["make_known_pictures"]
+
+_MOST_NGRAMS = 2**16  # so that two bytes name one
+
+
+def make_known_pictures(
+    features: Tensor,
+    captions: Sequence[Sequence[str]],
+    vocabulary: Vocabulary,
+    *,
+    dimensions: int = 64,
+    min_pictures: int = 5,
+) -> KnownPictures:
+    """Make it of pictures with people's captions.
+
+    Args:
+        features: the mean of the encoder's grid of each (pictures, channels).
+        captions: of each, one at least.
+        vocabulary: of the captioner. An n-gram with a word that it lacks is not kept, since no
+            caption can have it.
+        dimensions: how many principal components are kept, at most.
+        min_pictures: in the captions of how many pictures an n-gram comes, or is not kept.
+
+    Raises:
+        ValueError: the vocabulary is too large for n-grams to be numbered.
+    """
+    if (len(vocabulary) + 1) ** 4 > np.iinfo(np.int64).max:
+        raise ValueError(f"a vocabulary of {len(vocabulary)} tokens is too large for a consensus")
+    mean, basis, directions = _principal_components(features, dimensions)
+    words = [[split(caption, vocabulary.level) for caption in each] for each in captions]
+    frequencies = DocumentFrequencies.of(words)
+    cider = Cider(frequencies, variant="CIDEr")
+    kept = _keep(frequencies, vocabulary, min_pictures)
+    column = {gram: index for index, (_, gram) in enumerate(kept)}
+    starts, columns, weights = [0], list[int](), list[float]()
+    for each in words:
+        entries: defaultdict[int, float] = defaultdict(float)
+        for caption in each:
+            vector = cider.vector(caption)
+            for order, norm in zip(vector.weights, vector.norms, strict=True):
+                for gram, weight in order.items():
+                    if gram in column and norm > 0:
+                        entries[column[gram]] += weight / norm / len(each)
+        columns += sorted(entries)
+        weights += [entries[index] for index in sorted(entries)]
+        starts.append(len(columns))
+    rarity = np.log(frequencies.pictures / np.array([frequencies.counts[g] for _, g in kept]))
+    return KnownPictures(
+        mean=mean.half().numpy(),
+        basis=basis.half().numpy(),
+        pictures=directions.numpy(),
+        ngrams=np.array([key for key, _ in kept], np.int64),
+        rarity=rarity.astype(np.float32),
+        unseen=np.array([np.log(frequencies.pictures)], np.float32),
+        starts=np.array(starts, np.int32),
+        columns=np.array(columns, np.uint16),
+        weights=np.array(weights, np.float16),
+    )
+
+
+def _principal_components(features: Tensor, dimensions: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the mean (channels,), the axes (channels, dimensions) and each direction, in int8."""
+    table = features.double()
+    mean = table.mean(0)
+    centred = table - mean
+    _, axes = torch.linalg.eigh(centred.T @ centred)  # of rising variance
+    basis = axes[:, -dimensions:].flip(1)
+    along = centred @ basis
+    largest = along.abs().amax(1, keepdim=True).clamp(min=1e-12)
+    return mean, basis.contiguous(), (127 * along / largest).round().to(torch.int8)
+
+
+def _keep(
+    frequencies: DocumentFrequencies, vocabulary: Vocabulary, min_pictures: int
+) -> list[tuple[int, Ngram]]:
+    """Choose the commonest n-grams, and put them into the order of their keys."""
+    known = [
+        (gram, count)
+        for gram, count in frequencies.counts.items()
+        if count >= min_pictures and all(word in vocabulary for word in gram)
+    ]
+    known.sort(key=lambda item: (-item[1], item[0]))
+    joint = " " if vocabulary.level == "word" else ""
+    return sorted(
+        (ngram_key(vocabulary.encode(joint.join(gram)), len(vocabulary)), gram)
+        for gram, _ in known[:_MOST_NGRAMS]
+    )

@@ -1,0 +1,80 @@
+"""What a captioner sees in the pictures that it was trained on, and what people said of them.
+
+One pass over them gives all that is made of training pictures once a captioner is trained. Knows
+captioners and data sets; does not know what it is good for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.captioning.captioner import Captioner
+from model.data.karpathy import CaptionDataset, Entry
+from model.networks.image_context import Picture, from_parts, parts
+from model.reporting.progress import batches
+
+__all__ = ["TrainingPictures", "look_at_training_pictures", "some_entries"]
+
+
+@dataclass(frozen=True)
+class TrainingPictures:
+    """What a captioner sees in the pictures that it was trained on.
+
+    Attributes:
+        mean_picture: the mean of all as the decoder sees them, float32, of a batch of one.
+        features: the mean of each one's grid, float32 (pictures, channels).
+        captions: what people said of each.
+    """
+
+    mean_picture: Picture
+    features: Tensor
+    captions: list[tuple[str, ...]]
+
+
+def look_at_training_pictures(
+    captioner: Captioner,
+    datasets: Sequence[CaptionDataset],
+    *,
+    split: str = "train",
+    limit: int | None = None,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> TrainingPictures:
+    """See every training picture once.
+
+    Args:
+        captioner: trained.
+        datasets: each with the split.
+        split: whose pictures were trained on.
+        limit: pictures of each set at most, evenly spread; None takes all.
+        batch_size: pictures that are encoded together.
+        progress: whether to show how far it is, on standard error.
+
+    Raises:
+        ValueError: a set has no such split.
+    """
+    totals: dict[str, Tensor] = {}
+    features: list[Tensor] = []
+    captions: list[tuple[str, ...]] = []
+    for dataset in datasets:
+        entries = some_entries(dataset, split, limit)
+        for batch in batches(entries, batch_size, what="Training pictures", show=progress):
+            grid = captioner.encode(captioner.prepare([dataset.picture(one) for one in batch]))
+            with torch.inference_mode():
+                seen = parts(captioner.network.decoder.begin(grid))
+            for name, part in seen.items():
+                total = part.sum(0, keepdim=True).cpu().double()
+                totals[name] = totals[name] + total if name in totals else total
+            features.append(grid.mean((1, 2)).cpu())
+            captions += [entry.captions for entry in batch]
+    means = {name: (total / len(captions)).float() for name, total in totals.items()}
+    return TrainingPictures(from_parts(means), torch.cat(features), captions)
+
+
+def some_entries(dataset: CaptionDataset, split: str, limit: int | None) -> Sequence[Entry]:
+    """List a split's entries, `limit` at most, evenly spread."""
+    entries = dataset.split(split)
+    count = min(len(entries), limit or len(entries))
+    return [entries[i * len(entries) // count] for i in range(count)]

@@ -1,0 +1,117 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app.bulk.files as module
+from app.bulk.files import BATCHES_AHEAD, Captioned, Failed, caption_files
+from model.captioning.captioner import Captioner
+from tests.app.photos import encoded, photo
+from tests.tiny import tiny_captioner
+
+MAX_PIXELS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return tiny_captioner()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Eleven pictures of different shapes and formats."""
+    found = []
+    for i in range(11):
+        kind = ("JPEG", "PNG", "WEBP")[i % 3]
+        path = tmp_path / f"{i:02}.{kind.lower()}"
+        path.write_bytes(encoded(photo(20 + 7 * i, 90 - 5 * i), kind))
+        found.append(path)
+    return found
+
+
+def caption(captioner: Captioner, paths: object, batch_size: int = 4) -> Iterator:
+    return caption_files(
+        captioner,
+        paths,
+        captioner.config.decoding,
+        batch_size=batch_size,
+        max_pixels=MAX_PIXELS,
+    )
+
+
+def test_the_same_captions_as_one_by_one_in_order(captioner: Captioner, files: list[Path]) -> None:
+    from app.pictures.decode import read_picture
+
+    found = list(caption(captioner, files))
+    assert [one.path for one in found] == files
+    for one in found:
+        (expected,) = captioner.caption([read_picture(one.path, MAX_PIXELS).image])
+        assert [caption.text for caption in one.captions] == [caption.text for caption in expected]
+        for mine, own in zip(one.captions, expected, strict=True):
+            assert mine.logprob == pytest.approx(own.logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_failures_stand_in_their_places(
+    captioner: Captioner, files: list[Path], batch_size: int
+) -> None:
+    files[0].unlink()
+    files[4].write_bytes(files[4].read_bytes()[:200])
+    files[5].write_text("no picture")
+    files[-1].write_bytes(encoded(photo(1200, 900)))
+    given: list[Path | Failed] = [*files[:3], Failed(Path("*.x"), "matches nothing"), *files[3:]]
+    found = list(caption(captioner, given, batch_size))
+    assert [one.path for one in found] == [
+        one.path if isinstance(one, Failed) else one for one in given
+    ]
+    failed = {i: one.reason for i, one in enumerate(found) if isinstance(one, Failed)}
+    assert list(failed) == [0, 3, 5, 6, 11]
+    assert failed[0] == "No such file or directory"
+    assert failed[3] == "matches nothing"
+    assert "too many" in failed[11]
+    assert all(one.captions for one in found if isinstance(one, Captioned))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_no_more_pictures_are_taken_than_the_bound(
+    captioner: Captioner, files: list[Path], batch_size: int
+) -> None:
+    taken, most = 0, 0
+
+    def paths() -> Iterator[Path]:
+        nonlocal taken
+        for path in files * 5:
+            taken += 1
+            yield path
+
+    for given, _ in enumerate(caption(captioner, paths(), batch_size)):
+        most = max(most, taken - given)
+    assert taken == 55
+    # The model's batch, and those ahead of it; and it does look ahead.
+    assert batch_size < most <= (1 + BATCHES_AHEAD) * batch_size
+
+
+def test_what_waits_is_small(
+    captioner: Captioner, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large photographs are, only their small tensors outlive the threads' work."""
+    looked_ahead = module.look_ahead
+    waiting = []
+
+    def spy(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for entry in looked_ahead(*arguments, **options):
+            waiting.append(entry.pixels.shape)
+            yield entry
+
+    monkeypatch.setattr(module, "look_ahead", spy)
+    files[0].write_bytes(encoded(photo(1000, 1000), "JPEG"))
+    list(caption(captioner, files))
+    assert waiting == [(1, 3, 64, 64)] * len(files)
+
+
+def test_closing_early_closes_the_paths(captioner: Captioner, files: list[Path]) -> None:
+    results = caption(captioner, iter(files * 100), 2)
+    assert next(results).path == files[0]
+    results.close()
+    assert list(results) == []

@@ -1,0 +1,99 @@
+"""`unrolled finish captioner`, and what `unrolled evaluate captioner` then says of confidence."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from model.captioning.captioner import Captioner
+from tests.model.data.toys import draw
+from tests.model.evaluation.agreeing import write_agreeing_set
+from tests.tiny import save_tiny_captioner
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = save_tiny_captioner(tmp_path / "bundle", seed=4)
+    write_agreeing_set(tmp_path, Captioner.load(folder, "cpu"))
+    draw(1).save(tmp_path / "golden.png")
+    return folder
+
+
+def run(bundle: Path, *words: object) -> Result:
+    folder = bundle.parent
+    data = ["--dataset", folder / "toys.json", "--pictures", folder / "toys"]
+    command = [*words, "--beam-size", "1,3", "--device", "cpu", *data]
+    return CliRunner().invoke(app, [str(word) for word in command])
+
+
+def finish(bundle: Path, *options: object) -> Result:
+    golden = ["--golden", bundle.parent / "golden.png"]
+    return run(bundle, "finish", "captioner", bundle, *golden, *options)
+
+
+def test_a_bundle_is_finished_and_evaluated(bundle: Path) -> None:
+    new, folder = bundle.parent / "new", bundle.parent
+    told = finish(bundle, "--output", new, "--level", 0.3)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.count("| toys/val |") == 2
+    assert {path.name for path in (folder / "reports").iterdir()} == {
+        "calibration.json", "calibration.md", "reliability.png",
+    }  # fmt: skip
+    assert sorted(path.name for path in new.iterdir()) == [
+        "README.md", "config.json", "consensus.safetensors", "golden", "mean-picture.safetensors",
+        "model.safetensors", "vocabulary.json",
+    ]  # fmt: skip
+    assert Captioner.load(new, "cpu", self_test=True).config.calibration is not None
+
+    options = ["--split", "val", "--output", folder / "scores"]
+    told = run(bundle, "evaluate", "captioner", new, *options)
+    assert told.exit_code == 0, told.output
+    report = json.loads((folder / "scores" / "toys-val.json").read_text())
+    for result in report["results"]:
+        assert result["calibration"]["count"] == 60
+        assert 0 <= result["calibration"]["ece"] <= 1
+        assert result["calibration"]["equal_mass"]
+    assert "| ECE | ECE by chance | Brier |" in told.stdout
+
+
+def test_a_bundle_is_finished_without_a_consensus(bundle: Path) -> None:
+    told = finish(bundle, "--output", bundle.parent / "new", "--level", 0.3, "--no-consensus")
+    assert told.exit_code == 0, told.output
+    assert "ordered by their log-probabilities" in told.stdout
+    assert not (bundle.parent / "new" / "consensus.safetensors").exists()
+
+
+def test_reports_go_where_they_are_wanted(bundle: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "elsewhere"
+    told = finish(bundle, "--output", tmp_path / "new", "--level", 0.3, "--reports", wanted)
+    assert told.exit_code == 0, told.output
+    assert (wanted / "calibration.json").exists()
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--split", "test"], "toys has no split 'test'"),
+        (["--golden", __file__], "these bytes are no picture"),
+        (["--limit", 2], "are needed to say what a good caption is"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    bundle: Path, options: list[object], says: str
+) -> None:
+    new = bundle.parent / "new"
+    told = finish(bundle, "--output", new, *options)
+    assert told.exit_code == 1
+    assert says in told.stderr
+    assert "Traceback" not in told.output
+    assert not new.exists()
+
+
+def test_it_needs_its_options(bundle: Path) -> None:
+    for words in (["--output", "x", "--level", "1"], []):
+        assert finish(bundle, *words).exit_code == 2

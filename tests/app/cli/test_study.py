@@ -1,0 +1,69 @@
+"""`unrolled study` from end to end, on a text of one page and networks of a few units."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli.study import study
+from tests.model.training.recipes import forget_accelerate
+from tests.model.training.text_recipes import tale
+
+CELLS = """--cells rnn,gru --parameters 900 --epochs 1 --streams 16 --steps 32 --order 3
+--learning-rates 3e-3 --device cpu""".split()
+GRADIENTS = "--steps 10 --rows 3 --training-steps 2 --parameters 900".split()
+
+
+def run(*arguments: object) -> Result:
+    forget_accelerate()
+    return CliRunner().invoke(study, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "tale.txt"
+    path.write_text(tale(lines=150), encoding="utf-8")
+    return path
+
+
+def test_both_studies(corpus: Path, tmp_path: Path) -> None:
+    cells = tmp_path / "cells"
+    found = run("cells", "--corpus", corpus, "--output", cells, *CELLS)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.strip() == (cells / "cells.md").read_text().strip()
+    assert "units a layer" in found.stderr
+    gradients = tmp_path / "gradients"
+    found = run("gradients", "--runs", cells, "--output", gradients, *GRADIENTS)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.strip() == (gradients / "gradients.md").read_text().strip()
+    assert "| gru | after training | state |" in found.stdout
+    bundle = next((cells / "runs").glob("gru-*/bundle"))
+    found = run("gradients", bundle, "--output", gradients, *GRADIENTS, "--radii", "")
+    assert found.exit_code == 0, found.stderr
+    assert f"{bundle.parent.name} | after training | state |" in found.stdout
+    assert "spectral" not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--cells", "rnn,qrnn"], 1, "unknown cell 'qrnn'"),
+        (["--learning-rates", "fast"], 2, "--learning-rates are numbers with commas"),
+        (["--parameters", "10"], 1, "10 parameters are too few"),
+    ],
+)
+def test_bad_options_are_told(
+    corpus: Path, tmp_path: Path, options: list[str], code: int, message: str
+) -> None:
+    found = run("cells", "--corpus", corpus, "--output", tmp_path / "cells", *options)
+    assert found.exit_code == code
+    assert message in found.stderr
+
+
+def test_gradients_need_something_to_read(tmp_path: Path) -> None:
+    found = run("gradients", "--output", tmp_path)
+    assert found.exit_code == 1
+    assert "there is nothing to read" in found.stderr
+    found = run("gradients", "--runs", tmp_path, "--output", tmp_path)
+    assert "holds no finished study" in found.stderr

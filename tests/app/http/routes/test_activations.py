@@ -1,0 +1,99 @@
+"""`POST /activations`: chosen units, or those that follow a property."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from model.text.language_model import LanguageModel
+from tests.app.answers import assert_error
+from tests.app.servers import in_thread
+from tests.tiny import VERSE
+
+
+def look(client: httpx.Client, **body: object) -> dict:
+    answer = client.post("/activations", json={"model": "verse"} | body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_chosen_units(writers: httpx.Client, weights: Path) -> None:
+    found = look(writers, text="Twinkle ☃", units=[3, "layer 1 unit 0", 3])
+    assert set(found) == {"model", "model_version", "request_id", "tokens", "units", "timing_ms"}
+    assert found["tokens"] == [*"Twinkle ", "<UNK>"]
+    assert [set(unit) for unit in found["units"]] == [{"unit", "name", "activations"}] * 3
+    assert [unit["unit"] for unit in found["units"]] == [3, 0, 3]
+    assert [unit["name"] for unit in found["units"]][:2] == ["layer 1 unit 3", "layer 1 unit 0"]
+    expected = (
+        LanguageModel.load(weights / "text" / "verse", "cpu")
+        .activations("Twinkle ☃")
+        .values[:, [3, 0, 3]]
+    )
+    values = np.array([unit["activations"] for unit in found["units"]])
+    assert values == pytest.approx(expected.T, abs=1e-4)
+    assert (values == values.round(4)).all()
+
+
+def test_units_that_follow_a_property(writers: httpx.Client) -> None:
+    text = VERSE * 6
+    found = look(writers, text=text, property="word next", top=3)
+    assert len(found["units"]) == 3
+    for unit in found["units"]:
+        assert set(unit) == {"unit", "name", "direction", "score", "activations"}
+        assert unit["direction"] in (1, -1)
+        assert len(unit["activations"]) == len(text)
+    assert set(found["property"]) == {"name", "description", "measure", "chance"}
+    assert found["property"]["measure"] == "auc"
+    chance = found["property"]["chance"]
+    assert 0.5 < chance["mean"] <= chance["high"] <= 1
+    assert look(writers, text=text, property="word next", top=100)["units"][:3] == found["units"]
+
+
+def test_a_model_that_reads_words(writers: httpx.Client) -> None:
+    found = look(writers, model="notes", text="A, b!", units=[0])
+    assert found["tokens"] == ["a", "b"]
+    assert len(found["units"][0]["activations"]) == 2
+    asked = {"model": "notes", "text": "a b", "property": "word next"}
+    message = assert_error(writers.post("/activations", json=asked), 422, "invalid_parameter")
+    assert "reads words" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "either `units` or `property`"),
+        ({"units": [0], "property": "word next"}, "either `units` or `property`"),
+        ({"units": []}, "units"),
+        ({"units": [12]}, "there are 0 to 11, or 'layer 1 unit 0' to 'layer 1 unit 11'"),
+        (
+            {"units": [-1]},
+            "units.0: should be a number from 0 on, or like 'layer 1 unit 3', got -1",
+        ),
+        ({"units": ["unit 1"]}, "no unit 'unit 1'"),
+        ({"units": [True]}, "units"),
+        ({"units": [0, 0.5]}, "units.1"),
+        ({"units": [10**25]}, "no unit"),
+        ({"units": [0] * 1001}, "units"),
+        ({"units": "layer 1 unit 3"}, "units"),
+        ({"property": "mood"}, "there are 'position in line', "),
+        ({"property": "inside quotes"}, "never varies in the first half"),
+        ({"text": "", "units": [0]}, "text"),
+        ({"text": "a", "property": "word next"}, "never varies"),
+        ({"property": "word next", "top": 0}, "top"),
+        ({"property": "word next", "top": 101}, "top"),
+    ],
+)
+def test_what_cannot_be_looked_at(writers: httpx.Client, body: dict, says: str) -> None:
+    asked = {"model": "verse", "text": VERSE} | body
+    message = assert_error(writers.post("/activations", json=asked), 422, "invalid_parameter")
+    assert says in message
+
+
+def test_the_size_of_an_answer_is_bounded(weights) -> None:
+    with in_thread(weights, max_activations=1000) as service:
+        look(service.client, text="a" * 100, units=[0] * 10)
+        asked = {"model": "verse", "text": "a" * 101, "units": [0] * 10}
+        answer = service.client.post("/activations", json=asked)
+        message = assert_error(answer, 422, "invalid_parameter")
+        assert "1,010 activations: at most 1,000" in message

@@ -1,0 +1,97 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.app import photos as pictures
+from tests.app.answers import JPEG, assert_error, captions, raw
+
+
+@pytest.fixture(autouse=True)
+def _still_captions(client: httpx.Client) -> Iterator[None]:
+    """Whatever a test sends, the service must be as well as before."""
+    before = captions(raw(client, JPEG))
+    yield
+    assert captions(raw(client, JPEG)) == before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"beam_size": 0}, "beam_size"),
+        ({"beam_size": 11}, "less than or equal to 10, got '11'"),
+        ({"beam_size": "three"}, "beam_size"),
+        ({"beam_size": ""}, "beam_size"),
+        ({"num_captions": 0}, "num_captions"),
+        ({"num_captions": 4}, "at most beam_size (3)"),
+        ({"beam_size": 2, "num_captions": 3}, "at most beam_size (2)"),
+        ({"max_length": 0}, "max_length"),
+        ({"max_length": 51}, "max_length"),
+        ({"length_penalty": -0.1}, "length_penalty"),
+        ({"length_penalty": 2.1}, "length_penalty"),
+        ({"length_penalty": "nan"}, "length_penalty"),
+        ({"attention": "perhaps"}, "attention"),
+        ({"grounding": "perhaps"}, "grounding"),
+        ({"grounding": True}, "grounding: the model 'tiny' has no mean picture"),
+        ({"consensus": "perhaps"}, "consensus"),
+        ({"consensus": True}, "consensus: the model 'tiny' knows no pictures that look alike"),
+        ({"beamsize": 3}, "beamsize: there is no such parameter"),
+    ],
+)
+def test_parameters_out_of_range(
+    client: httpx.Client, parameters: dict[str, object], says: str
+) -> None:
+    assert says in assert_error(raw(client, JPEG, **parameters), 422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/json", None])
+def test_an_empty_body(client: httpx.Client, content_type: str | None) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    assert_error(client.post("/caption", headers=headers), 400, "empty_body")
+
+
+def test_an_empty_file_in_a_form(client: httpx.Client) -> None:
+    answer = client.post("/caption", files={"image": ("photo.jpg", b"")})
+    assert_error(answer, 400, "empty_body")
+
+
+def test_text_named_jpg(client: httpx.Client) -> None:
+    files = {"image": ("photo.jpg", b"this is no photograph\n" * 9, "image/jpeg")}
+    message = assert_error(client.post("/caption", files=files), 415, "unsupported_image")
+    assert "send JPEG" in message
+
+
+def test_a_truncated_jpeg(client: httpx.Client) -> None:
+    assert_error(raw(client, JPEG[: len(JPEG) // 2]), 400, "malformed_image")
+
+
+def test_a_header_of_30000_by_30000(client: httpx.Client) -> None:
+    bomb = pictures.png_header(30_000, 30_000)
+    assert_error(raw(client, bomb, "image/png"), 413, "too_many_pixels")
+
+
+def test_zeros(client: httpx.Client) -> None:
+    assert_error(raw(client, bytes(50_000_000)), 413, "body_too_large")
+    assert_error(raw(client, bytes(19_000_000)), 415, "unsupported_image")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "video/mp4", "application/xml", "image"],
+)
+def test_a_wrong_content_type(client: httpx.Client, content_type: str) -> None:
+    message = assert_error(raw(client, JPEG, content_type), 415, "unsupported_content_type")
+    assert content_type in message
+    assert "multipart" in message
+
+
+def test_no_content_type(client: httpx.Client) -> None:
+    answer = client.post("/caption", content=JPEG)
+    assert_error(answer, 415, "unsupported_content_type")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_other_methods(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/caption")
+    assert_error(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"

@@ -1,0 +1,32 @@
+import threading
+
+from app.serving import registry as loaded
+from tests.app.photos import encoded, photo
+from tests.app.servers import in_thread, wait_until
+
+
+def test_live_at_once_and_ready_once_warm(bundle, monkeypatch) -> None:
+    may_load, load = threading.Event(), loaded.load
+
+    def load_later(settings):
+        assert may_load.wait(30)
+        return load(settings)
+
+    monkeypatch.setattr(loaded, "load", load_later)
+    with in_thread(bundle, ready=False) as service:
+        try:
+            assert service.client.get("/health/live").json() == {"status": "live"}
+            file = {"image": ("photo.png", encoded(photo()))}
+            for answer in (
+                service.client.get("/health/ready"),
+                service.client.get("/models"),
+                service.client.post("/caption", files=file),
+            ):
+                assert answer.status_code == 503
+                assert answer.json()["error"]["code"] == "not_ready"
+                assert int(answer.headers["retry-after"]) >= 1
+        finally:
+            may_load.set()
+        wait_until(lambda: service.client.get("/health/ready").status_code == 200)
+        assert service.client.get("/health/ready").json() == {"status": "ready"}
+        assert service.client.post("/caption", files=file).status_code == 200

@@ -1,0 +1,107 @@
+"""Which writers are in memory, and which make room."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.serving.model_cache import Shelf
+from model.bundle.read import BundleError
+from model.bundle.text import load_text_bundle
+from model.text.language_model import LanguageModel
+from tests.app.answers import assert_error
+from tests.app.servers import in_thread
+from tests.app.writers import save_writer, texts
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    return [save_writer(tmp_path / name) for name in NAMES]
+
+
+def of(folders: list[Path], models: float) -> Shelf:
+    """A shelf with room for so many of these writers, which are equal in size."""
+    size = 4 * sum(p.numel() for p in LanguageModel.load(folders[0]).network.parameters())
+    return Shelf(map(load_text_bundle, folders), "cpu", int(models * size))
+
+
+def test_a_writer_is_loaded_once(folders: list[Path]) -> None:
+    shelf = of(folders, 3)
+    assert shelf.find("a") is None
+    writer = shelf.load("a")
+    assert shelf.load("a") is shelf.find("a") is writer
+    expected = list(LanguageModel.load(folders[0], "cpu").generate("Twin", seed=1))
+    assert list(writer.generate("Twin", seed=1)) == expected
+
+
+def test_the_one_not_asked_for_the_longest_makes_room(folders: list[Path]) -> None:
+    shelf = of(folders, 2.5)
+    for name in ("a", "b"):
+        shelf.load(name)
+    shelf.find("a")
+    shelf.load("c")
+    assert shelf.kept == ("a", "c")
+    shelf.load("b")
+    assert shelf.kept == ("c", "b")
+
+
+def test_who_had_to_make_room_goes_on_writing(folders: list[Path]) -> None:
+    shelf = of(folders, 1)
+    pieces = shelf.load("a").generate("Twin", seed=1, max_tokens=30)
+    begun = [next(pieces)]
+    shelf.load("b")
+    assert shelf.kept == ("b",)
+    expected = LanguageModel.load(folders[0], "cpu").generate("Twin", seed=1, max_tokens=30)
+    assert begun + list(pieces) == list(expected)
+
+
+def test_one_that_never_fits_is_refused(folders: list[Path]) -> None:
+    with pytest.raises(ValueError, match=r"a takes \d+ MB .* raise UNROLLED_WRITERS_MEGABYTES"):
+        of(folders, 0.9)
+
+
+def test_parameters_are_counted_without_loading(folders: list[Path]) -> None:
+    shelf = of(folders, 3)
+    assert shelf.kept == ()
+    network = shelf.load("b").network
+    assert shelf.parameters["b"] == sum(p.numel() for p in network.parameters())
+
+
+def test_weights_that_cannot_be_used_are_told_at_first_use(tmp_path: Path, monkeypatch) -> None:
+    save_writer(tmp_path / "text" / "verse")
+    save_writer(tmp_path / "text" / "other")
+    with in_thread(tmp_path) as service:
+        _damage(monkeypatch, "verse")
+        answer = service.client.post("/generate-text", json={"model": "verse", "prompt": "a"})
+        message = assert_error(answer, 503, "unavailable")
+        assert "'verse' cannot be loaded" in message
+        assert answer.headers["retry-after"] == "60"
+        assert texts(service.client, model="other", seed=1)
+
+
+def test_models_tell_what_is_in_memory(tmp_path: Path) -> None:
+    save_writer(tmp_path / "text" / "verse")
+    with in_thread(tmp_path) as service:
+        assert [model["loaded"] for model in _models(service.client)] == [False]
+        texts(service.client, seed=1, max_tokens=2)
+        (model,) = _models(service.client)
+        assert model["loaded"]
+        assert service.client.get("/models/verse").json()["parameters"] == model["parameters"] > 0
+
+
+def _models(client: httpx.Client) -> list[dict[str, object]]:
+    models: list[dict[str, object]] = client.get("/models").json()["models"]
+    return models
+
+
+def _damage(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    load = LanguageModel.of
+
+    def fail(bundle, *arguments):
+        if bundle.config.name == name:
+            raise BundleError("weights that are not finite")
+        return load(bundle, *arguments)
+
+    monkeypatch.setattr(LanguageModel, "of", fail)

@@ -1,0 +1,198 @@
+"""Agreement against CIDEr itself; the order that it gives; that probabilities stay as they are."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.captioning.captioner import Captioner
+from model.captioning.consensus import Consensus
+from model.config import CaptionerConfig, ConsensusConfig
+from model.decoding.beam_search import Hypothesis
+from model.evaluation.cider import Cider, DocumentFrequencies
+from model.training.finalize.neighbours import make_known_pictures
+from model.vocabulary import Vocabulary
+from tests.model.captioning.test_captioner import pictures
+from tests.tiny import save_finished_captioner, tiny_captioner, tiny_consensus, tiny_vocabulary
+
+SAID = [
+    ["a dog runs on grass", "the red dog runs", "a dog and a ball"],
+    ["a woman sits in the water"],
+    ["a man sits on grass", "a man sits"],
+    ["the cat sits in the grass", "a cat", "a cat in grass"],
+]
+# Their mean is nothing, and each lies along an axis of its own.
+FEATURES = torch.tensor([[3.0, 0, 1], [-3, 0, 1], [0, 2, 1], [0, -2, 1]])
+
+
+def make(config: ConsensusConfig, said: list[list[str]] = SAID) -> Consensus:
+    known = make_known_pictures(FEATURES, said, tiny_vocabulary(), min_pictures=1)
+    return Consensus(known, config, len(tiny_vocabulary()))
+
+
+def agreement(consensus: Consensus, feature: Tensor, text: str) -> float:
+    tokens = [*tiny_vocabulary().encode(text), Vocabulary.end_id]
+    ((found,),) = consensus.agreements(feature[None], [[tokens]])
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a dog runs on grass", "a cat sits on the ball", "a dog", "water", "woman woman woman woman"],
+)
+@pytest.mark.parametrize("picture", range(4))
+def test_of_one_neighbour_it_is_clipped_cider_with_what_was_said_of_it(text, picture):
+    words = [[caption.split() for caption in captions] for captions in SAID]
+    cider = Cider(DocumentFrequencies.of(words), variant="CIDEr-D", sigma=math.inf)
+    references = [cider.vector(caption) for caption in words[picture]]
+    expected = cider.similarity(cider.vector(text.split()), references) / 10
+    found = agreement(make(ConsensusConfig(neighbours=1)), FEATURES[picture], text)
+    assert found == pytest.approx(expected, abs=2e-3)  # half precision
+
+
+def test_repeating_a_word_wins_nothing():
+    consensus = make(ConsensusConfig(neighbours=1))
+    once, twice = (agreement(consensus, FEATURES[0], text) for text in ("a dog", "a dog a dog"))
+    assert 0 < twice < once
+
+
+def test_neighbours_count_by_their_cosines():
+    feature = torch.tensor([3.0, 1.0, 1.0])
+    directions = FEATURES - FEATURES.mean(0)
+    cosines = torch.cosine_similarity(directions, (feature - FEATURES.mean(0))[None])
+    config = ConsensusConfig(neighbours=3, temperature=0.5)
+    nearest = cosines.topk(3).indices
+    shares = (cosines[nearest] / 0.5).softmax(0)
+    alone = make(ConsensusConfig(neighbours=1))
+    expected = sum(
+        float(share) * agreement(alone, FEATURES[index], "a dog runs")
+        for share, index in zip(shares, nearest, strict=True)
+    )
+    found = agreement(make(config), feature, "a dog runs")
+    assert found == pytest.approx(expected, abs=2e-3)
+
+
+def test_more_neighbours_than_pictures_are_all_pictures():
+    found = agreement(make(ConsensusConfig(neighbours=99)), FEATURES[0], "a dog runs")
+    assert found == agreement(make(ConsensusConfig(neighbours=4)), FEATURES[0], "a dog runs") > 0
+
+
+def test_a_caption_without_words_agrees_with_nothing():
+    consensus = make(ConsensusConfig())
+    assert consensus.agreements(FEATURES[:1], [[[Vocabulary.end_id], []]]) == [[0.0, 0.0]]
+
+
+def test_no_pictures_have_no_agreements():
+    assert make(ConsensusConfig()).agreements(FEATURES[:0], []) == []
+
+
+def hypothesis(text: str, logprob: float, *, finished: bool = True) -> Hypothesis:
+    tokens = tiny_vocabulary().encode(text)
+    return Hypothesis(tuple(tokens), (logprob / len(tokens),) * len(tokens), finished)
+
+
+def test_captions_are_ordered_by_agreement_and_likelihood():
+    likely, agreeing = hypothesis("a blue ball", -1.0), hypothesis("a dog runs", -4.0)
+    cut = hypothesis("a dog runs on grass", -2.0, finished=False)
+    found = [[likely, agreeing, cut]]
+    for likelihood, first in ((0.0, agreeing), (1000.0, likely)):
+        consensus = make(ConsensusConfig(neighbours=1, likelihood=likelihood))
+        (ranked,) = consensus.rank(FEATURES[:1], found)
+        assert ranked[0].hypothesis is first
+        assert ranked[2].hypothesis is cut  # whatever it agrees with
+        (as_found,) = consensus.rank(FEATURES[:1], found, reorder=False)
+        assert [one.hypothesis for one in as_found] == found[0]
+        assert {one.hypothesis: one.agreement for one in ranked} == {
+            one.hypothesis: one.agreement for one in as_found
+        }
+
+
+def test_equals_stay_as_they_were_found():
+    twins = [hypothesis("a red cat", -3.0), hypothesis("a red cat", -3.0)]
+    (ranked,) = make(ConsensusConfig()).rank(FEATURES[:1], [twins])
+    assert [one.hypothesis for one in ranked] == twins
+    assert ranked[0].hypothesis is twins[0]
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    captioner = tiny_captioner()
+    captioner.consensus = tiny_consensus(captioner)
+    captioner.config = replace(captioner.config, consensus=captioner.consensus.config)
+    return captioner
+
+
+def test_a_search_reorders_what_its_beam_holds(captioner):
+    options = {"beam_size": 6, "num_captions": 6, "max_length": 9}
+    reordered = False
+    for picture in pictures(8):
+        (plain,) = captioner.caption([picture], consensus=False, **options)
+        (agreeing,) = captioner.caption([picture], consensus=True, **options)
+        score = captioner.consensus.config.likelihood
+        expected = sorted(
+            plain, key=lambda one: (one.finished, one.agreement + score * one.mean_logprob)
+        )
+        assert agreeing == expected[::-1]
+        (best,) = captioner.caption([picture], consensus=True, beam_size=6, max_length=9)
+        assert len(best) == 1
+        reordered |= agreeing != plain
+    assert reordered
+
+
+def test_a_batch_gives_what_one_by_one_gives(captioner):
+    options = {"beam_size": 5, "consensus": True, "max_length": 9, "length_penalty": 0.8}
+    for num_captions in (1, 3):
+        together = captioner.caption(pictures(12), num_captions=num_captions, **options)
+        for picture, captions in zip(pictures(12), together, strict=True):
+            (alone,) = captioner.caption([picture], num_captions=num_captions, **options)
+            assert [one.text for one in alone] == [one.text for one in captions]
+            for one, many in zip(alone, captions, strict=True):
+                assert one.logprob == pytest.approx(many.logprob, abs=1e-4)
+                assert one.agreement == pytest.approx(many.agreement, abs=1e-4)
+
+
+def test_its_probabilities_are_exact(captioner):
+    (picture,) = pictures(1)
+    (found,) = captioner.caption([picture], beam_size=4, num_captions=4, consensus=True)
+    for caption in found:
+        scored = captioner.score(picture, caption.text)
+        assert scored.logprob == pytest.approx(caption.logprob, abs=1e-4)
+        assert scored.agreement is None
+
+
+def test_confidence_can_hang_on_agreement(tmp_path):
+    captioner = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu")
+    calibration = replace(
+        captioner.config.calibration, features=("agreement",), coefficients=(3.0,), intercept=-1.0
+    )
+    captioner.config = replace(captioner.config, calibration=calibration)
+    for consensus in (False, True):
+        for caption in captioner.caption(pictures(1), num_captions=3, consensus=consensus)[0]:
+            expected = 1 / (1 + math.exp(1 - 3 * caption.agreement))
+            assert caption.confidence == pytest.approx(expected)
+
+
+def test_without_a_consensus_it_is_refused():
+    captioner = tiny_captioner()
+    with pytest.raises(ValueError, match="'tiny' has no consensus: `unrolled finish captioner`"):
+        captioner.caption(pictures(1), consensus=True)
+    (plain,) = captioner.caption(pictures(1), consensus=False)
+    assert plain[0].agreement is None
+
+
+@pytest.mark.parametrize("part", ["decoding", "calibration"])
+def test_a_configuration_that_asks_for_what_is_not_there_is_refused(tmp_path, part):
+    config = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu").config
+    calibration = replace(config.calibration, features=("agreement",), coefficients=(1.0,))
+    changes = {
+        "decoding": {"calibration": None},
+        "calibration": {
+            "calibration": calibration,
+            "decoding": replace(config.decoding, consensus=False),
+        },
+    }
+    with pytest.raises(ValueError, match="ask for a consensus, and the bundle has none"):
+        replace(config, consensus=None, **changes[part])
+    assert isinstance(replace(config, **changes[part]), CaptionerConfig)

@@ -1,0 +1,115 @@
+"""Known pictures in a bundle: as they were saved, or refused; n-grams by number."""
+
+import itertools
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from model.bundle.read import CONSENSUS, BundleError
+from model.bundle.write import save_bundle
+from model.captioning.captioner import Captioner
+from model.captioning.neighbours import count_ngrams, known_pictures_file, ngram_key
+from tests.tiny import save_finished_captioner, save_tiny_captioner, sign
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return save_finished_captioner(tmp_path / "bundle")
+
+
+def test_every_ngram_has_a_number_of_its_own():
+    grams = [gram for order in range(1, 5) for gram in itertools.product(range(6), repeat=order)]
+    assert len({ngram_key(gram, 6) for gram in grams}) == len(grams)
+
+
+def test_ngrams_are_counted_without_special_tokens():
+    counts = list(count_ngrams([1, 7, 8, 7, 8, 2], 10))
+    assert [sum(each.values()) for each in counts] == [4, 3, 2, 1]
+    assert counts[0] == {ngram_key([7], 10): 2, ngram_key([8], 10): 2}
+    assert counts[1] == {ngram_key([7, 8], 10): 2, ngram_key([8, 7], 10): 1}
+    assert counts[3] == {ngram_key([7, 8, 7, 8], 10): 1}
+
+
+def test_a_short_caption_has_no_long_ngrams():
+    assert [len(each) for each in count_ngrams([5], 10)] == [1, 0, 0, 0]
+
+
+def test_a_bundle_keeps_them(bundle):
+    captioner = Captioner.load(bundle, "cpu")
+    written = known_pictures_file(captioner.consensus.known)
+    assert written == {CONSENSUS: (bundle / CONSENSUS).read_bytes()}
+
+
+def test_no_sentence_can_be_read_in_the_file(bundle):
+    """Words are numbers there, and the n-grams of a caption do not stand in its order."""
+    assert b"water" not in (bundle / CONSENSUS).read_bytes()
+    columns = load_file(bundle / CONSENSUS)["columns"]
+    starts = load_file(bundle / CONSENSUS)["starts"]
+    for start, end in itertools.pairwise(starts):
+        assert (np.diff(columns[start:end].astype(int)) > 0).all()
+
+
+def test_a_bundle_without_them_has_no_consensus(tmp_path):
+    assert Captioner.load(save_tiny_captioner(tmp_path / "b"), "cpu").consensus is None
+
+
+def test_a_configuration_without_its_file_is_not_saved(bundle, tmp_path):
+    captioner = Captioner.load(bundle, "cpu")
+    files = {name: data for name, data in captioner.files().items() if name != CONSENSUS}
+    with pytest.raises(ValueError, match=f"names {CONSENSUS}, which is not there"):
+        save_bundle(
+            tmp_path / "new",
+            captioner.config,
+            captioner.network.state_dict(),
+            captioner.vocabulary,
+            captioner.card,
+            files=files,
+        )
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda a: a.pop("rarity"), "does not hold mean, basis"),
+        (lambda a: a.update(other=np.zeros(1)), "does not hold mean, basis"),
+        (lambda a: a.update(columns=a["columns"].astype(np.int64)), "does not hold mean, basis"),
+        (lambda a: a.update(mean=a["mean"][:-1]), "holds no pictures"),
+        (lambda a: a.update(basis=a["basis"][:-1]), "holds no pictures"),
+        (lambda a: a.update(basis=a["basis"][0]), "holds no pictures"),
+        (lambda a: a.update(pictures=a["pictures"][:-1]), "holds no pictures"),
+        (lambda a: a.update(ngrams=a["ngrams"][::-1].copy()), "holds no pictures"),
+        (lambda a: a.update(rarity=a["rarity"][:-1]), "holds no pictures"),
+        (lambda a: a.update(weights=a["weights"][:-1]), "holds no pictures"),
+        (lambda a: a.update(starts=a["starts"] * 0), "holds no pictures"),
+        (lambda a: a.update(starts=a["starts"][:0]), "holds no pictures"),
+        (lambda a: a.update(starts=a["starts"] - 1), "holds no pictures"),
+        (lambda a: a["columns"].fill(60_000), "holds no pictures"),
+        (lambda a: a["weights"].fill(np.nan), "not finite"),
+        (lambda a: a["unseen"].fill(np.inf), "not finite"),
+    ],
+)
+def test_a_file_of_anything_else_is_refused(bundle, change, fault):
+    arrays = {name: array.copy() for name, array in load_file(bundle / CONSENSUS).items()}
+    change(arrays)
+    save_file(arrays, bundle / CONSENSUS)
+    sign(bundle, CONSENSUS)
+    with pytest.raises(BundleError, match=fault):
+        Captioner.load(bundle, "cpu")
+
+
+def test_a_damaged_file_is_named(bundle):
+    path = bundle / CONSENSUS
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(BundleError, match=f"{CONSENSUS} is damaged"):
+        Captioner.load(bundle, "cpu")
+    sign(bundle, CONSENSUS)
+    with pytest.raises(BundleError, match=f"{CONSENSUS} is not a whole safetensors file"):
+        Captioner.load(bundle, "cpu")
+
+
+def test_a_missing_file_is_named(bundle):
+    (bundle / CONSENSUS).unlink()
+    with pytest.raises(BundleError, match=f"{CONSENSUS} cannot be read"):
+        Captioner.load(bundle, "cpu")

@@ -1,0 +1,132 @@
+"""The self-test: golden pictures come out, or the captioner is refused."""
+
+import json
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from model.bundle.read import BundleError
+from model.bundle.write import save_bundle
+from model.captioning.caption import Caption
+from model.captioning.captioner import Captioner
+from model.captioning.self_test import Golden, check_golden
+from model.config import GoldenConfig
+from tests.tiny import (
+    save_finished_captioner,
+    save_tiny_captioner,
+    sign,
+    tamper,
+    tiny_captioner,
+)
+
+GOLDEN = "golden/1.png"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return save_finished_captioner(tmp_path / "finished")
+
+
+def load(bundle: Path) -> Captioner:
+    return Captioner.load(bundle, "cpu", self_test=True)
+
+
+def refused(bundle: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        load(bundle)
+    return str(caught.value)
+
+
+def test_a_sound_bundle_passes(bundle):
+    assert load(bundle).self_test() == 1
+
+
+def test_a_bundle_without_golden_pictures_has_nothing_to_fail(tmp_path):
+    assert load(save_tiny_captioner(tmp_path / "b")).self_test() == 0
+    assert tiny_captioner().self_test() == 0
+
+
+def test_weights_that_were_changed_and_signed_fail(bundle):
+    message = refused(tamper(bundle))
+    assert "the self-test fails: golden/1.png should be" in message
+    Captioner.load(bundle, "cpu")  # nobody asked
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_may_differ(exact):
+    golden = [Golden(Image.new("RGB", (2, 2)), GoldenConfig(GOLDEN, "a dog", -3.0))]
+
+    def check(text: str, logprob: float) -> None:
+        found = Caption(text, logprob, logprob, finished=True, tokens=())
+        check_golden(golden, lambda _: found, exact=exact)
+
+    tolerance = 0.01 if exact else 0.5
+    check("a dog", -3.0 + 0.99 * tolerance)
+    for text, logprob in [
+        ("a dog", -3.0 - 1.01 * tolerance),
+        ("a cat", -3.0),
+        ("a dog", float("nan")),
+    ]:
+        with pytest.raises(BundleError, match=r"should be 'a dog' \(-3\.000\)"):
+            check(text, logprob)
+
+
+def test_a_golden_picture_that_is_damaged_or_missing_is_named(bundle):
+    path = bundle / GOLDEN
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert f"{GOLDEN} is damaged" in refused(bundle)
+    sign(bundle, GOLDEN)
+    assert f"{GOLDEN} is no PNG picture" in refused(bundle)
+    path.unlink()
+    assert f"{GOLDEN} cannot be read" in refused(bundle)
+
+
+def test_only_a_small_png_is_opened(bundle):
+    path = bundle / GOLDEN
+    Image.new("RGB", (4, 4)).save(path, "BMP")
+    sign(bundle, GOLDEN)
+    assert f"{GOLDEN} is no PNG picture" in refused(bundle)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    sign(bundle, GOLDEN)
+    assert GOLDEN in refused(bundle)
+    Image.new("1", (1200, 1000)).save(path, "PNG")
+    sign(bundle, GOLDEN)
+    assert "has more than 1000000 pixels" in refused(bundle)
+
+
+@pytest.mark.parametrize("name", ["../1.png", "golden/../../1.png", "/etc/passwd", "golden/a.png"])
+def test_no_file_elsewhere_is_one(bundle, name):
+    path = bundle / "config.json"
+    config = json.loads(path.read_text())
+    config["golden"][0]["file"] = name
+    path.write_text(json.dumps(config))
+    assert "golden.0.file" in refused(bundle)
+
+
+def test_one_without_a_digest_is_refused(bundle):
+    path = bundle / "config.json"
+    config = json.loads(path.read_text())
+    del config["sha256"][GOLDEN]
+    path.write_text(json.dumps(config))
+    assert f"gives no sha256 of {GOLDEN}" in refused(bundle)
+
+
+def test_a_bundle_is_not_saved_without_those_that_it_names(bundle, tmp_path):
+    captioner = load(bundle)
+    files = {name: data for name, data in captioner.files().items() if name != GOLDEN}
+    with pytest.raises(ValueError, match=r"names golden/1\.png, which is not there"):
+        save_bundle(
+            tmp_path / "new",
+            replace(captioner.config),
+            captioner.network.state_dict(),
+            captioner.vocabulary,
+            captioner.card,
+            files=files,
+        )
+    assert not (tmp_path / "new").exists()

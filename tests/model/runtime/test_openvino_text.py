@@ -1,0 +1,72 @@
+"""OpenVINO writes what PyTorch writes, with every kind of cell."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.bundle.text import load_text_bundle
+from model.runtime.export import make
+from model.runtime.openvino_text import OpenVinoTextRunner
+from model.runtime.text_base import TorchTextRunner
+from model.text.language_model import LanguageModel
+from tests.tiny import WORDS, save_tiny_language_model
+
+KINDS = [
+    {"cell": "lstm", "layers": 2},
+    {"cell": "gru"},
+    {"cell": "rnn", "embedding_size": 6, "tie_output": True, "layers": 3},
+    {"cell": "mut1", "embedding_size": 6},
+    {"cell": "mut2", "layers": 2},
+    {"cell": "mut3", "level": "word", "text": " ".join(WORDS), "ends": True},
+]
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def both(request, tmp_path, monkeypatch) -> tuple[LanguageModel, LanguageModel]:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
+    bundle = load_text_bundle(save_tiny_language_model(tmp_path / "tiny", **request.param))
+    make(bundle)
+    loaded = [LanguageModel.of(bundle, "cpu", runtime) for runtime in ("torch", "openvino")]
+    return loaded[0], loaded[1]
+
+
+def test_texts_are_those_of_pytorch(both):
+    by_torch, by_openvino = both
+    assert isinstance(by_torch.runner, TorchTextRunner)
+    assert isinstance(by_openvino.runner, OpenVinoTextRunner)
+    for n, temperature in ((1, 0.0), (5, 0.9)):
+        options = {"n": n, "seed": 3, "max_tokens": 40, "temperature": temperature, "top": 2}
+        expected = list(by_torch.generate("a dog", **options))
+        found = list(by_openvino.generate("a dog", **options))
+        assert [(p.index, p.text, p.token, p.finish_reason) for p in found] == [
+            (p.index, p.text, p.token, p.finish_reason) for p in expected
+        ]
+        for one, other in zip(found, expected, strict=True):
+            assert one.logprob == pytest.approx(other.logprob, abs=1e-5)
+
+
+def test_a_step_is_that_of_the_network(both):
+    by_torch, by_openvino = both
+    generator = torch.Generator().manual_seed(0)
+    for rows in (1, 2, 7):
+        # Parts that differ: begun alike, h and c could stand for one another.
+        state = tuple(
+            torch.rand(part.shape, generator=generator) - 0.5
+            for part in by_torch.network.begin(rows)
+        )
+        tokens = np.arange(rows) % len(by_torch.vocabulary)
+        expected, after = by_torch.runner.step(tokens, state)
+        found, later = by_openvino.runner.step(tokens, by_openvino.runner.place(state))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        for one, other in zip(later, after, strict=True):
+            np.testing.assert_allclose(one, other.numpy(), atol=1e-6)
+
+
+def test_what_a_step_gave_outlasts_the_next(both):
+    _, writer = both
+    state = writer.runner.place(writer.network.begin(2))
+    first, after = writer.runner.step(np.array([4, 5]), state)
+    kept = [array.copy() for array in (first, *after)]
+    writer.runner.step(np.array([5, 4]), after)
+    for array, copy in zip((first, *after), kept, strict=True):
+        assert np.array_equal(array, copy)

@@ -1,0 +1,123 @@
+"""Which runtime is taken."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from model.bundle.read import Bundle, load_bundle
+from model.bundle.text import load_text_bundle
+from model.captioning.captioner import Captioner
+from model.config import CaptionerConfig, TextConfig
+from model.runtime import select as runtimes
+from model.runtime.export import ExportError, exported, make
+from model.runtime.openvino import OpenVinoRunner
+from model.runtime.openvino_text import OpenVinoTextRunner
+from model.runtime.pytorch import TorchRunner
+from model.runtime.select import load_runner, load_text_runner
+from tests.model.captioning.test_captioner import pictures
+from tests.tiny import save_tiny_captioner, save_tiny_language_model
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[CaptionerConfig]:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
+    return load_bundle(save_tiny_captioner(tmp_path / "tiny"), CaptionerConfig)
+
+
+def test_a_cpu_takes_openvino(bundle):
+    make(bundle)
+    assert isinstance(load_runner(bundle, "cpu", "auto"), OpenVinoRunner)
+    assert isinstance(load_runner(bundle, "cpu", "openvino"), OpenVinoRunner)
+    assert isinstance(load_runner(bundle, "cpu", "torch"), TorchRunner)
+
+
+def test_without_openvino_pytorch_does(bundle, monkeypatch):
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    assert isinstance(load_runner(bundle, "cpu", "auto"), TorchRunner)
+    with pytest.raises(ValueError, match="pip install openvino"):
+        load_runner(bundle, "cpu", "openvino")
+
+
+def test_openvino_is_for_the_cpu(bundle):
+    with pytest.raises(ValueError, match="not on cuda"):
+        load_runner(bundle, "cuda", "openvino")
+
+
+def test_cuda_graphs_are_for_cuda(bundle):
+    with pytest.raises(ValueError, match="not for cpu: use auto"):
+        load_runner(bundle, "cpu", "cuda_graphs")
+
+
+def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
+    def fail(*_: object) -> None:
+        raise ExportError("no such operation")
+
+    monkeypatch.setattr(runtimes, "export", fail)
+    with caplog.at_level(logging.WARNING):
+        assert isinstance(load_runner(bundle, "cpu", "auto"), TorchRunner)
+    assert "no such operation" in caplog.text
+    with pytest.raises(ExportError):
+        load_runner(bundle, "cpu", "openvino")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [
+        *(("torch", precision) for precision in ("bfloat16", "float16")),
+        *(("openvino", precision) for precision in ("bfloat16", "float16", "int8")),
+    ],
+)
+def test_less_precision_changes_log_probabilities_little(bundle, runtime, precision):
+    make(bundle)
+    exact = Captioner.load(bundle.folder, "cpu")
+    rough = Captioner.load(bundle.folder, "cpu", runtime=runtime, precision=precision)
+    assert exact.runner.exact
+    assert not rough.runner.exact
+    for picture in pictures(3):
+        own = exact.score(picture, "a dog runs")
+        other = rough.score(picture, "a dog runs", attention=True)
+        assert other.logprob == pytest.approx(own.logprob, abs=0.2)
+        if runtime == "torch" or precision == "int8":  # a processor without it computes in float32
+            assert other.logprob != own.logprob
+    for captions in rough.caption(pictures(3), beam_size=3, num_captions=3, attention=True):
+        assert len(captions) == 3
+
+
+def test_eight_bits_are_for_openvino(bundle, monkeypatch):
+    for runtime, device in (("torch", "cpu"), ("auto", "cuda")):
+        with pytest.raises(ValueError, match="int8 is for OpenVINO"):
+            load_runner(bundle, device, runtime, precision="int8")
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="int8 is for OpenVINO"):
+        load_runner(bundle, "cpu", "auto", precision="int8")
+
+
+@pytest.fixture
+def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[TextConfig]:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
+    return load_text_bundle(save_tiny_language_model(tmp_path / "writer"))
+
+
+def test_a_writer_takes_openvino_where_its_graph_is_made(writer):
+    assert load_text_runner(writer, "cpu", "auto") is None
+    make(writer)
+    assert isinstance(load_text_runner(writer, "cpu", "auto"), OpenVinoTextRunner)
+    assert load_text_runner(writer, "cpu", "torch") is None
+    assert load_text_runner(writer, "cuda", "auto") is None
+    with pytest.raises(ValueError, match="not on cuda"):
+        load_text_runner(writer, "cuda", "openvino")
+
+
+def test_a_writers_graph_is_made_where_openvino_is_asked_for(writer):
+    assert isinstance(load_text_runner(writer, "cpu", "openvino"), OpenVinoTextRunner)
+    assert exported(writer) is not None
+
+
+def test_a_writers_graph_that_cannot_be_run_is_pytorchs(writer, caplog):
+    (make(writer) / "step.xml").write_text("no graph")
+    with caplog.at_level(logging.WARNING):
+        assert load_text_runner(writer, "cpu", "auto") is None
+    assert "PyTorch will" in caplog.text
+    with pytest.raises(RuntimeError):
+        load_text_runner(writer, "cpu", "openvino")

@@ -1,0 +1,52 @@
+"""Pieces put together, whole and slice by slice."""
+
+import pytest
+
+from model.text.assembler import Joiner, draw_seed, printable_text, summarise
+from model.text.stop_strings import Piece
+
+PIECES = [
+    Piece(0, "a", "a", -1.0, (("a", -1.0), ("b", -2.0))),
+    Piece(1, " x", "x", -0.5, (("x", -0.5),)),
+    Piece(0, "bc", "bc", -2.0, (("a", -1.0),)),
+    Piece(1, "", "<END>", -0.25, (("x", -3.0),), "stop"),
+    Piece(0, "", finish_reason="length"),
+]
+
+
+def test_all_at_once() -> None:
+    first, second = Joiner("p ").join(PIECES)
+    assert (first.index, first.text, first.finish_reason) == (0, "p abc", "length")
+    assert (first.tokens, first.logprobs, first.offsets) == (["a", "bc"], [-1.0, -2.0], [2, 3])
+    assert first.top == [{"a": -1.0, "b": -2.0}, {"a": -1.0}]
+    assert (second.text, second.tokens, second.offsets) == ("p  x", ["x", "<END>"], [2, 4])
+    assert second.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_same_in_parts(size: int) -> None:
+    joiner = Joiner("p ")
+    parts = [
+        part
+        for start in range(0, len(PIECES), size)
+        for part in joiner.join(PIECES[start : start + size])
+    ]
+    for whole in Joiner("p ").join(PIECES):
+        own = [part for part in parts if part.index == whole.index]
+        assert "".join(part.text for part in own) == whole.text
+        assert [offset for part in own for offset in part.offsets] == whole.offsets
+        assert [part.finish_reason for part in own[:-1]] == [None] * (len(own) - 1)
+        assert own[-1].finish_reason == whole.finish_reason
+
+
+def test_numbers_of_a_text() -> None:
+    assert summarise([-1.0, -3.0]) == {
+        "logprob": -4.0, "mean_logprob": -2.0, "perplexity": pytest.approx(7.389, abs=1e-3),
+    }  # fmt: skip
+    assert summarise([])["perplexity"] == 1
+    assert summarise([-1e9])["perplexity"] < float("inf")
+
+
+def test_seeds_and_text_from_a_command_line() -> None:
+    assert len({draw_seed() for _ in range(9)}) == 9
+    assert printable_text("caf\udcc3\udca9 \udcff") == "café \N{REPLACEMENT CHARACTER}"

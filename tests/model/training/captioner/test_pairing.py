@@ -1,0 +1,99 @@
+"""Sentences are found by their words and chosen by the captioner; held-out ones never are."""
+
+import pytest
+import torch
+from PIL import Image
+
+from model.captioning.captioner import Captioner
+from model.captioning.scoring import read
+from model.networks.image_context import from_parts, parts
+from model.training.captioner.pairing import Corpus, Matcher
+from tests.tiny import tiny_captioner
+
+SENTENCES = [
+    "A brown dog runs through the grass.",
+    "a brown dog runs through the GRASS",
+    "Two brown dogs run through the snow",
+    "A dog jumps over a log in the woods",
+    "A man rides a wave on a surfboard",
+    "dog",
+    "A plate of food",
+    "A very long sentence " + "about a dog and a dog " * 4,
+]
+
+
+def test_a_corpus_holds_each_sentence_once_and_none_too_short_or_too_long():
+    assert Corpus(SENTENCES).sentences == [
+        "a brown dog runs through the grass",
+        "two brown dogs run through the snow",
+        "a dog jumps over a log in the woods",
+        "a man rides a wave on a surfboard",
+    ]
+
+
+def test_the_likest_come_first_with_a_likeness_of_at_most_1():
+    found = Corpus(SENTENCES).like(["Two brown dogs running through the snow"], 3)
+    assert found[0].sentence == "two brown dogs run through the snow"
+    assert found[1].sentence == "a brown dog runs through the grass"
+    assert 1 > found[0].likeness > found[1].likeness > found[2].likeness > 0
+
+
+def test_likeness_is_the_cosine_with_the_mean_of_the_captions():
+    corpus = Corpus(SENTENCES)
+    (same, *_) = corpus.like(["a man rides a wave on the surfboard"], 1)
+    (half, *_) = corpus.like(["a man rides a wave on the surfboard", "unknown words alone"], 1)
+    assert half.likeness == pytest.approx(same.likeness)  # what nobody knows changes no direction
+
+
+def test_what_was_said_of_the_picture_is_not_found_again():
+    found = Corpus(SENTENCES).like(["A brown dog runs through the grass ."], 4)
+    assert "a brown dog runs through the grass" not in [one.sentence for one in found]
+    assert len(found) == 3
+
+
+def test_held_out_sentences_are_never_found_however_they_are_written():
+    corpus = Corpus(SENTENCES, without=["A MAN rides a wave on a surfboard."])
+    assert "a man rides a wave on a surfboard" not in corpus.sentences
+    assert len(corpus.sentences) == 3
+
+
+def test_a_corpus_without_sentences_is_refused():
+    with pytest.raises(ValueError, match="no sentence of 5 to 18 words"):
+        Corpus(["dog", "cat"])
+
+
+def make_matcher(candidates: int = 36) -> tuple[Matcher, Captioner]:
+    captioner = tiny_captioner()
+    words = captioner.vocabulary.tokens[4:]
+    sentences = [" ".join(words[(i + j * j) % len(words)] for j in range(5)) for i in range(30)]
+    grid = captioner.encode(captioner.prepare([Image.new("RGB", (32, 32), "gray")]))
+    with torch.inference_mode():
+        picture = captioner.network.decoder.begin(grid)
+    mean = from_parts({name: part * 0.5 for name, part in parts(picture).items()})
+    return Matcher(captioner, mean, Corpus(sentences), candidates), captioner
+
+
+def test_a_matcher_chooses_what_is_worth_most_of_the_candidates():
+    matcher, captioner = make_matcher(candidates=8)
+    words = captioner.vocabulary.tokens
+    picture, said = Image.new("RGB", (48, 32), "green"), [" ".join(words[4:8])]
+    chosen = matcher(picture, said, 3)
+
+    decoder = captioner.network.decoder
+    with torch.inference_mode():
+        seen = decoder.begin(captioner.encode(captioner.prepare([picture])))
+        worth = {}
+        for sentence, likeness in matcher._corpus.like(said, 8):
+            ids = [*captioner.vocabulary.encode(sentence), captioner.vocabulary.end_id]
+            ((own,), _), ((usual,), _) = (
+                read(decoder, one, [ids]) for one in (seen, matcher._mean_picture)
+            )
+            likely, grounded = sum(own) / len(ids), (sum(own) - sum(usual)) / len(ids)
+            worth[sentence] = likely + grounded + 2 * likeness
+    assert chosen == sorted(worth, key=worth.__getitem__, reverse=True)[:3]
+
+
+def test_a_matcher_gives_fewer_where_there_are_no_more():
+    matcher, captioner = make_matcher(candidates=2)
+    said = [" ".join(captioner.vocabulary.tokens[4:9])]
+    assert len(matcher(Image.new("RGB", (32, 32)), said, 5)) == 2
