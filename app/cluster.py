@@ -140,4 +140,4 @@ async def _running(engine: Engine, state: State) -> AsyncIterator[None]:
     finally:
         state.loading.cancel()
         await asyncio.wait([state.loading])
-        await engine.inference.shut_down()
+        await engine.worker.shut_down()

@@ -13,10 +13,10 @@ Every error answers `{"error": {"code", "message", "request_id"}}`:
     ├── PictureError              400 malformed_image
     │   ├── TooManyPixels         413 too_many_pixels
     │   └── UnsupportedImage      415 unsupported_image
-    ├── ClientGone                499 client_gone (for the log: nobody reads it)
+    ├── ClientDisconnected                499 client_disconnected (for the log: nobody reads it)
     └── Unavailable               503 unavailable, with Retry-After
         ├── NotReady              503 not_ready
-        ├── Overdue               503 overdue
+        ├── DeadlineExceeded               503 overdue
         └── Overloaded            429 overloaded
 
 Knows HTTP statuses; does not know who raises what.
@@ -35,12 +35,12 @@ from starlette.requests import ClientDisconnect
 
 __all__ = [
     "BodyTooLarge",
-    "ClientGone",
+    "ClientDisconnected",
+    "DeadlineExceeded",
     "EmptyBody",
     "InvalidParameter",
     "MalformedBody",
     "NotReady",
-    "Overdue",
     "Overloaded",
     "PictureError",
     "ServiceError",
@@ -128,10 +128,10 @@ class UnsupportedImage(PictureError):
     status, code = 415, "unsupported_image"
 
 
-class ClientGone(ServiceError):
+class ClientDisconnected(ServiceError):
     """The client hung up before its answer was ready."""
 
-    status, code = 499, "client_gone"
+    status, code = 499, "client_disconnected"
 
 
 class Unavailable(ServiceError):
@@ -149,7 +149,7 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
-class Overdue(Unavailable):
+class DeadlineExceeded(Unavailable):
     """The answer was not ready by the deadline."""
 
     code = "overdue"
@@ -199,7 +199,9 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
             code = _HTTP_CODES.get(status, "http_error")
             return error_response(status, code, detail, error.headers)
         case _:
-            return error_response(ClientGone.status, ClientGone.code, "the client hung up")
+            return error_response(
+                ClientDisconnected.status, ClientDisconnected.code, "the client hung up"
+            )
 
 
 def _describe(fault: Mapping[str, Any]) -> str:

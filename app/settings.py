@@ -85,10 +85,10 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds after which a caption that is not found is given up, with 503.",
     )
-    load_writers: Literal["on_first_use", "at_start"] = Field(
+    load_language_models: Literal["on_first_use", "at_start"] = Field(
         "on_first_use", description="When the models that write text take memory."
     )
-    writers_megabytes: int = Field(
+    language_models_megabytes: int = Field(
         500,
         ge=1,
         description="Memory for the weights of writers; those not asked for the longest make room.",

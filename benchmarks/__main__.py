@@ -16,15 +16,15 @@ from benchmarks import (
     clients,
     decoding,
     gpu,
+    language_models,
     memory,
+    other_models,
     overload,
-    peers,
     server,
     soak,
     stages,
     texts,
     throughput,
-    writers,
 )
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe, describe_captioner
@@ -38,18 +38,18 @@ SUITES: dict[str, Suite] = {
     "stages": stages.measure,
     "decoding": decoding.measure,
     "throughput": throughput.measure,
-    "writers": writers.measure,
+    "writers": language_models.measure,
     "texts": texts.measure,
     "memory": memory.measure,
     "server": server.measure,
     "clients": clients.measure,
-    "peers": peers.measure,
+    "other-models": other_models.measure,
     "overload": overload.measure,
     "gpu": gpu.measure,
     "soak": soak.measure,
 }
 
-ON_REQUEST = {"gpu", "peers", "overload", "soak"}
+ON_REQUEST = {"gpu", "other-models", "overload", "soak"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 

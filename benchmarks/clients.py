@@ -1,8 +1,8 @@
 """Requests a second and how long each takes, by the clients that ask at once.
 
-`unrolled serve` beside the plain server of `benchmarks.plain`: same bundle, same threads, same
-requests, both up all the time and loaded in turn. Knows clients that wait for their answers; does
-not know what happens when more is asked than can be done.
+`unrolled serve` beside the plain server of `benchmarks.baseline_server`: same bundle, same threads,
+same requests, both up all the time and loaded in turn. Knows clients that wait for their answers;
+does not know what happens when more is asked than can be done.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from itertools import cycle, islice
 from benchmarks.bench import SIZE, Bench
 from benchmarks.load import Load, Request, send
 from benchmarks.report import Row, Sample, Table
-from benchmarks.server import Server, running, running_plain
+from benchmarks.server import Server, running, running_baseline
 from benchmarks.timing import interleave, quantile
 
 __all__ = ["measure"]
@@ -25,7 +25,7 @@ _OURS, _PLAIN = "unrolled serve", "plain FastAPI"
 
 def measure(bench: Bench) -> list[Table]:
     """Load both servers by every number of clients, in turn."""
-    with running(bench) as ours, running_plain(bench) as plain:
+    with running(bench) as ours, running_baseline(bench) as plain:
         servers = {_OURS: ours, _PLAIN: plain}
         calls: dict[str, Callable[[], Load]] = {
             _name(server, clients): partial(_load, servers[server], bench, clients)
@@ -56,8 +56,8 @@ def measure(bench: Bench) -> list[Table]:
         f"of beam {_BEAM}, {SIZE[0]}x{SIZE[1]} JPEG, over connections kept open, each its next "
         "one when it has its answer. Percentiles are of the requests of all rounds.",
         "plain FastAPI: the same bundle in PyTorch's eager modules with a simple beam search, a "
-        "request in each of FastAPI's threads (`benchmarks/plain.py`); it has neither limits nor "
-        "log-probabilities by word, consensus or confidence.",
+        "request in each of FastAPI's threads (`benchmarks/baseline_server.py`); it has neither "
+        "limits nor log-probabilities by word, consensus or confidence.",
         f"Both models have {bench.served_threads} threads for a call; the plain server may have "
         "several calls at once. The clients share the cores with them.",
     ]

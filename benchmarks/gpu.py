@@ -2,8 +2,9 @@
 
 Prepared pictures in, captions out; decoding files is the processor's work, which `stages` measures.
 PyTorch's modules as they are, and as CUDA graphs; beside them the plain eager search of
-`benchmarks.plain`, one picture at a time, and the floor: what the multiply-adds would take at the
-speed of one large matrix product. Knows a device by PyTorch's name for it; does not know HTTP.
+`benchmarks.baseline_server`, one picture at a time, and the floor: what the multiply-adds would
+take at the speed of one large matrix product. Knows a device by PyTorch's name for it; does not
+know HTTP.
 """
 
 from collections.abc import Callable
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from app.pictures.decode import decode_picture
+from benchmarks.baseline_server import search as plain_search
 from benchmarks.bench import Bench
-from benchmarks.floors import count
-from benchmarks.plain import search as plain_search
 from benchmarks.report import Row, Sample, Table
+from benchmarks.roofline import count
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
 from model.captioning.captioner import Captioner
@@ -53,8 +54,8 @@ def measure(bench: Bench, device: str = "cuda") -> list[Table]:
     name = torch.cuda.get_device_name() if device == "cuda" else device
     notes = [
         f"On {name}, beam {_BEAM}, from prepared pictures to captions; median [quartiles] of "
-        f"{bench.rounds} rounds in turn. `plain` is the search of `benchmarks/plain.py`, one "
-        "picture at a time, in the same precision.",
+        f"{bench.rounds} rounds in turn. `plain` is the search of `benchmarks/baseline_server.py`, "
+        "one picture at a time, in the same precision.",
         f"The floor is the multiply-adds at the speed of a matrix product of {_EDGE} by {_EDGE} in "
         "the same precision; beyond it a step waits for memory and for kernels to start.",
     ]

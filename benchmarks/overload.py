@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 
 from app.settings import Settings
-from benchmarks.arrivals import Answer, offer
 from benchmarks.bench import SIZE, Bench
 from benchmarks.load import Load, Request, send
+from benchmarks.open_loop import Answer, offer
 from benchmarks.report import Row, Table
 from benchmarks.server import get, running
 from benchmarks.timing import quantile
@@ -66,7 +66,7 @@ def measure(bench: Bench) -> list[Table]:
 
 def summarise(usual: Load, rate: float, answers: Sequence[Answer], health: Health) -> list[Row]:
     """Put into rows what came of it."""
-    admitted = [1000 * answer.seconds for answer in answers if answer.status == 200]
+    admit = [1000 * answer.seconds for answer in answers if answer.status == 200]
     refused = [answer for answer in answers if answer.status in _REFUSED]
     waits = [1000 * seconds for seconds in usual.latencies]
     beats = [1000 * seconds for seconds in health.latencies]
@@ -80,9 +80,9 @@ def summarise(usual: Load, rate: float, answers: Sequence[Answer], health: Healt
     }
     for status, times in sorted(Counter(answer.status for answer in answers).items()):
         found[f"answered {status}" if status else "connection lost"] = times
-    if admitted:
-        found["answered 200, p50 ms"] = quantile(admitted, 0.5)
-        found["answered 200, p99 ms"] = quantile(admitted, 0.99)
+    if admit:
+        found["answered 200, p50 ms"] = quantile(admit, 0.5)
+        found["answered 200, p99 ms"] = quantile(admit, 0.99)
     if refused:
         told = sum(answer.retry_after for answer in refused)
         found["refused with Retry-After"] = f"{told:,} of {len(refused):,}"

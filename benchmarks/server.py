@@ -33,7 +33,7 @@ __all__ = [
     "measure_latency",
     "measure_startup",
     "running",
-    "running_plain",
+    "running_baseline",
 ]
 
 _PAUSE = 0.01
@@ -87,14 +87,14 @@ def running(
 
 
 @contextmanager
-def running_plain(bench: Bench) -> Iterator[Server]:
-    """Start `benchmarks.plain` with the same bundle and as many threads, as `running` does.
+def running_baseline(bench: Bench) -> Iterator[Server]:
+    """Start the baseline server with the same bundle and as many threads, as `running` does.
 
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds what it said.
     """
     weights, threads = str(bench.weights.resolve()), str(bench.served_threads)
-    command = [sys.executable, "-m", "benchmarks.plain", weights, "0", threads]
+    command = [sys.executable, "-m", "benchmarks.baseline_server", weights, "0", threads]
     # It listens once its model is loaded, and has no route for health.
     with _started(command, {}, "/openapi.json") as server:
         yield server

@@ -46,7 +46,7 @@ def measure(bench: Bench) -> list[Table]:
     notes = [
         f"{_CLIENTS} clients; pictures of {len(_SIZES)} shapes from 64x48 to 1600x1200 as "
         f"{', '.join(_FORMATS)}, beams {', '.join(map(str, BEAM_SIZES))}, with and without "
-        "attention and grounding, all at random. Every answer was 200.",
+        "attention and image_gain, all at random. Every answer was 200.",
     ]
     first, last = resident[1], resident[-1]
     if first is not None and last is not None:
@@ -65,11 +65,11 @@ def requests(bench: Bench) -> Iterator[Request]:
         for photograph, size in zip(cycle(bench.photographs), _SIZES, strict=False)
         for name, media_type in _FORMATS.items()
     ]
-    # Without a mean picture there is no grounding, and asking for it is an error.
-    grounding = (False, True) if bench.captioner.mean_picture is not None else (False,)
+    # Without a mean picture there is no image_gain, and asking for it is an error.
+    image_gain = (False, True) if bench.captioner.mean_context is not None else (False,)
     queries = [
-        f"?beam_size={beam}&attention={str(looks).lower()}&grounding={str(grounds).lower()}"
-        for beam, looks, grounds in product(BEAM_SIZES, (False, True), grounding)
+        f"?beam_size={beam}&attention={str(looks).lower()}&image_gain={str(grounds).lower()}"
+        for beam, looks, grounds in product(BEAM_SIZES, (False, True), image_gain)
     ]
     draw = random.Random(0)
     while True:

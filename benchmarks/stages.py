@@ -12,8 +12,8 @@ from torch import nn
 
 from app.pictures.decode import decode_picture
 from benchmarks.bench import BEAM_SIZES, PYTORCH, SIZE, Bench
-from benchmarks.floors import Work, count, multiply, read_weights
 from benchmarks.report import Row, Sample, Table
+from benchmarks.roofline import Cost, count, multiply, read_weights
 from benchmarks.timing import interleave, seconds
 from model.arrays import Array
 from model.captioning.captioner import Captioner
@@ -33,7 +33,7 @@ _MULTIPLY, _READ = "multiply", "read weights"
 def measure(bench: Bench) -> list[Table]:
     """Time the stages over all photographs, in turn, with the two probes that set the floors."""
     eager, files = bench.eager, bench.photographs
-    begin, step = count_decoder(eager)
+    encode_context, step = count_decoder(eager)
     stages = _stages(bench.captioner, files)
     beside = {PYTORCH: _stages(eager, files)}
     for precision in _ROUGH if takes_openvino(bench.runtime, "cpu") else ():
@@ -68,23 +68,23 @@ def measure(bench: Bench) -> list[Table]:
             row["MB of weights read"] = total.weight_bytes / 1e6 / len(files)
         if name.startswith("search"):
             # Nothing else in a search reads weights, so the bytes tell how many steps it took.
-            begun = begin.weight_bytes * len(files)
+            begun = encode_context.weight_bytes * len(files)
             row["steps"] = (work[name].weight_bytes - begun) / step.weight_bytes / len(files)
         rows.append(row)
     return [Table("Milliseconds a picture by stage", rows, _notes(bench, step, speed, bandwidth))]
 
 
-def count_decoder(captioner: Captioner) -> tuple[Work, Work]:
+def count_decoder(captioner: Captioner) -> tuple[Cost, Cost]:
     """Count what the decoder does once a picture, and at every step of one beam."""
     size = captioner.config.preprocessing.size
     grid = captioner.encode(torch.zeros(1, 3, size, size))
     decoder = captioner.network.decoder
     with torch.inference_mode():
-        picture = decoder.begin(grid)
+        picture = decoder.encode_context(grid)
     state = tuple(part[:, None] for part in picture.start)
     tokens = torch.full((1, 1), captioner.vocabulary.start_id)
     return (
-        count(lambda: decoder.begin(grid), decoder),
+        count(lambda: decoder.encode_context(grid), decoder),
         count(lambda: decoder.step(tokens, state, picture), decoder),
     )
 
@@ -119,7 +119,7 @@ def _caption_each(captioner: Captioner, files: list[bytes], beam_size: int) -> N
         captioner.caption([decode_picture(data, MAX_PIXELS).image], beam_size=beam_size)
 
 
-def _notes(bench: Bench, step: Work, speed: float, bandwidth: float) -> list[str]:
+def _notes(bench: Bench, step: Cost, speed: float, bandwidth: float) -> list[str]:
     return [
         f"Median [quartiles] of {bench.rounds} rounds in turn; each call takes all "
         f"{len(bench.photographs)} photographs, {SIZE[0]}x{SIZE[1]} JPEG, one by one.",

@@ -26,11 +26,13 @@ _CHARACTERS = 500
 def measure(bench: Bench) -> list[Table]:
     """Ask a server for texts by every number of clients; no table where it has no writer."""
     weights = bench.weights.parent
-    writers = sorted(weights.glob("text/*/config.json"))
-    if not writers:
+    language_models = sorted(weights.glob("text/*/config.json"))
+    if not language_models:
         return []
     chosen = weights / "text" / "shakespeare" / "config.json"
-    config = json.loads((chosen if chosen in writers else writers[0]).read_text(encoding="utf-8"))
+    config = json.loads(
+        (chosen if chosen in language_models else language_models[0]).read_text(encoding="utf-8")
+    )
     name = config["name"]
     with running(bench, weights) as server:
         calls: dict[str, Callable[[], list[float]]] = {

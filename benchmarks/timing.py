@@ -25,8 +25,8 @@ def interleave(
     results: dict[str, list[Result]] = {name: [] for name in variants}
     names = list(variants)
     for number in range(warmups + rounds):
-        turn = number % max(1, len(names))
-        for name in names[turn:] + names[:turn]:
+        admission = number % max(1, len(names))
+        for name in names[admission:] + names[:admission]:
             result = variants[name]()
             if number >= warmups:
                 results[name].append(result)

@@ -11,12 +11,12 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_array, to_device
 from numpy.typing import NDArray
 
-__all__ = ["Array", "falling_order", "largest", "to_numpy"]
+__all__ = ["Array", "argsort_descending", "largest", "to_numpy"]
 
 Array = Any  # a NumPy array or a tensor: the standard's arrays have no common type
 
 
-def falling_order(values: Array) -> Array:
+def argsort_descending(values: Array) -> Array:
     """Give the places of each row's numbers, the largest first, and of equals the first: (rows, n).
 
     The standard's own sorts twice as long in NumPy, which it has to turn around.

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from model.vocabulary import Level
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -100,10 +100,10 @@ class DecodingConfig:
     """How captions are searched for, unless a request says otherwise.
 
     `length_penalty` is the exponent alpha of `logprob / length ** alpha`, by which hypotheses are
-    ranked: 0 ranks by `logprob`, 1 by `mean_logprob`. `block_ngram` n forbids any n words in a
-    row to come twice (0: nothing is forbidden). `joints` are words on whose two sides the same
-    words never stand ("a red shirt and a red shirt"). With `consensus` the captions that the beam
-    finds are put into another order, by what people said of pictures that look alike (see
+    ranked: 0 ranks by `logprob`, 1 by `mean_logprob`. `no_repeat_ngram_size` n forbids any n words
+    in a row to come twice (0: nothing is forbidden). `no_echo_words` are words on whose two sides
+    the same words never stand ("a red shirt and a red shirt"). With `consensus` the captions that
+    the beam finds are put into another order, by what people said of pictures that look alike (see
     `ConsensusConfig`).
     """
 
@@ -111,8 +111,8 @@ class DecodingConfig:
     num_captions: Annotated[int, Field(ge=1, le=10)] = 1
     max_length: Annotated[int, Field(ge=1, le=50)] = 20
     length_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
-    block_ngram: Annotated[int, Field(ge=0, le=10)] = 0
-    joints: tuple[str, ...] = ()
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=10)] = 0
+    no_echo_words: tuple[str, ...] = ()
     consensus: bool = False
 
     @model_validator(mode="after")
@@ -198,7 +198,7 @@ class CaptionerConfig:
     calibration: CalibrationConfig | None = None
     golden: Annotated[tuple[GoldenConfig, ...], Field(max_length=10)] = ()
     kind: Literal["captioner"] = "captioner"
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
@@ -243,7 +243,7 @@ class SamplingConfig:
 
     Log-probabilities are divided by `temperature` (0 takes the likeliest token always); then the
     `top_k` likeliest tokens are kept (0: all), and of these the likeliest that together reach
-    `top_p`. `block_ngram` n forbids any n tokens in a row to come twice (0: nothing is
+    `top_p`. `no_repeat_ngram_size` n forbids any n tokens in a row to come twice (0: nothing is
     forbidden).
     """
 
@@ -251,7 +251,7 @@ class SamplingConfig:
     temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    block_ngram: Annotated[int, Field(ge=0, le=100)] = 0
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -268,7 +268,7 @@ class TextConfig:
     sampling: SamplingConfig
     ends: bool = False
     kind: Literal["text"] = "text"
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)

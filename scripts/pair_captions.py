@@ -17,8 +17,8 @@ from rich.progress import track
 
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
-from model.training.captioner.pairing import Corpus, Matcher
-from model.training.finalize.training_pictures import look_at_training_pictures
+from model.training.captioner.pairing import Matcher, SentenceIndex
+from model.training.finalize.training_pictures import encode_training_pictures
 
 
 def main() -> None:
@@ -36,9 +36,9 @@ def main() -> None:
     captioner = Captioner.load(arguments.bundle, device="auto")
     dataset = CaptionDataset(arguments.dataset, arguments.pictures)
     held_out = [text for split in ("val", "test") for text in dataset.captions(split)]
-    corpus = Corpus(arguments.corpus.read_text().splitlines(), without=held_out)
-    seen = look_at_training_pictures(captioner, [dataset], limit=arguments.mean_of, progress=False)
-    matcher = Matcher(captioner, seen.mean_picture, corpus)
+    corpus = SentenceIndex(arguments.corpus.read_text().splitlines(), without=held_out)
+    seen = encode_training_pictures(captioner, [dataset], limit=arguments.mean_of, progress=False)
+    matcher = Matcher(captioner, seen.mean_context, corpus)
     found = {
         entry.filename: matcher(dataset.picture(entry), entry.captions, arguments.sentences)
         for entry in track(dataset.split("train"), description="pairing")

@@ -1,7 +1,7 @@
 """Draw how long captioners take for a photograph, side by side.
 
-    python -m benchmarks --suite peers --json runs/peers.json
-    python scripts/plot_speed.py runs/peers.json docs/images/speed.png
+    python -m benchmarks --suite other-models --json runs/other-models.json
+    python scripts/plot_speed.py runs/other-models.json docs/images/speed.png
 
 A dot is the median, its whiskers are the quartiles.
 """
@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.peers import TITLE
+from benchmarks.other_models import TITLE
 from model.reporting.plots import COLOURS
 
 
@@ -28,7 +28,9 @@ def main() -> None:
     report = json.loads(arguments.report.read_text(encoding="utf-8"))
     rows = [table["rows"] for table in report["tables"] if table["title"] == TITLE]
     if not rows:
-        parser.error(f"{arguments.report} has no table {TITLE!r}: measure with --suite peers")
+        parser.error(
+            f"{arguments.report} has no table {TITLE!r}: measure with --suite other-models"
+        )
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)
     draw(rows[0], report["machine"]).savefig(arguments.picture, metadata={"Software": None})
     print(f"wrote {arguments.picture}")

@@ -2,7 +2,7 @@
 
     python scripts/ship_captioner.py runs/captioner/bundle recipes/captioner-card.md \
         weights/captioner --report runs/captioner/reports/flickr8k-test.json ... \
-        --length-penalty 0.8 --block-ngram 3 --joints and
+        --length-penalty 0.8 --no-repeat-ngram-size 3 --no-echo-words and
 
 The default decoding is chosen on validation data, after training; the scores are those of the
 reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table, and
@@ -39,15 +39,15 @@ def main() -> None:
     parser.add_argument("--name")
     parser.add_argument("--version")
     parser.add_argument("--length-penalty", type=float)
-    parser.add_argument("--block-ngram", type=int)
-    parser.add_argument("--joints", nargs="*")
+    parser.add_argument("--no-repeat-ngram-size", type=int)
+    parser.add_argument("--no-echo-words", nargs="*")
     arguments = parser.parse_args()
 
     captioner = Captioner.load(arguments.bundle, device="cpu")
     reports = [json.loads(path.read_text()) for path in arguments.report]
     given = {
         name: value
-        for name in ("length_penalty", "block_ngram", "joints")
+        for name in ("length_penalty", "no_repeat_ngram_size", "no_echo_words")
         if (value := getattr(arguments, name)) is not None
     }
     files: dict[str, bytes] = {}

@@ -27,34 +27,34 @@ def bundle(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def writer(bundle: Path) -> LanguageModel:
+def language_model(bundle: Path) -> LanguageModel:
     return LanguageModel.load(bundle, device="cpu")
 
 
-def text_of(writer: LanguageModel, prompt: str, **options: object) -> str:
-    return "".join(piece.text for piece in writer.generate(prompt, **options))
+def text_of(language_model: LanguageModel, prompt: str, **options: object) -> str:
+    return "".join(piece.text for piece in language_model.generate(prompt, **options))
 
 
 def test_some_are_shipped():
     assert {path.name for path in BUNDLES} >= set(GATES)
 
 
-def test_it_is_small_and_named_as_its_folder(bundle, writer):
+def test_it_is_small_and_named_as_its_folder(bundle, language_model):
     assert sum(path.stat().st_size for path in bundle.iterdir()) <= 10e6
-    assert writer.config.name == bundle.name
+    assert language_model.config.name == bundle.name
 
 
-def test_its_card_and_configuration_say_the_same(writer):
-    (scores,) = (score["model"] for score in writer.config.scores.values())
-    nats = scores[f"nats_per_{writer.config.level}"]
-    told = re.findall(r"\*\*([\d.]+)\*\*", writer.card)
+def test_its_card_and_configuration_say_the_same(language_model):
+    (scores,) = (score["model"] for score in language_model.config.scores.values())
+    nats = scores[f"nats_per_{language_model.config.level}"]
+    told = re.findall(r"\*\*([\d.]+)\*\*", language_model.card)
     assert [float(number) for number in told] == [pytest.approx(nats, abs=6e-4)]
-    assert not any(gap in writer.card for gap in ("{scores}", "{sample}", "{part}"))
-    assert nats <= GATES.get(writer.config.name, float("inf"))
+    assert not any(gap in language_model.card for gap in ("{scores}", "{sample}", "{part}"))
+    assert nats <= GATES.get(language_model.config.name, float("inf"))
 
 
-def test_its_sample_can_be_had_again(writer):
-    fence = writer.card.split("```")[1].strip("\n")
+def test_its_sample_can_be_had_again(language_model):
+    fence = language_model.card.split("```")[1].strip("\n")
     prompt = {
         "shakespeare": "ROMEO:",
         "war-and-peace": "Pierre ",
@@ -62,32 +62,32 @@ def test_its_sample_can_be_had_again(writer):
         "bible": "1:1 In the beginning ",
         "stacks": "\\begin{lemma}",
     }
-    start = prompt.get(writer.config.name, "a")
+    start = prompt.get(language_model.config.name, "a")
     # Another processor rounds otherwise, and one other draw makes another text.
-    assert f"{start}{text_of(writer, start, seed=1)}".strip("\n")[:12] == fence[:12]
+    assert f"{start}{text_of(language_model, start, seed=1)}".strip("\n")[:12] == fence[:12]
 
 
-def test_it_finds_its_own_writing_likelier_than_noise(writer):
-    text = text_of(writer, "", seed=3, max_tokens=60)
-    tokens = writer.encode(text)
-    assert writer.score(text).perplexity < len(writer.vocabulary) / 2
-    assert writer.logprobs(tokens).mean() > writer.logprobs(sorted(tokens)).mean()
+def test_it_finds_its_own_writing_likelier_than_noise(language_model):
+    text = text_of(language_model, "", seed=3, max_tokens=60)
+    tokens = language_model.encode(text)
+    assert language_model.score(text).perplexity < len(language_model.vocabulary) / 2
+    assert language_model.logprobs(tokens).mean() > language_model.logprobs(sorted(tokens)).mean()
 
 
 @pytest.mark.parametrize("prompt", ["", "🙂 café — “naïve”", "\x00\x1b[31m", "日本語"])
-def test_any_prompt_is_safe(writer, prompt):
-    assert text_of(writer, prompt, max_tokens=5, seed=1)
+def test_any_prompt_is_safe(language_model, prompt):
+    assert text_of(language_model, prompt, max_tokens=5, seed=1)
 
 
 def test_shakespeare_writes_plays():
-    writer = LanguageModel.load(ROOT / "weights" / "text" / "shakespeare", device="cpu")
-    text = text_of(writer, "ROMEO:", max_tokens=600, temperature=0.7, seed=1)
+    language_model = LanguageModel.load(ROOT / "weights" / "text" / "shakespeare", device="cpu")
+    text = text_of(language_model, "ROMEO:", max_tokens=600, temperature=0.7, seed=1)
     speakers = [line for line in text.splitlines() if line.endswith(":")]
     assert speakers
     assert all(line.istitle() or line.isupper() for line in map(str.strip, speakers))
 
 
 def test_captions_end_by_themselves():
-    writer = LanguageModel.load(ROOT / "weights" / "text" / "captions", device="cpu")
-    last = [list(writer.generate("a", seed=seed, max_tokens=50))[-1] for seed in range(10)]
+    language_model = LanguageModel.load(ROOT / "weights" / "text" / "captions", device="cpu")
+    last = [list(language_model.generate("a", seed=seed, max_tokens=50))[-1] for seed in range(10)]
     assert all((piece.token, piece.finish_reason) == ("<END>", "stop") for piece in last)

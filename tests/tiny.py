@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
-from model.captioning.consensus import Consensus
-from model.captioning.self_test import Golden
+from model.captioning.consensus import ConsensusReranker
+from model.captioning.self_test import GoldenPicture
 from model.config import (
     CalibrationConfig,
     CaptionerConfig,
@@ -28,10 +28,10 @@ from model.config import (
     TextConfig,
 )
 from model.networks.caption_network import CaptionNetwork
-from model.networks.image_context import from_parts, parts
+from model.networks.image_context import ImageContext
 from model.networks.text_network import TextNetwork
 from model.text.language_model import LanguageModel
-from model.training.finalize.neighbours import make_known_pictures
+from model.training.finalize.neighbours import build_neighbour_index
 from model.vocabulary import Level, Vocabulary
 
 VERSE = "Twinkle, twinkle, little star,\nHow I wonder what you are.\n"
@@ -85,15 +85,17 @@ COLOURS = ("red", "navy", "white")
 SAID = (("a red ball on the grass", "a ball"), ("blue water",), ("a woman in the water",))
 
 
-def tiny_consensus(captioner: Captioner, config: ConsensusConfig | None = None) -> Consensus:
+def tiny_consensus(
+    captioner: Captioner, config: ConsensusConfig | None = None
+) -> ConsensusReranker:
     """What was said of three pictures of one colour each."""
     pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
     features = captioner.encode(captioner.prepare(pictures)).mean((1, 2))
-    known = make_known_pictures(features, SAID, captioner.vocabulary, min_pictures=1)
-    return Consensus(known, config or ConsensusConfig(2), len(captioner.vocabulary))
+    known = build_neighbour_index(features, SAID, captioner.vocabulary, min_pictures=1)
+    return ConsensusReranker(known, config or ConsensusConfig(2), len(captioner.vocabulary))
 
 
-def save_finished_captioner(folder: Path, seed: int = 0) -> Path:
+def save_finalized_captioner(folder: Path, seed: int = 0) -> Path:
     """A tiny bundle with a consensus, a confidence, a mean picture and a golden picture."""
     captioner = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
     captioner.consensus = tiny_consensus(captioner)
@@ -105,11 +107,17 @@ def save_finished_captioner(folder: Path, seed: int = 0) -> Path:
     )
     pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
     (found,) = captioner.caption(pictures[:1])
-    golden = Golden(pictures[0], GoldenConfig("golden/1.png", found[0].text, found[0].logprob))
+    golden = GoldenPicture(
+        pictures[0], GoldenConfig("golden/1.png", found[0].text, found[0].logprob)
+    )
     captioner.golden = (golden,)
     with torch.inference_mode():
-        seen = captioner.network.decoder.begin(captioner.encode(captioner.prepare(pictures)))
-    captioner.mean_picture = from_parts({n: part.mean(0, True) for n, part in parts(seen).items()})
+        seen = captioner.network.decoder.encode_context(
+            captioner.encode(captioner.prepare(pictures))
+        )
+    captioner.mean_context = ImageContext.from_dict(
+        {n: part.mean(0, True) for n, part in seen.to_dict().items()}
+    )
     save_bundle(
         folder,
         replace(captioner.config, golden=(golden.expected,)),
@@ -169,6 +177,12 @@ def tiny_language_model(
 
 def save_tiny_language_model(folder: Path, seed: int = 0, **options: Any) -> Path:
     """The bundle of a `tiny_language_model`."""
-    writer = tiny_language_model(seed, **options)
-    save_bundle(folder, writer.config, writer.network.state_dict(), writer.vocabulary, writer.card)
+    language_model = tiny_language_model(seed, **options)
+    save_bundle(
+        folder,
+        language_model.config,
+        language_model.network.state_dict(),
+        language_model.vocabulary,
+        language_model.card,
+    )
     return folder

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.bulk.prefetch import look_ahead
+from app.bulk.prefetch import prefetch
 from app.cores import usable_cores
 from app.errors import PictureError
 from app.pictures.decode import SUFFIXES, read_picture
@@ -89,7 +89,7 @@ def caption_files(
     *,
     batch_size: int,
     max_pixels: int,
-    grounding: bool = False,
+    image_gain: bool = False,
 ) -> Generator[Captioned | Failed, None, None]:
     """Caption files, `batch_size` at a time, and yield one result for each, in order.
 
@@ -97,14 +97,14 @@ def caption_files(
     `paths`. Close the generator to stop early.
 
     Raises:
-        ValueError: grounding is asked for and the captioner has no mean picture.
+        ValueError: image_gain is asked for and the captioner has no mean picture.
     """
-    options = asdict(decoding) | {"grounding": grounding}
+    options = asdict(decoding) | {"image_gain": image_gain}
 
     def prepare(path: Path | Failed) -> _Prepared | Failed:
         return path if isinstance(path, Failed) else _prepare(captioner, path, max_pixels)
 
-    coming = look_ahead(
+    coming = prefetch(
         prepare,
         paths,
         threads=min(usable_cores(), _MOST_THREADS),

@@ -53,7 +53,7 @@ class Extras:
 
     confidence: bool = False
     agreement: bool = False
-    grounding: bool = False
+    image_gain: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -132,7 +132,7 @@ def _write_text(console: Console, captioned: Captioned) -> None:
         sure = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
         line = Text.assemble((f"{caption.logprob:9.3f}{sure}", "cyan"), f"  {caption.text}{cut}")
         console.print(line, soft_wrap=True)
-        if grounds := [f"{t.token} {t.grounding:+.1f}" for t in _grounded(caption)]:
+        if grounds := [f"{t.token} {t.image_gain:+.1f}" for t in _grounded(caption)]:
             console.print(Text(f"{' ' * 11}{'  '.join(grounds)}", style="dim"), soft_wrap=True)
 
 
@@ -148,7 +148,7 @@ def _csv_lines(columns: Sequence[str], captioned: Captioned) -> str:
     lines = []
     for row, caption in zip(as_rows(captioned), captioned.captions, strict=True):
         row["finished"] = str(caption.finished).lower()
-        row["grounding"] = " ".join(f"{token.grounding:.4f}" for token in _grounded(caption))
+        row["image_gain"] = " ".join(f"{token.image_gain:.4f}" for token in _grounded(caption))
         lines.append(csv_line([row[name] for name in columns]))
     return "".join(lines)
 
@@ -159,7 +159,7 @@ def _write(text: str) -> None:
 
 
 def _grounded(caption: Caption) -> list[Token]:
-    return [token for token in caption.tokens if token.grounding is not None]
+    return [token for token in caption.tokens if token.image_gain is not None]
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

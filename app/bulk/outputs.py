@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.bulk.formats import Extras, Lines, OutputFormat, lines_of, make_writer, printable
-from app.bulk.resume import Written, read_csv, read_json_lines
+from app.bulk.resume import WrittenCaptions, read_csv, read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from app.bulk.files import Captioned, Failed
 
-__all__ = ["Output", "OutputError", "choose_format", "left", "open_output"]
+__all__ = ["Output", "OutputError", "choose_format", "open_output", "remaining"]
 
 _MEND = "give another name, or move it away"
 
@@ -89,7 +89,7 @@ def open_output(
     return Output(_told(path, output.write), output.done, _told(path, output.close))
 
 
-def left(files: Iterable[Path | Failed], done: Counter[str]) -> list[Path | Failed]:
+def remaining(files: Iterable[Path | Failed], done: Counter[str]) -> list[Path | Failed]:
     """Leave out the files that are done; one that is named twice is to be done twice."""
     done = done.copy()
     rest: list[Path | Failed] = []
@@ -117,7 +117,7 @@ def _open_lines(
             written = _read(path, output_format, lines, settings["num_captions"])
         else:
             beside.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-            written = Written(Counter(), 0)
+            written = WrittenCaptions(Counter(), 0)
         file.truncate(written.end)
         if written.end == 0:
             _write_all(file, lines.header)
@@ -142,7 +142,9 @@ def _open_parts(
     return Output(parts.write, parts.written(), parts.close)
 
 
-def _read(path: Path, output_format: OutputFormat, lines: Lines, num_captions: int) -> Written:
+def _read(
+    path: Path, output_format: OutputFormat, lines: Lines, num_captions: int
+) -> WrittenCaptions:
     with path.open("rb") as file:
         if output_format is OutputFormat.CSV:
             return read_csv(file, lines.header, num_captions)

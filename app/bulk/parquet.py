@@ -41,7 +41,7 @@ class Parts:
 
     def __init__(self, folder: Path, extras: Extras, settings: dict[str, Any]) -> None:
         self._folder = folder
-        self._grounding = extras.grounding
+        self._grounding = extras.image_gain
         self._schema = _schema(extras).with_metadata({_SETTINGS: json.dumps(settings)})
         self._held: list[dict[str, object]] = []
         self._pictures = 0
@@ -76,7 +76,7 @@ class Parts:
         for row, caption in zip(rows, captioned.captions, strict=True):
             row["tokens"] = [
                 {"token": token.token, "logprob": token.logprob}
-                | ({"grounding": token.grounding} if self._grounding else {})
+                | ({"image_gain": token.image_gain} if self._grounding else {})
                 for token in caption.tokens
             ]
         self._held += rows  # at once: Ctrl-C leaves whole pictures
@@ -107,9 +107,9 @@ def _number(part: Path) -> int:
 
 def _schema(extras: Extras) -> pa.Schema:
     token = [("token", pa.string()), ("logprob", pa.float64())]
-    if extras.grounding:
-        token.append(("grounding", pa.float64()))
-    optional = [name for name in extras.names if name != "grounding"]
+    if extras.image_gain:
+        token.append(("image_gain", pa.float64()))
+    optional = [name for name in extras.names if name != "image_gain"]
     return pa.schema([
         ("path", pa.string()),
         ("rank", pa.int32()),

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Written", "read_csv", "read_json_lines"]
+__all__ = ["WrittenCaptions", "read_csv", "read_json_lines"]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenCaptions:
     """How often each path is there, and how many bytes hold whole results."""
 
     paths: Counter[str]
     end: int
 
 
-def read_json_lines(lines: Iterable[bytes]) -> Written:
+def read_json_lines(lines: Iterable[bytes]) -> WrittenCaptions:
     """Read what is whole of JSON lines.
 
     Raises:
@@ -43,10 +43,10 @@ def read_json_lines(lines: Iterable[bytes]) -> Written:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} holds no captions") from error
         end += len(line)
-    return Written(paths, end)
+    return WrittenCaptions(paths, end)
 
 
-def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> Written:
+def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> WrittenCaptions:
     """Read what is whole of a CSV file.
 
     A picture has a row for each caption, so that the last picture's rows may be whole and too
@@ -76,7 +76,7 @@ def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> Written:
     if rank < num_captions:
         paths[path] -= 1
         end = picture
-    return Written(+paths, end)
+    return WrittenCaptions(+paths, end)
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[bytes]:

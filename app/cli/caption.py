@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from app.bulk.formats import Extras, OutputFormat, printable
-from app.bulk.outputs import OutputError, choose_format, left, open_output
+from app.bulk.outputs import OutputError, choose_format, open_output, remaining
 from app.cli.options import DeviceName, RuntimeName, Weights, settings_from
-from app.cli.terminal import complain, needs_extra, tell_log, told, with_progress
+from app.cli.terminal import print_error, require_extra, show_log, told, with_progress
 from app.cores import usable_cores
 from model.bundle.discovery import captioner_folder
 from model.decoding.options import resolve_decoding
@@ -49,8 +49,8 @@ def caption(
         bool | None, typer.Option(help="Agree with people on pictures that look alike.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Pictures at once.")] = 8,
-    grounding: Annotated[
-        bool, typer.Option("--grounding", help="Of each word: how far it is the picture's.")
+    image_gain: Annotated[
+        bool, typer.Option("--image-gain", help="Of each word: how far it is the picture's.")
     ] = False,
     output_format: Annotated[
         OutputFormat | None, typer.Option("--format", help="Else as --output is named; or text.")
@@ -70,8 +70,8 @@ def caption(
 ) -> None:
     """Caption pictures; each caption comes with its log-probability, and its confidence if known.
 
-    Folders are searched at any depth. A bad file is reported, and the rest goes on; --resume tries
-    it again. Exits with 1 if any file was bad, with 2 if the command was wrong.
+    BundleFolders are searched at any depth. A bad file is reported, and the rest goes on; --resume
+    tries it again. Exits with 1 if any file was bad, with 2 if the command was wrong.
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
     asked = {
@@ -84,9 +84,9 @@ def caption(
     if ray:
         if len(paths) != 1 or output is None:
             raise typer.BadParameter("--ray takes one PATH and --output")
-        if grounding or resume or output_format is not None or device is not None:
+        if image_gain or resume or output_format is not None or device is not None:
             raise typer.BadParameter(
-                "--ray goes without --grounding, --resume, --format and --device: the output's "
+                "--ray goes without --image-gain, --resume, --format and --device: the output's "
                 "name says its format, and the cluster has the devices"
             )
         _caption_on_a_cluster(paths[0], output, settings, asked, batch_size)
@@ -101,7 +101,7 @@ def caption(
     from app.bulk.files import Failed, caption_files, find_pictures  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
-    tell_log("model.runtime.export")  # what takes long, the first time
+    show_log("model.runtime.export")  # what takes long, the first time
     with told(ValueError):
         captioner = Captioner.load(
             captioner_folder(settings.weights),
@@ -111,31 +111,31 @@ def caption(
             precision=settings.precision,
         )
     decoding = _decoding(captioner.config.decoding, asked)
-    if grounding and captioner.mean_picture is None:
-        raise typer.BadParameter("--grounding needs a bundle with a mean picture: see `finish`")
+    if image_gain and captioner.mean_context is None:
+        raise typer.BadParameter("--image-gain needs a bundle with a mean picture: see `finish`")
     if consensus and captioner.consensus is None:
         raise typer.BadParameter("--consensus needs a bundle with a consensus: see `finish`")
     extras = Extras(
         confidence=captioner.config.calibration is not None,
         agreement=captioner.consensus is not None,
-        grounding=grounding,
+        image_gain=image_gain,
     )
     try:
-        with needs_extra("parquet"):
+        with require_extra("parquet"):
             kept = open_output(
                 kept_in, output_format, extras, _made_by(captioner, decoding, extras), resume=resume
             )
     except OutputError as error:
         raise typer.BadParameter(str(error)) from error
     files = find_pictures(paths)
-    rest = left(files, kept.done)
+    rest = remaining(files, kept.done)
     results = caption_files(
         captioner,
         rest,
         decoding,
         batch_size=batch_size,
         max_pixels=settings.max_pixels,
-        grounding=grounding,
+        image_gain=image_gain,
     )
     done, total, failed = len(files) - len(rest), len(files), 0
     began = time.perf_counter()
@@ -144,14 +144,14 @@ def caption(
         for result in with_progress(results, total, "Captioning", unit="pictures", done=done):
             if isinstance(result, Failed):
                 failed += 1
-                complain(f"{printable(result.path)}: {result.reason}")
+                print_error(f"{printable(result.path)}: {result.reason}")
             else:
                 kept.write(result)
     if output is not None:
         seconds = time.perf_counter() - began
         captioned = len(rest) - failed
         before = f"{done:,} were there; " if done else ""
-        complain(
+        print_error(
             f"{before}{captioned:,} pictures captioned, {failed:,} failed, in {seconds:.1f} s: "
             f"{captioned / seconds:.1f} pictures a second",
             style="dim",
@@ -173,7 +173,7 @@ def _caption_on_a_cluster(
     from model.bundle.read import load_bundle  # noqa: PLC0415
     from model.config import CaptionerConfig  # noqa: PLC0415
 
-    with needs_extra("cluster"):
+    with require_extra("cluster"):
         from app.bulk.ray_data import caption_dataset  # noqa: PLC0415
     with told(ValueError, OSError):
         folder = captioner_folder(settings.weights)
@@ -186,7 +186,7 @@ def _caption_on_a_cluster(
             batch_size=batch_size,
             max_pixels=settings.max_pixels,
         )
-    complain(f"{summary.rows:,} rows written, {summary.errors:,} with an error", style="dim")
+    print_error(f"{summary.rows:,} rows written, {summary.errors:,} with an error", style="dim")
     raise typer.Exit(1 if summary.errors else 0)
 
 

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
 from app.cli.terminal import told
-from app.cli.write import load_writer
+from app.cli.write import load_language_model
 from model.text.assembler import printable_text
 
 if TYPE_CHECKING:
-    from model.interpretation.selection import Seen
+    from model.interpretation.selection import TextActivations
     from model.interpretation.units import Ranking
 
 __all__ = ["cells"]
@@ -69,12 +69,14 @@ def cells(
     settings = settings_from(weights=weights, device=device)
 
     from model.interpretation.drawing import to_html, to_png  # noqa: PLC0415
-    from model.interpretation.selection import Seen  # noqa: PLC0415
+    from model.interpretation.selection import TextActivations  # noqa: PLC0415
 
     with told(ValueError, OSError):
         given = file.read_text(encoding="utf-8") if file else printable_text(text or "")
-        writer = load_writer(model, settings)
-        seen = Seen.by_character(writer.activations(given), writer.config.level)
+        language_model = load_language_model(model, settings)
+        seen = TextActivations.by_character(
+            language_model.activations(given), language_model.config.level
+        )
         chosen, title = _choose(seen, unit, property_name, kind)
         values = seen.values[:, chosen]
         _colour(seen.text, values, title)
@@ -85,7 +87,7 @@ def cells(
 
 
 def _choose(
-    seen: Seen, unit: str | None, property_name: str | None, kind: TextKind
+    seen: TextActivations, unit: str | None, property_name: str | None, kind: TextKind
 ) -> tuple[int, str]:
     """Show the tables, and give the unit to colour by, with a title."""
     from model.interpretation.properties import properties_of  # noqa: PLC0415

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.cli.options import BeamSizes, Pictures, read_beam_sizes
-from app.cli.terminal import needs_extra, told
+from app.cli.terminal import require_extra, told
 from app.settings import Device, read_settings
 from model.bundle.discovery import captioner_folder
 
@@ -24,7 +24,7 @@ def _group() -> None:
 
 
 @finish.command("captioner")
-def finish_captioner(
+def finalize_captioner(
     weights: Annotated[Path | None, typer.Argument(help="A bundle; else the shipped one.")] = None,
     *,
     dataset: Annotated[
@@ -59,13 +59,13 @@ def finish_captioner(
 ) -> None:
     """Give a captioner its consensus, confidence, mean picture and self-test, as a new bundle."""
     beam_sizes = read_beam_sizes(beam_size)
-    with needs_extra("training"):
+    with require_extra("training"):
         from app.errors import PictureError  # noqa: PLC0415
         from app.pictures.decode import read_picture  # noqa: PLC0415
         from model.captioning.captioner import Captioner  # noqa: PLC0415
         from model.config import ConsensusConfig  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
-        from model.training.finalize.finalize import FinishSettings  # noqa: PLC0415
+        from model.training.finalize.finalize import FinalizeSettings  # noqa: PLC0415
         from model.training.finalize.finalize import finish as work  # noqa: PLC0415
     with told(ValueError, OSError, PictureError):
         settings = read_settings()
@@ -74,7 +74,7 @@ def finish_captioner(
             captioner,
             [CaptionDataset(path, pictures) for path in dataset],
             [read_picture(path, settings.max_pixels).image for path in golden],
-            FinishSettings(
+            FinalizeSettings(
                 split=split,
                 training_split=training_split,
                 consensus=ConsensusConfig() if consensus else None,

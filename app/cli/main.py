@@ -85,8 +85,8 @@ def export(*, weights: Weights = None) -> None:
     from model.runtime.export import export as make  # noqa: PLC0415
 
     with told(ValueError, ExportError):
-        captioners, writers = read_bundles(settings.weights)
-        for path in make(*captioners, *writers):
+        captioners, language_models = read_bundles(settings.weights)
+        for path in make(*captioners, *language_models):
             typer.echo(path)
 
 

@@ -1,4 +1,4 @@
-"""Bundles and their scores as tables that fit a narrow terminal.
+"""Bundles and their scores as tables that fit a filter_top_k_top_p terminal.
 
 Knows what a bundle's summary holds; does not know where bundles lie.
 """

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.cli.terminal import needs_extra, told
+from app.cli.terminal import require_extra, told
 
 __all__ = ["study"]
 
@@ -67,7 +67,7 @@ def study_cells(
     Where a study was cut off, the same command goes on.
     """
     rates = _numbers("--learning-rates", learning_rates, float)
-    with needs_extra("training"):
+    with require_extra("training"):
         from model.studies.cells import CellStudySettings  # noqa: PLC0415
         from model.studies.cells import study_cells as compare  # noqa: PLC0415
     with told(ValueError, OSError):
@@ -124,7 +124,7 @@ def study_gradients(
     read --corpus.
     """
     numbers = _numbers("--radii", radii, float)
-    with needs_extra("training"):
+    with require_extra("training"):
         from model.studies.gradients import GradientStudySettings  # noqa: PLC0415
         from model.studies.gradients import study_gradients as measure  # noqa: PLC0415
     with told(ValueError, OSError):

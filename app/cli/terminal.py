@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["complain", "needs_extra", "tell_log", "told", "with_progress"]
+__all__ = ["print_error", "require_extra", "show_log", "told", "with_progress"]
 
 Result = TypeVar("Result")
 
@@ -33,12 +33,12 @@ _console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 _MANY = 20
 
 
-def complain(message: str, style: str = "red") -> None:
+def print_error(message: str, style: str = "red") -> None:
     """Print one line on standard error."""
     _console.print(message, style=style)
 
 
-def tell_log(name: str) -> None:
+def show_log(name: str) -> None:
     """Print what a logger says from now on, a line each, on standard error."""
     logger = logging.getLogger(name)
     if not logger.handlers:
@@ -53,12 +53,12 @@ def told(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        complain(f"unrolled: {error}")
+        print_error(f"unrolled: {error}")
         raise typer.Exit(1) from error
 
 
 @contextmanager
-def needs_extra(extra: str) -> Iterator[None]:
+def require_extra(extra: str) -> Iterator[None]:
     """Say which extra to install where one of its packages is missing, and exit with 1."""
     try:
         yield
@@ -66,7 +66,7 @@ def needs_extra(extra: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] in ("app", "model"):
             raise
         install = f"pip install -c constraints.txt -e '.[{extra}]'"
-        complain(f"unrolled: this needs {error.name}; in a clone of Unrolled: {install}")
+        print_error(f"unrolled: this needs {error.name}; in a clone of Unrolled: {install}")
         raise typer.Exit(1) from error
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli.options import BeamSizes, Pictures, read_beam_sizes
-from app.cli.terminal import needs_extra, told
+from app.cli.terminal import require_extra, told
 from app.settings import Device, Runtime, read_settings
 from model.bundle.discovery import captioner_folder
 from model.decoding.options import resolve_decoding
@@ -36,7 +36,7 @@ def train_captioner(
     resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
 ) -> None:
     """Train a captioner as a recipe says."""
-    with needs_extra("training"):
+    with require_extra("training"):
         from model.training.captioner.trainer import main  # noqa: PLC0415
     with told(ValueError, OSError):
         main(config, output, seed=seed, resume=resume)
@@ -51,7 +51,7 @@ def train_text(
     resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
 ) -> None:
     """Train a language model as a recipe says."""
-    with needs_extra("training"):
+    with require_extra("training"):
         from model.training.language_model.trainer import main  # noqa: PLC0415
     with told(ValueError, OSError):
         main(config, output, seed=seed, resume=resume)
@@ -70,14 +70,14 @@ def evaluate_captioner(
     beam_size: BeamSizes = "1,3,5",
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
-    block_ngram: Annotated[int | None, typer.Option(min=0, max=10)] = None,
+    no_repeat_ngram_size: Annotated[int | None, typer.Option(min=0, max=10)] = None,
     consensus: Annotated[bool | None, typer.Option(help="Else as the bundle says.")] = None,
     device: Annotated[Device, typer.Option()] = "auto",
     runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = "torch",
 ) -> None:
     """Caption a data set's split, score the captions, print and write the report."""
     beam_sizes = read_beam_sizes(beam_size)
-    with needs_extra("evaluation"):
+    with require_extra("evaluation"):
         from model.captioning.captioner import Captioner  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
         from model.evaluation.captioner import evaluate as measure  # noqa: PLC0415
@@ -89,7 +89,7 @@ def evaluate_captioner(
             decoding=resolve_decoding(
                 captioner.config.decoding,
                 length_penalty=length_penalty,
-                block_ngram=block_ngram,
+                no_repeat_ngram_size=no_repeat_ngram_size,
                 consensus=consensus,
             ),
         )
@@ -116,23 +116,23 @@ def evaluate_text(
     device: Annotated[Device, typer.Option()] = "auto",
 ) -> None:
     """Measure a language model on what validates of its corpus, beside n-grams."""
-    with needs_extra("evaluation"):
+    with require_extra("evaluation"):
         from model.data.corpus import Corpus  # noqa: PLC0415
         from model.evaluation.language_model import evaluate_text as measure  # noqa: PLC0415
         from model.text.language_model import LanguageModel  # noqa: PLC0415
     with told(ValueError, OSError):
-        writer = LanguageModel.load(weights, device)
+        language_model = LanguageModel.load(weights, device)
         # Divided as it was for training, or what is validated was learned by heart.
-        trained = writer.config.provenance
+        trained = language_model.config.provenance
         text = Corpus.read(
             corpus,
-            level=writer.config.level,
-            ends=writer.config.ends,
+            level=language_model.config.level,
+            ends=language_model.config.ends,
             characters=trained.get("training_characters"),
             validation_share=trained.get("validation_share", 0.05),
             validation_pieces=trained.get("validation_pieces", 1),
             min_count=trained.get("min_count", 1),
         )
-        report = measure(writer, text, name=corpus.stem, order=order)
+        report = measure(language_model, text, name=corpus.stem, order=order)
         report.write(output / f"{report.corpus}-validation")
     typer.echo(report.as_markdown())

@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
-from app.cli.terminal import complain, told
+from app.cli.terminal import print_error, told
 from model.bundle.discovery import bundle_folder, is_text_bundle
-from model.text.assembler import Joiner, draw_seed, printable_text
+from model.text.assembler import TextAssembler, draw_seed, printable_text
 
 if TYPE_CHECKING:
     from app.settings import Settings
     from model.captioning.captioner import Token
     from model.text.language_model import LanguageModel, TextToken
-    from model.text.stop_strings import Piece
+    from model.text.stop_strings import TextDelta
 
-__all__ = ["load_writer", "score", "write"]
+__all__ = ["load_language_model", "score", "write"]
 
 
 class TextFormat(StrEnum):
@@ -52,7 +52,7 @@ def write(
     top_p: Annotated[
         float | None, typer.Option(min=0, max=1, help="Draw from what makes up this much.")
     ] = None,
-    block_ngram: Annotated[
+    no_repeat_ngram_size: Annotated[
         int | None, typer.Option(min=0, max=100, help="So many tokens never come twice.")
     ] = None,
     seed: Annotated[
@@ -73,15 +73,15 @@ def write(
     from model.decoding.options import resolve_sampling  # noqa: PLC0415
 
     with told(ValueError):
-        writer = load_writer(model, settings)
+        language_model = load_language_model(model, settings)
     try:
         sampling = resolve_sampling(
-            writer.config.sampling,
+            language_model.config.sampling,
             max_tokens=max_tokens,
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-            block_ngram=block_ngram,
+            no_repeat_ngram_size=no_repeat_ngram_size,
         )
     except ValueError as error:
         raise typer.BadParameter(" ".join(str(error).split())) from error
@@ -89,15 +89,15 @@ def write(
     prompt = printable_text(prompt)
     drawn = draw_seed() if seed is None else seed
     if output_format is TextFormat.JSONL:
-        _write_lines(writer, prompt, n, drawn, options)
+        _write_lines(language_model, prompt, n, drawn, options)
         return
     if seed is None:
-        complain(f"seed {drawn}", style="dim")
+        print_error(f"seed {drawn}", style="dim")
     for i in range(n):
         if n > 1:
             sys.stdout.write(f"--- {i + 1} of {n}, seed {drawn + i} ---\n")
         sys.stdout.write(prompt)
-        for piece in writer.generate(prompt, seed=drawn + i, **options):
+        for piece in language_model.generate(prompt, seed=drawn + i, **options):
             sys.stdout.write(piece.text)
             sys.stdout.flush()
         sys.stdout.write("\n")
@@ -124,8 +124,8 @@ def score(
         if image is not None:
             raise typer.BadParameter(f"{model} reads no pictures: leave --image out")
         with told(ValueError):
-            writer = load_writer(model, settings)
-        scored = writer.score(text)
+            language_model = load_language_model(model, settings)
+        scored = language_model.score(text)
         numbers = {"bits_per_character": scored.bits_per_character}
         _tell_score(scored.tokens, numbers, output_format)
         return
@@ -142,7 +142,7 @@ def score(
     _tell_score(captioner.score(picture.image, text).tokens, {}, output_format)
 
 
-def load_writer(model: str, settings: Settings) -> LanguageModel:
+def load_language_model(model: str, settings: Settings) -> LanguageModel:
     """Load a writer, given by name or path.
 
     Raises:
@@ -155,15 +155,15 @@ def load_writer(model: str, settings: Settings) -> LanguageModel:
 
 
 def _write_lines(
-    writer: LanguageModel, prompt: str, n: int, seed: int, options: dict[str, Any]
+    language_model: LanguageModel, prompt: str, n: int, seed: int, options: dict[str, Any]
 ) -> None:
     """Write texts side by side, and print each as soon as it has ended."""
-    written: dict[int, list[Piece]] = {i: [] for i in range(n)}
-    for piece in writer.generate(prompt, n=n, seed=seed, **options):
+    written: dict[int, list[TextDelta]] = {i: [] for i in range(n)}
+    for piece in language_model.generate(prompt, n=n, seed=seed, **options):
         written[piece.index].append(piece)
         if piece.finish_reason is None:
             continue
-        (part,) = Joiner().join(written.pop(piece.index))
+        (part,) = TextAssembler().join(written.pop(piece.index))
         line = {
             "index": part.index,
             "prompt": prompt,

@@ -9,27 +9,27 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from app.errors import ClientGone
+from app.errors import ClientDisconnected
 
-__all__ = ["unless_gone"]
+__all__ = ["cancel_on_disconnect"]
 
 Result = TypeVar("Result")
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Do the work, and cancel it if the client hangs up first.
 
     The request's body must have been read to its end.
 
     Raises:
-        ClientGone: the client hung up.
+        ClientDisconnected: the client hung up.
     """
     working = asyncio.create_task(work)
     watching = asyncio.create_task(_hung_up(request))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise ClientGone("the client hung up")
+            raise ClientDisconnected("the client hung up")
         return working.result()
     finally:
         working.cancel()

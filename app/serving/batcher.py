@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.serving.worker import Inference
+    from app.serving.worker import Worker
 
-__all__ = ["Batches", "Waiting"]
+__all__ = ["Batcher", "Pending"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Waiting(Generic[Item, Result]):
+class Pending(Generic[Item, Result]):
     """Somebody's item, and whether they still wait for what comes of it."""
 
     def __init__(self, item: Item) -> None:
@@ -30,15 +30,15 @@ class Waiting(Generic[Item, Result]):
         self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
     @property
-    def gone(self) -> bool:
+    def cancelled(self) -> bool:
         """Whether nobody waits any more; may be asked from any thread."""
         return self.result.done()
 
 
-Outcome = tuple[Waiting[Item, Result], Result | Exception]
+Outcome = tuple[Pending[Item, Result], Result | Exception]
 
 
-class Batches(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Gathers items, and has them done in the inference thread.
 
     Args:
@@ -50,14 +50,14 @@ class Batches(Generic[Item, Result]):
 
     def __init__(
         self,
-        inference: Inference,
-        work: Callable[[Sequence[Waiting[Item, Result]]], Sequence[Result | None]],
+        worker: Worker,
+        work: Callable[[Sequence[Pending[Item, Result]]], Sequence[Result | None]],
         size: int,
     ) -> None:
-        self._inference = inference
+        self._inference = worker
         self._work = work
         self._size = size
-        self._waiting: deque[Waiting[Item, Result]] = deque()
+        self._waiting: deque[Pending[Item, Result]] = deque()
         self._jobs: set[asyncio.Task[None]] = set()
         self._asked = False  # for a turn that has not come yet
 
@@ -67,7 +67,7 @@ class Batches(Generic[Item, Result]):
         Raises:
             Exception: whatever the work raised for this item alone.
         """
-        waiting: Waiting[Item, Result] = Waiting(item)
+        waiting: Pending[Item, Result] = Pending(item)
         self._waiting.append(waiting)
         self._ask()
         try:
@@ -99,7 +99,7 @@ class Batches(Generic[Item, Result]):
         if self._waiting:  # more than one batch
             self._ask()
         for waiting, outcome in outcomes:
-            if waiting.gone:
+            if waiting.cancelled:
                 continue
             if isinstance(outcome, Exception):
                 waiting.result.set_exception(outcome)
@@ -109,13 +109,13 @@ class Batches(Generic[Item, Result]):
     def _do_batch(self) -> list[Outcome[Item, Result]]:
         """Do what waits now, in the inference thread."""
         self._asked = False  # before anybody is taken, so that nobody who comes is left behind
-        batch: list[Waiting[Item, Result]] = []
+        batch: list[Pending[Item, Result]] = []
         while self._waiting and len(batch) < self._size:
-            if not (waiting := self._waiting.popleft()).gone:
+            if not (waiting := self._waiting.popleft()).cancelled:
                 batch.append(waiting)
         return self._do(batch) if batch else []
 
-    def _do(self, batch: list[Waiting[Item, Result]]) -> list[Outcome[Item, Result]]:
+    def _do(self, batch: list[Pending[Item, Result]]) -> list[Outcome[Item, Result]]:
         try:
             results = self._work(batch)
         except Exception as error:

@@ -18,26 +18,26 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from app.errors import NotReady, Overdue, Unavailable
+from app.errors import DeadlineExceeded, NotReady, Unavailable
 from app.pictures.decode import decode_picture
 from app.serving import jobs as stages
 from app.serving import registry as loaded
-from app.serving.batcher import Batches
-from app.serving.worker import Inference, Turn
+from app.serving.batcher import Batcher
+from app.serving.worker import Admission, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
-    from app.serving.batcher import Waiting
-    from app.serving.registry import Models
+    from app.serving.batcher import Pending
+    from app.serving.registry import ModelRegistry
     from app.settings import Settings
     from model.captioning.captioner import Caption, Captioner
     from model.config import DecodingConfig
     from model.text.language_model import Activations, LanguageModel, TextScore
-    from model.text.prefill import Turns
-    from model.text.stop_strings import Piece
+    from model.text.prefill import Incremental
+    from model.text.stop_strings import TextDelta
 
-__all__ = ["Answer", "Engine", "Slice", "Timing", "WorkTiming"]
+__all__ = ["Answer", "Engine", "ModelTiming", "Slice", "Timing"]
 
 Chosen = TypeVar("Chosen")
 Result = TypeVar("Result")
@@ -63,16 +63,18 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class WorkTiming:
+class ModelTiming:
     """How long a model worked on a request, and how long it took in all; in milliseconds."""
 
     model: float
     total: float
 
     @classmethod
-    def of(cls, turn: Turn) -> WorkTiming:
+    def of(cls, admission: Admission) -> ModelTiming:
         """Tell a request's time so far."""
-        return cls(round(1000 * turn.worked, 2), _milliseconds(time.perf_counter() - turn.began))
+        return cls(
+            round(1000 * admission.worked, 2), _milliseconds(time.perf_counter() - admission.began)
+        )
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ class Answer:
 class Slice:
     """What was written in one turn, and the time until then."""
 
-    pieces: list[Piece]
-    timing: WorkTiming
+    pieces: list[TextDelta]
+    timing: ModelTiming
 
 
 class Engine:
@@ -103,14 +105,14 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.inference = Inference(settings.queue_size)
-        self._models: Models | None = None
+        self.worker = Worker(settings.queue_size)
+        self._models: ModelRegistry | None = None
         self._failed = False
         self._photographs = asyncio.Semaphore(_PHOTOGRAPHS)
-        self._pictures = Batches(self.inference, self._infer, settings.batch_size)
+        self._pictures = Batcher(self.worker, self._infer, settings.batch_size)
 
     @property
-    def models(self) -> Models:
+    def models(self) -> ModelRegistry:
         """The models, once they are loaded and warm.
 
         Raises:
@@ -136,7 +138,7 @@ class Engine:
             loading.cancel()
             with suppress(asyncio.CancelledError):
                 await loading
-            await self.inference.shut_down()
+            await self.worker.shut_down()
 
     async def caption(
         self,
@@ -145,104 +147,113 @@ class Engine:
         decoding: DecodingConfig,
         *,
         attention: bool = False,
-        grounding: bool = False,
+        image_gain: bool = False,
     ) -> Answer:
         """Caption the picture in an untrusted file.
 
         Raises:
             Overloaded: too many requests are in hand.
-            Overdue: the deadline has passed.
+            DeadlineExceeded: the deadline has passed.
             PictureError: the bytes are no sound picture.
         """
-        with self.inference.admitted() as turn, self._deadline():
+        with self.worker.admit() as admission, self._deadline():
             async with asyncio.timeout(self.settings.deadline):
-                decoded = await turn.run_beside(
+                decoded = await admission.run_in_pool(
                     stages.decode, captioner, data, self.settings.max_pixels
                 )
-                asked = stages.Asked(decoded.pixels, decoding, attention, grounding)
+                asked = stages.CaptionJob(decoded.pixels, decoding, attention, image_gain)
                 inferred = await self._pictures.submit(asked)
-            turn.worked += inferred.share
+            admission.worked += inferred.share
         return Answer(
             inferred.captions,
             decoded.width,
             decoded.height,
             decoded.format,
-            _timing(turn.began, decoded, inferred),
+            _timing(admission.began, decoded, inferred),
         )
 
     async def score_caption(
         self, captioner: Captioner, data: bytes, text: str
-    ) -> tuple[Caption, WorkTiming]:
+    ) -> tuple[Caption, ModelTiming]:
         """Score a text about the picture in an untrusted file.
 
         Raises:
             Overloaded, PictureError: as in `caption`.
         """
         # The whole photograph waits here, not a small tensor: so only a few may.
-        with self.inference.admitted() as turn:
+        with self.worker.admit() as admission:
             async with self._photographs:
-                picture = await turn.run_beside(decode_picture, data, self.settings.max_pixels)
-                caption = await turn.run(captioner.score, picture.image, text)
-        return caption, WorkTiming.of(turn)
+                picture = await admission.run_in_pool(
+                    decode_picture, data, self.settings.max_pixels
+                )
+                caption = await admission.run(captioner.score, picture.image, text)
+        return caption, ModelTiming.of(admission)
 
-    async def writer(self, name: str) -> LanguageModel:
+    async def language_model(self, name: str) -> LanguageModel:
         """Give a writer that there is, loaded if it was not in memory.
 
         Raises:
             Overloaded: too many requests are in hand, and it would have to be loaded.
             Unavailable: its weights cannot be used.
         """
-        shelf = self.models.shelf
-        if (writer := shelf.find(name)) is not None:
-            return writer
-        with self.inference.admitted() as turn:
+        cache = self.models.cache
+        if (language_model := cache.find(name)) is not None:
+            return language_model
+        with self.worker.admit() as admission:
             try:
-                return await turn.run(shelf.load, name)
+                return await admission.run(cache.load, name)
             except ValueError as error:
                 _log.critical("a model cannot be loaded", model=name, reason=str(error))
                 raise Unavailable(
                     f"the model {name!r} cannot be loaded: the log of the service says why", 60
                 ) from error
 
-    async def write(self, writer: LanguageModel, order: stages.Order) -> AsyncGenerator[Slice]:
+    async def write(
+        self, language_model: LanguageModel, order: stages.GenerationRequest
+    ) -> AsyncGenerator[Slice]:
         """Write texts, one slice after the other; the next is begun when it is asked for.
 
         Raises:
             Overloaded: too many requests are in hand.
         """
-        with self.inference.admitted() as turn, closing(stages.begin(writer, order)) as writing:
+        with (
+            self.worker.admit() as admission,
+            closing(stages.start_generation(language_model, order)) as writing,
+        ):
             ended = False
             while not ended:
-                pieces, ended = await self.inference.run(stages.write, writing)
-                turn.worked = writing.seconds
-                yield Slice(pieces, WorkTiming.of(turn))
+                pieces, ended = await self.worker.run(stages.write, writing)
+                admission.worked = writing.seconds
+                yield Slice(pieces, ModelTiming.of(admission))
 
-    async def score(self, writer: LanguageModel, text: str) -> tuple[TextScore, WorkTiming]:
+    async def score(
+        self, language_model: LanguageModel, text: str
+    ) -> tuple[TextScore, ModelTiming]:
         """Score a text.
 
         Raises:
             Overloaded: too many requests are in hand.
         """
-        with self.inference.admitted() as turn:
-            scored = await _in_turns(turn, writer.score_in_turns(text))
-        return scored, WorkTiming.of(turn)
+        with self.worker.admit() as admission:
+            scored = await _incrementally(admission, language_model.score_incrementally(text))
+        return scored, ModelTiming.of(admission)
 
     async def activations(
-        self, writer: LanguageModel, text: str, choose: Callable[[Activations], Chosen]
-    ) -> tuple[Chosen, WorkTiming]:
+        self, language_model: LanguageModel, text: str, choose: Callable[[Activations], Chosen]
+    ) -> tuple[Chosen, ModelTiming]:
         """Look at every unit after every token, and choose, beside the models, what is of use.
 
         Raises:
             Overloaded: too many requests are in hand.
         """
-        with self.inference.admitted() as turn:
-            seen = await _in_turns(turn, writer.activations_in_turns(text))
-            chosen = await turn.run_beside(choose, seen)
-        return chosen, WorkTiming.of(turn)
+        with self.worker.admit() as admission:
+            seen = await _incrementally(admission, language_model.activations_incrementally(text))
+            chosen = await admission.run_in_pool(choose, seen)
+        return chosen, ModelTiming.of(admission)
 
     def _infer(
-        self, batch: Sequence[Waiting[stages.Asked, stages.Inferred]]
-    ) -> Sequence[stages.Inferred | None]:
+        self, batch: Sequence[Pending[stages.CaptionJob, stages.CaptionJobResult]]
+    ) -> Sequence[stages.CaptionJobResult | None]:
         return stages.infer(self.models.find_captioner(), batch)
 
     @contextmanager
@@ -251,9 +262,9 @@ class Engine:
         try:
             yield
         except TimeoutError as error:
-            raise Overdue(
+            raise DeadlineExceeded(
                 f"the caption was not found in {self.settings.deadline:g} seconds: try again later",
-                retry_after=self.inference.expected_wait,
+                retry_after=self.worker.expected_wait,
             ) from error
 
     async def load(self) -> None:
@@ -263,11 +274,11 @@ class Engine:
             ValueError: a model cannot be loaded; the message says why.
         """
         began = time.perf_counter()
-        models = await self.inference.run(loaded.load, self.settings)
+        models = await self.worker.run(loaded.load, self.settings)
         self._models = models
         _log.info(
             "ready",
-            device=models.shelf.device,
+            device=models.cache.device,
             models=list(models.all),
             seconds=round(time.perf_counter() - began, 2),
         )
@@ -284,14 +295,14 @@ class Engine:
             asyncio.get_running_loop().call_soon(sys.exit, 1)
 
 
-async def _in_turns(turn: Turn, work: Turns[Result]) -> Result:
+async def _incrementally(admission: Admission, work: Incremental[Result]) -> Result:
     """Do work a moment at a time, so that others get their turns in between."""
     while True:
-        if ended := await turn.run(stages.go_on, work):
+        if ended := await admission.run(stages.advance, work):
             return ended[0]
 
 
-def _timing(received: float, decoded: stages.Decoded, inferred: stages.Inferred) -> Timing:
+def _timing(received: float, decoded: stages.Decoded, inferred: stages.CaptionJobResult) -> Timing:
     spans = {
         "decode": decoded.ended - decoded.began,
         "queue": decoded.began - received + inferred.began - decoded.ended,

@@ -14,22 +14,32 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from app.pictures.decode import decode_picture
-from model.decoding.beam_search import Abandoned
+from model.decoding.beam_search import SearchCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from app.serving.batcher import Waiting
+    from app.serving.batcher import Pending
     from model.captioning.captioner import Caption, Captioner
     from model.config import DecodingConfig, SamplingConfig
-    from model.text.generation import Writing
+    from model.text.generation import Generation
     from model.text.language_model import LanguageModel
-    from model.text.prefill import Turns
-    from model.text.stop_strings import Piece
+    from model.text.prefill import Incremental
+    from model.text.stop_strings import TextDelta
 
-__all__ = ["Asked", "Decoded", "Inferred", "Order", "begin", "decode", "go_on", "infer", "write"]
+__all__ = [
+    "CaptionJob",
+    "CaptionJobResult",
+    "Decoded",
+    "GenerationRequest",
+    "advance",
+    "decode",
+    "infer",
+    "start_generation",
+    "write",
+]
 
 Result = TypeVar("Result")
 
@@ -49,17 +59,17 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CaptionJob:
     """A picture as the encoder expects it (1, 3, size, size), and what is to be told of it."""
 
     pixels: NDArray[np.float32]
     decoding: DecodingConfig
     attention: bool = False
-    grounding: bool = False
+    image_gain: bool = False
 
 
 @dataclass(frozen=True)
-class Inferred:
+class CaptionJobResult:
     """A picture's captions, best first; times by `time.perf_counter`, in seconds.
 
     `share` is how many seconds the models worked for this picture, among those of its batch.
@@ -73,7 +83,7 @@ class Inferred:
 
 
 @dataclass(frozen=True)
-class Order:
+class GenerationRequest:
     """What is to be written; `top` is how many alternatives are told of each token."""
 
     prompt: str
@@ -98,8 +108,8 @@ def decode(captioner: Captioner, data: bytes, max_pixels: int) -> Decoded:
 
 
 def infer(
-    captioner: Captioner, batch: Sequence[Waiting[Asked, Inferred]]
-) -> Sequence[Inferred | None]:
+    captioner: Captioner, batch: Sequence[Pending[CaptionJob, CaptionJobResult]]
+) -> Sequence[CaptionJobResult | None]:
     """Find the captions of pictures, together; None for those that nobody waits for any more.
 
     All are encoded at once; those that were asked for alike are searched at once.
@@ -114,37 +124,37 @@ def infer(
     encoded = time.perf_counter()
     alike: dict[tuple[DecodingConfig, bool, bool], list[int]] = {}
     for index, waiting in enumerate(batch):
-        if not waiting.gone:
+        if not waiting.cancelled:
             item = waiting.item
-            alike.setdefault((item.decoding, item.attention, item.grounding), []).append(index)
-    inferred: list[Inferred | None] = [None] * len(batch)
-    for (decoding, attention, grounding), indices in alike.items():
+            alike.setdefault((item.decoding, item.attention, item.image_gain), []).append(index)
+    inferred: list[CaptionJobResult | None] = [None] * len(batch)
+    for (decoding, attention, image_gain), indices in alike.items():
         searching = time.perf_counter()
-        with suppress(Abandoned):
+        with suppress(SearchCancelled):
             found = captioner.search(
                 grid[indices],
                 **asdict(decoding),
                 attention=attention,
-                grounding=grounding,
-                abandoned=partial(_all_gone, [batch[index] for index in indices]),
+                image_gain=image_gain,
+                cancelled=partial(_all_gone, [batch[index] for index in indices]),
             )
             ended = time.perf_counter()
             for index, captions in zip(indices, found, strict=True):
                 share = (encoded - began) / len(batch) + (ended - searching) / len(indices)
-                inferred[index] = Inferred(captions, began, encoded, ended, share)
+                inferred[index] = CaptionJobResult(captions, began, encoded, ended, share)
     return inferred
 
 
-def _all_gone(waiting: Sequence[Waiting[Asked, Inferred]]) -> bool:
-    return all(one.gone for one in waiting)
+def _all_gone(waiting: Sequence[Pending[CaptionJob, CaptionJobResult]]) -> bool:
+    return all(one.cancelled for one in waiting)
 
 
-def begin(writer: LanguageModel, order: Order) -> Writing:
+def start_generation(language_model: LanguageModel, order: GenerationRequest) -> Generation:
     """Begin texts, whose steps are shared with those of all other orders to this writer.
 
     Nothing is read or written before `write` asks for it.
     """
-    return writer.begin(
+    return language_model.start(
         order.prompt,
         order.sampling,
         n=order.n,
@@ -155,7 +165,7 @@ def begin(writer: LanguageModel, order: Order) -> Writing:
     )
 
 
-def go_on(work: Turns[Result]) -> tuple[Result] | None:
+def advance(work: Incremental[Result]) -> tuple[Result] | None:
     """Go on with work for a moment; give its result, in a tuple, if it has come to its end."""
     end = time.perf_counter() + _SLICE
     try:
@@ -167,7 +177,7 @@ def go_on(work: Turns[Result]) -> tuple[Result] | None:
     return None
 
 
-def write(writing: Writing) -> tuple[list[Piece], bool]:
+def write(writing: Generation) -> tuple[list[TextDelta], bool]:
     """Write for a moment; give what was written, and whether that was all.
 
     What others' moments have written already is given at once.

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from model.runtime.select import Runtime
     from model.text.language_model import LanguageModel
 
-__all__ = ["Shelf"]
+__all__ = ["ModelCache"]
 
 _BYTES = 4  # of a number in memory, whatever it takes on disk
 
 
-class Shelf:
+class ModelCache:
     """Loads writers when they are asked for, and keeps those that were asked for last.
 
     Args:
@@ -61,13 +61,13 @@ class Shelf:
                 raise ValueError(
                     f"{self.bundles[name].folder} takes {_megabytes(size)} MB in memory, and all "
                     f"writers together may take {_megabytes(limit)}: raise "
-                    "UNROLLED_WRITERS_MEGABYTES"
+                    "UNROLLED_LANGUAGE_MODELS_MEGABYTES"
                 )
         self._kept: OrderedDict[str, LanguageModel] = OrderedDict()
         self._lock = Lock()
 
     @property
-    def kept(self) -> tuple[str, ...]:
+    def loaded(self) -> tuple[str, ...]:
         """The names of those in memory, the one asked for last at the end."""
         with self._lock:
             return tuple(self._kept)
@@ -85,8 +85,8 @@ class Shelf:
         Raises:
             BundleError: its weights cannot be used.
         """
-        if (writer := self.find(name)) is not None:
-            return writer
+        if (language_model := self.find(name)) is not None:
+            return language_model
         # PyTorch takes seconds to import, and who only captions never needs it.
         import torch  # noqa: PLC0415
 
@@ -97,12 +97,14 @@ class Shelf:
         with self._lock:
             while self._kept and self._taken() + self._bytes[name] > self._limit:
                 self._kept.popitem(last=False)
-        writer = LanguageModel.of(self.bundles[name], self.device, self._runtime, self._threads)
-        for _ in writer.generate("a", max_tokens=3):
+        language_model = LanguageModel.of(
+            self.bundles[name], self.device, self._runtime, self._threads
+        )
+        for _ in language_model.generate("a", max_tokens=3):
             pass
         with self._lock:
-            self._kept[name] = writer
-        return writer
+            self._kept[name] = language_model
+        return language_model
 
     def _taken(self) -> int:
         return sum(self._bytes[name] for name in self._kept)

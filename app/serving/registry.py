@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from app.cores import usable_cores
 from app.errors import InvalidParameter, UnknownModel
-from app.serving.model_cache import Shelf
-from model.bundle.discovery import find_folders
+from app.serving.model_cache import ModelCache
+from model.bundle.discovery import find_bundle_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
     from model.captioning.captioner import Captioner
     from model.config import CaptionerConfig, TextConfig
 
-__all__ = ["Models", "load", "read_bundles"]
+__all__ = ["ModelRegistry", "load", "read_bundles"]
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelRegistry:
     """The captioner, if there is one, and the writers, which are loaded as they are needed."""
 
     captioner: Captioner | None
-    shelf: Shelf
+    cache: ModelCache
     captioner_parameters: int = 0
 
     @property
-    def writers(self) -> dict[str, Bundle[TextConfig]]:
+    def language_models(self) -> dict[str, Bundle[TextConfig]]:
         """The writers by name, whether they are in memory or not."""
-        return self.shelf.bundles
+        return self.cache.bundles
 
     @property
     def all(self) -> dict[str, Captioner | Bundle[TextConfig]]:
         """Every model by name, the captioner first."""
         first = {} if self.captioner is None else {self.captioner.config.name: self.captioner}
-        return {**first, **self.writers}
+        return {**first, **self.language_models}
 
     @property
     def parameters(self) -> dict[str, int]:
         """How many numbers each model learned, by name."""
         if self.captioner is None:
-            return self.shelf.parameters
-        return {self.captioner.config.name: self.captioner_parameters, **self.shelf.parameters}
+            return self.cache.parameters
+        return {self.captioner.config.name: self.captioner_parameters, **self.cache.parameters}
 
     def find(self, name: str) -> Captioner | Bundle[TextConfig]:
         """Find any model.
@@ -75,7 +75,7 @@ class Models:
             raise UnknownModel(f"no captioner is loaded: there is {_named(self.all)}")
         return self.captioner
 
-    def find_writer(self, name: str | None = None) -> Bundle[TextConfig]:
+    def find_language_model(self, name: str | None = None) -> Bundle[TextConfig]:
         """Find a writer; it need not be named where it is the only one.
 
         Raises:
@@ -84,18 +84,18 @@ class Models:
         """
         if name is not None:
             self.find(name)
-        if not self.writers:
+        if not self.language_models:
             raise UnknownModel("no model that writes text is loaded: see GET /models")
         if name is None:
-            if len(self.writers) > 1:
-                raise InvalidParameter(f"model: is required, one of {_named(self.writers)}")
-            (name,) = self.writers
-        if name not in self.writers:
+            if len(self.language_models) > 1:
+                raise InvalidParameter(f"model: is required, one of {_named(self.language_models)}")
+            (name,) = self.language_models
+        if name not in self.language_models:
             raise InvalidParameter(
                 f"model: {name!r} is a captioner, and this needs a model that writes text: "
-                f"there is {_named(self.writers)}"
+                f"there is {_named(self.language_models)}"
             )
-        return self.writers[name]
+        return self.language_models[name]
 
 
 def read_bundles(
@@ -110,15 +110,15 @@ def read_bundles(
     from model.bundle.text import load_text_bundle  # noqa: PLC0415
     from model.config import CaptionerConfig  # noqa: PLC0415
 
-    folders = find_folders(weights)
+    folders = find_bundle_folders(weights)
     captioners = [] if folders.captioner is None else [folders.captioner]
     return (
         [load_bundle(path, CaptionerConfig) for path in captioners],
-        [load_text_bundle(path) for path in folders.writers],
+        [load_text_bundle(path) for path in folders.language_models],
     )
 
 
-def load(settings: Settings) -> Models:
+def load(settings: Settings) -> ModelRegistry:
     """Load the captioner, and check every writer; have each model that is loaded work once.
 
     For a captioner with golden pictures that work is its self-test.
@@ -138,11 +138,11 @@ def load(settings: Settings) -> Models:
 
     threads = settings.threads or usable_cores()
     device = choose_device(settings.device)
-    captioners, writers = read_bundles(settings.weights)
-    _check_names(*captioners, *writers)
+    captioners, language_models = read_bundles(settings.weights)
+    _check_names(*captioners, *language_models)
     if takes_openvino(settings.runtime, device):
         with suppress(ExportError):  # whoever needs the graphs will say so
-            export(*captioners, *writers)
+            export(*captioners, *language_models)
     captioner, learned = None, 0
     for bundle in captioners:
         captioner = Captioner.load(
@@ -155,17 +155,18 @@ def load(settings: Settings) -> Models:
         learned = count_parameters(bundle)
         if not (settings.self_test and captioner.self_test()):
             captioner.caption([Image.new("RGB", (640, 480), "white")])
-    limit = settings.writers_megabytes * 10**6
-    shelf = Shelf(writers, device, limit, threads, settings.runtime)
-    if settings.load_writers == "at_start":
-        for name in shelf.bundles:
-            shelf.load(name)
-        if missing := set(shelf.bundles) - set(shelf.kept):
+    limit = settings.language_models_megabytes * 10**6
+    cache = ModelCache(language_models, device, limit, threads, settings.runtime)
+    if settings.load_language_models == "at_start":
+        for name in cache.bundles:
+            cache.load(name)
+        if missing := set(cache.bundles) - set(cache.loaded):
             raise ValueError(
                 f"{_named(sorted(missing))} had to make room for other writers: raise "
-                "UNROLLED_WRITERS_MEGABYTES, or set UNROLLED_LOAD_WRITERS=on_first_use"
+                "UNROLLED_LANGUAGE_MODELS_MEGABYTES, or set "
+                "UNROLLED_LOAD_LANGUAGE_MODELS=on_first_use"
             )
-    return Models(captioner, shelf, learned)
+    return ModelRegistry(captioner, cache, learned)
 
 
 def _check_names(*bundles: Bundle[CaptionerConfig] | Bundle[TextConfig]) -> None:

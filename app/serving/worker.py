@@ -14,7 +14,7 @@ from typing import TypeVar, TypeVarTuple
 from app.cores import usable_cores
 from app.errors import Overloaded
 
-__all__ = ["Inference", "Turn"]
+__all__ = ["Admission", "Worker"]
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -24,7 +24,7 @@ _THREADS_BESIDE = min(4, usable_cores())
 _LONGEST_RETRY = 60.0  # seconds: longer than that is a guess
 
 
-class Inference:
+class Worker:
     """The threads, and a bound on the requests that wait for them.
 
     Args:
@@ -32,7 +32,7 @@ class Inference:
     """
 
     def __init__(self, queue_size: int) -> None:
-        self.in_hand = 0
+        self.in_flight = 0
         self._queue_size = queue_size
         self._seconds = 0.1  # that the models take for a request, a moving average
         self._models = ThreadPoolExecutor(1, "inference")
@@ -41,7 +41,7 @@ class Inference:
     @property
     def expected_wait(self) -> float:
         """How many seconds those in hand will take, as far as can be told."""
-        return min(self.in_hand * self._seconds, _LONGEST_RETRY)
+        return min(self.in_flight * self._seconds, _LONGEST_RETRY)
 
     def refuse_if_full(self) -> None:
         """Do nothing where a request would be let in.
@@ -49,34 +49,34 @@ class Inference:
         Raises:
             Overloaded: too many are in.
         """
-        if self.in_hand >= self._queue_size:
+        if self.in_flight >= self._queue_size:
             raise Overloaded(
-                f"{self.in_hand} requests are in hand, and no more are taken: try again later",
+                f"{self.in_flight} requests are in hand, and no more are taken: try again later",
                 retry_after=self.expected_wait,
             )
 
     @contextmanager
-    def admitted(self) -> Iterator["Turn"]:
+    def admit(self) -> Iterator["Admission"]:
         """Let a request in, until it leaves the block.
 
         Raises:
             Overloaded: too many are in.
         """
         self.refuse_if_full()
-        self.in_hand += 1
-        turn = Turn(self)
+        self.in_flight += 1
+        admission = Admission(self)
         try:
-            yield turn
+            yield admission
         finally:
-            self.in_hand -= 1
-            if turn.worked:
-                self._seconds += 0.1 * (turn.worked - self._seconds)
+            self.in_flight -= 1
+            if admission.worked:
+                self._seconds += 0.1 * (admission.worked - self._seconds)
 
     async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Do what needs a model. Cancelled before it has begun, it is not done."""
         return await asyncio.get_running_loop().run_in_executor(self._models, work, *arguments)
 
-    async def run_beside(
+    async def run_in_pool(
         self, work: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Do what needs no model."""
@@ -88,13 +88,13 @@ class Inference:
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
 
-class Turn:
+class Admission:
     """A request that was let in; `worked` is how many seconds the models gave it."""
 
-    def __init__(self, inference: Inference) -> None:
+    def __init__(self, worker: Worker) -> None:
         self.began = time.perf_counter()
         self.worked = 0.0
-        self._inference = inference
+        self._inference = worker
 
     async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Do what needs a model, and note how long it took."""
@@ -108,8 +108,8 @@ class Turn:
         self.worked += seconds
         return result
 
-    async def run_beside(
+    async def run_in_pool(
         self, work: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Do what needs no model."""
-        return await self._inference.run_beside(work, *arguments)
+        return await self._inference.run_in_pool(work, *arguments)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "BundleFolders",
     "BundleSummary",
-    "Folders",
     "bundle_folder",
     "captioner_folder",
-    "find_folders",
+    "find_bundle_folders",
     "is_text_bundle",
     "list_bundles",
 ]
@@ -34,11 +34,11 @@ class BundleSummary:
 
 
 @dataclass(frozen=True)
-class Folders:
+class BundleFolders:
     """The bundles that a service loads: at most one captioner, any number of writers."""
 
     captioner: Path | None
-    writers: tuple[Path, ...]
+    language_models: tuple[Path, ...]
 
 
 def captioner_folder(weights: Path) -> Path:
@@ -46,7 +46,7 @@ def captioner_folder(weights: Path) -> Path:
     return weights if (weights / CONFIG).exists() else weights / "captioner"
 
 
-def find_folders(weights: Path) -> Folders:
+def find_bundle_folders(weights: Path) -> BundleFolders:
     """Find `captioner/` and every folder in `text/`, or take `weights` as the one bundle.
 
     A folder in either place counts, whatever it holds: loading will tell what is wrong with it.
@@ -56,15 +56,15 @@ def find_folders(weights: Path) -> Folders:
     """
     if (weights / CONFIG).exists():
         one = (weights,)
-        return Folders(None, one) if is_text_bundle(weights) else Folders(weights, ())
+        return BundleFolders(None, one) if is_text_bundle(weights) else BundleFolders(weights, ())
     captioner, text = weights / "captioner", weights / "text"
-    writers = sorted(p for p in text.glob("[!.]*") if p.is_dir())
-    if not captioner.is_dir() and not writers:
+    language_models = sorted(p for p in text.glob("[!.]*") if p.is_dir())
+    if not captioner.is_dir() and not language_models:
         raise ValueError(
             f"there is no bundle in {weights}: a weights folder holds captioner/, text/NAME/ or "
             "both, or is a bundle itself"
         )
-    return Folders(captioner if captioner.is_dir() else None, tuple(writers))
+    return BundleFolders(captioner if captioner.is_dir() else None, tuple(language_models))
 
 
 def bundle_folder(model: str, weights: Path) -> Path:
@@ -76,10 +76,10 @@ def bundle_folder(model: str, weights: Path) -> Path:
     if (Path(model) / CONFIG).exists():
         return Path(model)
     try:
-        found = find_folders(weights)
+        found = find_bundle_folders(weights)
     except ValueError as error:
         raise ValueError(f"{model} is no bundle's folder, and {error}") from error
-    named = {p.name: p for p in (found.captioner, *found.writers) if p is not None}
+    named = {p.name: p for p in (found.captioner, *found.language_models) if p is not None}
     if model not in named:
         raise ValueError(
             f"there is no model {model!r} in {weights}: there is {', '.join(map(repr, named))}; "

@@ -18,14 +18,14 @@ class Token:
 
     `logprob` is the natural logarithm of its probability given the picture and the words before
     it; `attention`, if asked for, says where the decoder looked: rows x columns, of sum 1;
-    `grounding`, if asked for, how many nats of `logprob` come from the picture (see
+    `image_gain`, if asked for, how many nats of `logprob` come from the picture (see
     `model.captioning.image_gain`).
     """
 
     token: str
     logprob: float
     attention: Grid | None = None
-    grounding: float | None = None
+    image_gain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Caption:
         confidence: float | None = None,
         agreement: float | None = None,
         attention: Sequence[Grid] | None = None,
-        grounding: Sequence[float] | None = None,
+        image_gain: Sequence[float] | None = None,
     ) -> Self:
-        """Put a hypothesis into words; `attention` and `grounding` have an item for each token."""
+        """Put a hypothesis into words; `attention` and `image_gain` have an item for each token."""
         nothing = [None] * len(hypothesis.tokens)
         return cls(
             text=vocabulary.decode(hypothesis.tokens),
@@ -72,7 +72,7 @@ class Caption:
                     hypothesis.tokens,
                     hypothesis.logprobs,
                     attention or nothing,
-                    grounding or nothing,
+                    image_gain or nothing,
                     strict=True,
                 )
             ),

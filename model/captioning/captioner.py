@@ -22,14 +22,14 @@ from model.arrays import Array
 from model.bundle.read import load_bundle
 from model.captioning.calibration import Evidence, estimate_confidence
 from model.captioning.caption import Caption, Token
-from model.captioning.consensus import Consensus, Ranked, read_consensus
-from model.captioning.image_gain import ground, mean_picture_file, read_mean_picture
-from model.captioning.neighbours import known_pictures_file
+from model.captioning.consensus import ConsensusReranker, Ranked, read_reranker
+from model.captioning.image_gain import ground, mean_context_file, read_mean_context
+from model.captioning.neighbours import neighbours_file
 from model.captioning.scoring import look, read
-from model.captioning.self_test import Golden, check_golden, golden_files, read_golden
+from model.captioning.self_test import GoldenPicture, check_golden, golden_files, read_golden
 from model.config import CaptionerConfig, DecodingConfig
 from model.decoding.beam_search import Hypothesis, search
-from model.networks.image_context import Picture, State, from_parts, parts
+from model.networks.image_context import DecoderState, ImageContext
 from model.preprocessing import Preprocessing
 from model.runtime.base import Precision, Runner
 from model.runtime.device import choose_device
@@ -54,7 +54,7 @@ class Captioner:
         runner: of its network, see `model.runtime.select`.
         config, vocabulary: of its bundle.
         card: its model card, Markdown.
-        mean_picture: for grounding, see `model.captioning.image_gain`.
+        mean_context: for image_gain, see `model.captioning.image_gain`.
         consensus: for the order of captions, see `model.captioning.consensus`.
         golden: for the self-test.
     """
@@ -66,19 +66,19 @@ class Captioner:
         vocabulary: Vocabulary,
         *,
         card: str = "",
-        mean_picture: Picture | None = None,
-        consensus: Consensus | None = None,
-        golden: Sequence[Golden] = (),
+        mean_context: ImageContext | None = None,
+        consensus: ConsensusReranker | None = None,
+        golden: Sequence[GoldenPicture] = (),
     ) -> None:
         self.runner = runner
         self.config = config
         self.vocabulary = vocabulary
         self.card = card
         self.preprocessing = Preprocessing(config.preprocessing)
-        self.mean_picture = mean_picture
-        if mean_picture is not None:
-            placed = {name: runner.place(part) for name, part in parts(mean_picture).items()}
-            self.mean_picture = from_parts(placed)
+        self.mean_context = mean_context
+        if mean_context is not None:
+            placed = {name: runner.place(part) for name, part in mean_context.to_dict().items()}
+            self.mean_context = ImageContext.from_dict(placed)
         self.consensus = consensus
         self.golden = tuple(golden)
 
@@ -133,8 +133,8 @@ class Captioner:
             bundle.config,
             bundle.vocabulary,
             card=bundle.card,
-            mean_picture=read_mean_picture(bundle, runner),
-            consensus=read_consensus(bundle, runner.channels, len(bundle.vocabulary)),
+            mean_context=read_mean_context(bundle, runner),
+            consensus=read_reranker(bundle, runner.channels, len(bundle.vocabulary)),
             golden=read_golden(bundle),
         )
         use_huge_pages()
@@ -162,8 +162,8 @@ class Captioner:
     def files(self) -> dict[str, bytes]:
         """Give those files of its bundle that not every bundle has, by their names."""
         return {
-            **({} if self.mean_picture is None else mean_picture_file(self.mean_picture)),
-            **({} if self.consensus is None else known_pictures_file(self.consensus.known)),
+            **({} if self.mean_context is None else mean_context_file(self.mean_context)),
+            **({} if self.consensus is None else neighbours_file(self.consensus.known)),
             **golden_files(self.golden),
         }
 
@@ -188,27 +188,27 @@ class Captioner:
         num_captions: int | None = None,
         max_length: int | None = None,
         length_penalty: float | None = None,
-        block_ngram: int | None = None,
-        joints: Sequence[str] | None = None,
+        no_repeat_ngram_size: int | None = None,
+        no_echo_words: Sequence[str] | None = None,
         consensus: bool | None = None,
         attention: bool = False,
-        grounding: bool = False,
+        image_gain: bool = False,
     ) -> list[list[Caption]]:
         """Describe pictures, all in one batch.
 
         Args:
-            pictures: RGB, of any size.
-            beam_size, num_captions, max_length, length_penalty, block_ngram, joints, consensus:
+            pictures: RGB, of any size. beam_size, num_captions, max_length, length_penalty,
+            no_repeat_ngram_size, no_echo_words, consensus:
                 see `DecodingConfig`; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
-            grounding: whether to say how far each word comes from the picture.
+            image_gain: whether to say how far each word comes from the picture.
 
         Returns:
             For each picture its captions, best first: `num_captions`, or fewer where no more
             exist.
 
         Raises:
-            ValueError: a number is out of its range, or grounding or a consensus is asked for and
+            ValueError: a number is out of its range, or image_gain or a consensus is asked for and
                 the bundle has not what it takes.
         """
         grid = self.encode(self.prepare(pictures))
@@ -218,11 +218,11 @@ class Captioner:
             num_captions=num_captions,
             max_length=max_length,
             length_penalty=length_penalty,
-            block_ngram=block_ngram,
-            joints=joints,
+            no_repeat_ngram_size=no_repeat_ngram_size,
+            no_echo_words=no_echo_words,
             consensus=consensus,
             attention=attention,
-            grounding=grounding,
+            image_gain=image_gain,
         )
 
     def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -238,24 +238,24 @@ class Captioner:
         grid: Array,
         *,
         attention: bool = False,
-        grounding: bool = False,
-        abandoned: Callable[[], bool] | None = None,
+        image_gain: bool = False,
+        cancelled: Callable[[], bool] | None = None,
         **changes: Any,
     ) -> list[list[Caption]]:
         """Find the captions of encoded pictures; arguments as in `caption`.
 
         Raises:
-            Abandoned: `abandoned`, which is asked before every step, said that nobody waits.
+            SearchCancelled: `cancelled`, which is asked before every step, said that nobody waits.
         """
         decoding = self._decoding(changes)
         decoder, vocabulary = self.runner, self.vocabulary
-        if grounding:
+        if image_gain:
             self._need_mean_picture()  # before the work, not after it
         if decoding.consensus and self.consensus is None:
             raise ValueError(self._lacks("consensus"))
-        picture = decoder.begin(grid)
+        picture = decoder.encode_context(grid)
 
-        def step(tokens: Array, state: State) -> tuple[Array, State]:
+        def step(tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
             logprobs, state, _ = decoder.step(tokens, state, picture)
             return logprobs, state
 
@@ -270,21 +270,21 @@ class Captioner:
             max_length=decoding.max_length,
             min_length=1,  # no words say nothing of a picture
             length_penalty=decoding.length_penalty,
-            block_ngram=decoding.block_ngram,
-            joints=[i for word in decoding.joints for i in vocabulary.encode(word)],
+            no_repeat_ngram_size=decoding.no_repeat_ngram_size,
+            no_echo_words=[i for word in decoding.no_echo_words for i in vocabulary.encode(word)],
             forbidden=(vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id),
-            abandoned=abandoned,
+            cancelled=cancelled,
         )
         ranked = self._rank(grid, found, decoding)
         together = [one.hypothesis for best in ranked for one in best]
-        grounds = iter(self._ground(together) if grounding else [None] * len(together))
+        grounds = iter(self._ground(together) if image_gain else [None] * len(together))
         return [
             [
                 self._caption(
                     one,
                     decoding.beam_size,
                     attention=look(decoder, own, one.hypothesis.tokens) if attention else None,
-                    grounding=next(grounds),
+                    image_gain=next(grounds),
                 )
                 for one in best
             ]
@@ -297,7 +297,7 @@ class Captioner:
         text: str,
         *,
         attention: bool = False,
-        grounding: bool = False,
+        image_gain: bool = False,
     ) -> Caption:
         """Give the log-probability of a caption that you bring, word by word.
 
@@ -306,15 +306,15 @@ class Captioner:
         known of captions that a search finds, and no agreement.
 
         Raises:
-            ValueError: grounding is asked for and the bundle has no mean picture.
+            ValueError: image_gain is asked for and the bundle has no mean picture.
         """
         decoder, grid = self.runner, self.encode(self.prepare([picture]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
-        (logprobs,), _ = read(decoder, decoder.begin(grid), [tokens])
+        (logprobs,), _ = read(decoder, decoder.encode_context(grid), [tokens])
         hypothesis = Hypothesis(tuple(tokens), tuple(logprobs), finished=True)
         seen = look(decoder, grid, tokens) if attention else None
-        (nats,) = self._ground([hypothesis]) if grounding else (None,)
-        return Caption.of(hypothesis, self.vocabulary, attention=seen, grounding=nats)
+        (nats,) = self._ground([hypothesis]) if image_gain else (None,)
+        return Caption.of(hypothesis, self.vocabulary, attention=seen, image_gain=nats)
 
     def _decoding(self, changes: dict[str, Any]) -> DecodingConfig:
         """The bundle's defaults with a call's changes; pydantic checks the ranges."""
@@ -353,10 +353,10 @@ class Captioner:
         logprobs = [hypothesis.logprobs for hypothesis in hypotheses]
         return ground(self.runner, self._need_mean_picture(), captions, logprobs)
 
-    def _need_mean_picture(self) -> Picture:
-        if self.mean_picture is None:
-            raise ValueError(self._lacks("mean picture, which grounding needs"))
-        return self.mean_picture
+    def _need_mean_picture(self) -> ImageContext:
+        if self.mean_context is None:
+            raise ValueError(self._lacks("mean picture, which image_gain needs"))
+        return self.mean_context
 
     def _lacks(self, what: str) -> str:
         name = self.config.name

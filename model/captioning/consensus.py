@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from model.arrays import Array, largest, to_numpy
 from model.bundle.read import Bundle
-from model.captioning.neighbours import MAX_ORDER, KnownPictures, count_ngrams, read_known_pictures
+from model.captioning.neighbours import MAX_ORDER, NeighbourIndex, count_ngrams, read_neighbours
 from model.config import CaptionerConfig, ConsensusConfig
 from model.decoding.beam_search import Hypothesis
 
-__all__ = ["Consensus", "Ranked", "read_consensus"]
+__all__ = ["ConsensusReranker", "Ranked", "read_reranker"]
 
 
 class Ranked(NamedTuple):
@@ -37,7 +37,7 @@ class Ranked(NamedTuple):
     agreement: float | None = None
 
 
-class Consensus:
+class ConsensusReranker:
     """Says how far captions agree with what people said of the pictures that look most alike.
 
     Args:
@@ -46,7 +46,9 @@ class Consensus:
         vocabulary_size: of the captioner, whose token ids the n-grams are of.
     """
 
-    def __init__(self, known: KnownPictures, config: ConsensusConfig, vocabulary_size: int) -> None:
+    def __init__(
+        self, known: NeighbourIndex, config: ConsensusConfig, vocabulary_size: int
+    ) -> None:
         self.known = known
         self.config = config
         self._vocabulary_size = vocabulary_size
@@ -139,9 +141,9 @@ class Consensus:
         return float(total / MAX_ORDER)
 
 
-def read_consensus(
+def read_reranker(
     bundle: Bundle[CaptionerConfig], channels: int, vocabulary_size: int
-) -> Consensus | None:
+) -> ConsensusReranker | None:
     """Read a bundle's consensus; None where it has none.
 
     Args:
@@ -150,12 +152,12 @@ def read_consensus(
         vocabulary_size: of its vocabulary.
 
     Raises:
-        BundleError: see `read_known_pictures`.
+        BundleError: see `read_neighbours`.
     """
     if bundle.config.consensus is None:
         return None
-    known = read_known_pictures(bundle, channels)
-    return Consensus(known, bundle.config.consensus, vocabulary_size)
+    known = read_neighbours(bundle, channels)
+    return ConsensusReranker(known, bundle.config.consensus, vocabulary_size)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

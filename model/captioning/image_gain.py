@@ -1,6 +1,6 @@
 """How much of a word comes from the picture, and how much from habit.
 
-    grounding = log p(word | picture, words before) - log p(word | mean picture, words before)
+    image_gain = log p(word | picture, words before) - log p(word | mean picture, words before)
 
 in nats: the pointwise mutual information of word and picture (Church and Hanks 1990), given the
 words before. "of" after "in front" has some 0: it would have been written of any picture. Below 0
@@ -24,41 +24,41 @@ from model.arrays import to_numpy
 from model.bundle.read import MEAN_PICTURE, MEND, Bundle, BundleError
 from model.captioning.scoring import read
 from model.config import CaptionerConfig
-from model.networks.image_context import Picture, from_parts, parts
-from model.runtime.base import Runner, Steps
+from model.networks.image_context import ImageContext
+from model.runtime.base import CaptionDecoder, Runner
 
-__all__ = ["ground", "mean_picture_file", "read_mean_picture"]
+__all__ = ["ground", "mean_context_file", "read_mean_context"]
 
 
 def ground(
-    decoder: Steps,
-    mean_picture: Picture,
+    decoder: CaptionDecoder,
+    mean_context: ImageContext,
     captions: Sequence[Sequence[int]],
     logprobs: Sequence[Sequence[float]],
 ) -> list[list[float]]:
-    """Give the grounding of every token, in nats; all captions are read together.
+    """Give the image_gain of every token, in nats; all captions are read together.
 
     Args:
         decoder: a caption decoder, or a runner of one.
-        mean_picture: of a batch of one.
+        mean_context: of a batch of one.
         captions: token ids, the start token left out; of any pictures.
         logprobs: of the same tokens, given each caption's own picture.
     """
-    usual, _ = read(decoder, mean_picture, captions)
+    usual, _ = read(decoder, mean_context, captions)
     return [
         [own - mean for own, mean in zip(*rows, strict=True)]
         for rows in zip(logprobs, usual, strict=True)
     ]
 
 
-def mean_picture_file(mean_picture: Picture) -> dict[str, bytes]:
+def mean_context_file(mean_context: ImageContext) -> dict[str, bytes]:
     """Give the bundle's file of a mean picture, in half precision, by its name."""
-    named = parts(mean_picture).items()
+    named = mean_context.to_dict().items()
     halves = {name: to_numpy(part).astype(np.float16) for name, part in named}
     return {MEAN_PICTURE: safetensors_bytes(halves)}
 
 
-def read_mean_picture(bundle: Bundle[CaptionerConfig], runner: Runner) -> Picture | None:
+def read_mean_context(bundle: Bundle[CaptionerConfig], runner: Runner) -> ImageContext | None:
     """Read the mean picture, in NumPy's float32; None where the bundle has none.
 
     Args:
@@ -77,11 +77,11 @@ def read_mean_picture(bundle: Bundle[CaptionerConfig], runner: Runner) -> Pictur
         raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
     size = bundle.config.preprocessing.size
     nothing = np.zeros((1, 3, size, size), dtype=np.float32)
-    expected = parts(runner.begin(runner.encode(nothing)))
+    expected = runner.encode_context(runner.encode(nothing)).to_dict()
     if {name: part.shape for name, part in named.items()} != {
         name: part.shape for name, part in expected.items()
     }:
         raise BundleError(f"{path} holds no picture as this decoder sees it: {MEND}")
     if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in named.values()):
         raise BundleError(f"{path} holds numbers that are not finite: {MEND}")
-    return from_parts({name: part.astype(np.float32) for name, part in named.items()})
+    return ImageContext.from_dict({name: part.astype(np.float32) for name, part in named.items()})

@@ -23,18 +23,18 @@ from model.vocabulary import Vocabulary
 
 __all__ = [
     "MAX_ORDER",
-    "KnownPictures",
+    "NeighbourIndex",
     "count_ngrams",
-    "known_pictures_file",
+    "neighbours_file",
     "ngram_key",
-    "read_known_pictures",
+    "read_neighbours",
 ]
 
 MAX_ORDER = 4
 
 
 @dataclass(frozen=True)
-class KnownPictures:
+class NeighbourIndex:
     """Pictures with people's captions, as a bundle keeps them.
 
     Attributes:
@@ -97,13 +97,13 @@ def count_ngrams(caption: Sequence[int], vocabulary_size: int) -> Iterator[Count
         )
 
 
-def known_pictures_file(known: KnownPictures) -> dict[str, bytes]:
+def neighbours_file(known: NeighbourIndex) -> dict[str, bytes]:
     """Give the bundle's file of the known pictures, by its name."""
     arrays = {one.name: getattr(known, one.name) for one in fields(known)}
     return {CONSENSUS: safetensors_bytes(arrays)}
 
 
-def read_known_pictures(bundle: Bundle[CaptionerConfig], channels: int) -> KnownPictures:
+def read_neighbours(bundle: Bundle[CaptionerConfig], channels: int) -> NeighbourIndex:
     """Read a bundle's known pictures.
 
     Args:
@@ -120,7 +120,7 @@ def read_known_pictures(bundle: Bundle[CaptionerConfig], channels: int) -> Known
         raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
     if {name: array.dtype for name, array in arrays.items()} != _TYPES:
         raise BundleError(f"{path} does not hold {', '.join(_TYPES)} as it should: {MEND}")
-    known = KnownPictures(**arrays)
+    known = NeighbourIndex(**arrays)
     if not _fits(known, channels):
         raise BundleError(f"{path} holds no pictures as this captioner sees them: {MEND}")
     numbers = (known.mean, known.basis, known.rarity, known.unseen, known.weights)
@@ -129,7 +129,7 @@ def read_known_pictures(bundle: Bundle[CaptionerConfig], channels: int) -> Known
     return known
 
 
-def _fits(known: KnownPictures, channels: int) -> bool:
+def _fits(known: NeighbourIndex, channels: int) -> bool:
     """Whether shapes and indices fit together, so that nothing that is looked up can fail."""
     dimensions = known.basis.shape[-1]
     shapes = {

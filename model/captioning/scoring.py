@@ -9,15 +9,15 @@ from array_api_compat import array_namespace, device
 
 from model.arrays import Array
 from model.captioning.caption import Grid
-from model.networks.image_context import Picture
-from model.runtime.base import Steps
+from model.networks.image_context import ImageContext
+from model.runtime.base import CaptionDecoder
 from model.vocabulary import Vocabulary
 
 __all__ = ["look", "read"]
 
 
 def read(
-    decoder: Steps, picture: Picture, captions: Sequence[Sequence[int]]
+    decoder: CaptionDecoder, picture: ImageContext, captions: Sequence[Sequence[int]]
 ) -> tuple[list[list[float]], Array | None]:
     """Read some captions of one picture side by side.
 
@@ -54,7 +54,7 @@ def read(
     )
 
 
-def look(decoder: Steps, grid: Array, caption: Sequence[int]) -> list[Grid] | None:
+def look(decoder: CaptionDecoder, grid: Array, caption: Sequence[int]) -> list[Grid] | None:
     """Note where the decoder looks before each token; None where it has no attention.
 
     Args:
@@ -62,7 +62,7 @@ def look(decoder: Steps, grid: Array, caption: Sequence[int]) -> list[Grid] | No
         grid: of the picture (1, rows, columns, channels).
         caption: token ids, the start token left out.
     """
-    _, weights = read(decoder, decoder.begin(grid), [caption])
+    _, weights = read(decoder, decoder.encode_context(grid), [caption])
     if weights is None:
         return None
     maps = weights[0].reshape(len(caption), *grid.shape[1:3]).tolist()

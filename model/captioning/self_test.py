@@ -15,7 +15,7 @@ from model.bundle.read import MEND, Bundle, BundleError
 from model.captioning.caption import Caption
 from model.config import CaptionerConfig, GoldenConfig
 
-__all__ = ["Golden", "check_golden", "golden_files", "read_golden"]
+__all__ = ["GoldenPicture", "check_golden", "golden_files", "read_golden"]
 
 _MOST_PIXELS = 1_000_000
 
@@ -26,14 +26,14 @@ _ROUGH_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
-class Golden:
+class GoldenPicture:
     """A picture, RGB, and what the bundle's author was told of it."""
 
     picture: Image.Image
     expected: GoldenConfig
 
 
-def golden_files(golden: Sequence[Golden]) -> dict[str, bytes]:
+def golden_files(golden: Sequence[GoldenPicture]) -> dict[str, bytes]:
     """Give the bundle's files of golden pictures, by their names."""
     files = {}
     for one in golden:
@@ -43,7 +43,7 @@ def golden_files(golden: Sequence[Golden]) -> dict[str, bytes]:
     return files
 
 
-def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[Golden, ...]:
+def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[GoldenPicture, ...]:
     """Read a bundle's golden pictures.
 
     Raises:
@@ -56,7 +56,7 @@ def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[Golden, ...]:
             with Image.open(path, formats=["PNG"]) as picture:
                 if picture.width * picture.height > _MOST_PIXELS:
                     raise BundleError(f"{path} has more than {_MOST_PIXELS} pixels: {MEND}")
-                golden.append(Golden(picture.convert("RGB"), expected))
+                golden.append(GoldenPicture(picture.convert("RGB"), expected))
         except BundleError:
             raise
         except Exception as error:  # on bad bytes, Pillow's decoders raise nearly anything
@@ -65,7 +65,7 @@ def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[Golden, ...]:
 
 
 def check_golden(
-    golden: Sequence[Golden], caption: Callable[[Image.Image], Caption], *, exact: bool
+    golden: Sequence[GoldenPicture], caption: Callable[[Image.Image], Caption], *, exact: bool
 ) -> None:
     """Caption golden pictures, one by one, and compare.
 

@@ -13,21 +13,21 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from model.arrays import Array, falling_order, largest, to_numpy
+from model.arrays import Array, argsort_descending, largest, to_numpy
 
-__all__ = ["Abandoned", "Hypothesis", "Step", "search"]
+__all__ = ["Hypothesis", "SearchCancelled", "StepFunction", "search"]
 
-State = tuple[Array, ...]  # each (batch, beam, ...)
+SearchState = tuple[Array, ...]  # each (batch, beam, ...)
 
 # (tokens (batch, beam), state) -> (log-probabilities (batch, beam, vocabulary), next state)
-Step = Callable[[Array, State], tuple[Array, State]]
+StepFunction = Callable[[Array, SearchState], tuple[Array, SearchState]]
 
 _DEAD = -math.inf
 
 _PATIENCE = 4  # steps between two looks at whether a search on a device is over
 
 
-class Abandoned(Exception):
+class SearchCancelled(Exception):
     """A search was given up between two steps, since nobody waits for its results."""
 
 
@@ -54,8 +54,8 @@ class Hypothesis:
 
 
 def search(
-    step: Step,
-    state: State,
+    step: StepFunction,
+    state: SearchState,
     *,
     start_token: int,
     end_token: int,
@@ -65,10 +65,10 @@ def search(
     max_length: int = 20,
     min_length: int = 0,
     length_penalty: float = 0.0,
-    block_ngram: int = 0,
-    joints: Sequence[int] = (),
+    no_repeat_ngram_size: int = 0,
+    no_echo_words: Sequence[int] = (),
     forbidden: Sequence[int] = (),
-    abandoned: Callable[[], bool] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> list[list[Hypothesis]]:
     """Find likely sequences.
 
@@ -89,10 +89,11 @@ def search(
         max_length: tokens in a sequence, the end token included.
         min_length: tokens before the end token may come.
         length_penalty: results are ranked by `logprob / length ** length_penalty`.
-        block_ngram: no n tokens in a row come twice in a sequence (0: they may).
-        joints: tokens ("and") that never stand between the same tokens: x and x, x y and x y.
+        no_repeat_ngram_size: no n tokens in a row come twice in a sequence (0: they may).
+        no_echo_words: tokens ("and") that never stand between the same tokens: x and x, x y and x
+        y.
         forbidden: tokens that are never taken. The others' log-probabilities stay as they are.
-        abandoned: asked before each step whether to give up.
+        cancelled: asked before each step whether to give up.
 
     Returns:
         For each member of the batch the best sequences, best first. Unfinished ones come only
@@ -101,7 +102,7 @@ def search(
 
     Raises:
         ValueError: a number is out of its range.
-        Abandoned: `abandoned` said so.
+        SearchCancelled: `cancelled` said so.
     """
     num_settled = num_results if num_settled is None else num_settled
     _check(beam_size, num_results, num_settled, max_length)
@@ -124,12 +125,14 @@ def search(
     ended = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
     ended_at = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
     over = xp.zeros((batch,), dtype=xp.bool, device=where)
-    middles = xp.asarray([*joints], dtype=xp.int64, device=where)
-    joined = bool(joints) and not at_hand  # whether a joint has been taken, as far as is known
-    trail = _Trail(beam_size, end_token)
+    middles = xp.asarray([*no_echo_words], dtype=xp.int64, device=where)
+    joined = (
+        bool(no_echo_words) and not at_hand
+    )  # whether a joint has been taken, as far as is known
+    trail = _Backpointers(beam_size, end_token)
     for t in range(max_length):
-        if abandoned is not None and abandoned():
-            raise Abandoned
+        if cancelled is not None and cancelled():
+            raise SearchCancelled
         logprobs, state = step(tokens, state)  # (batch, beam, vocabulary)
         logprobs = xp.astype(logprobs, xp.float32, copy=False)
         vocabulary = logprobs.shape[-1]
@@ -140,14 +143,14 @@ def search(
             both = xp.concat([ended, scores], axis=1)
             places = xp.concat([ended_at, t * beam_size + slots], axis=1)
             # Of equals, those that were there before stay.
-            order = falling_order(both)[:, :num_results]
+            order = argsort_descending(both)[:, :num_results]
             ended, ended_at = both[members, order], places[members, order]
 
         totals = alive[:, :, None] + logprobs  # (batch, beam, vocabulary)
         for token in (end_token, *forbidden):
             totals[:, :, token] = _DEAD
-        if 0 < block_ngram <= t:
-            _forbid(totals, members, slots, _repeats(so_far, block_ngram, end_token))
+        if 0 < no_repeat_ngram_size <= t:
+            _forbid(totals, members, slots, _repeats(so_far, no_repeat_ngram_size, end_token))
         if joined:
             _forbid(totals, members, slots, _echoes(so_far, middles, end_token))
         alive, places = largest(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
@@ -155,8 +158,8 @@ def search(
         trail.go_on(parents, tokens, logprobs[members, parents, tokens], last)
         so_far = xp.concat([so_far[members, parents], tokens[..., None]], axis=-1)
         state = tuple(part[members, parents] for part in state)
-        if joints and not joined:
-            joined = not set(joints).isdisjoint(xp.reshape(tokens, (-1,)).tolist())
+        if no_echo_words and not joined:
+            joined = not set(no_echo_words).isdisjoint(xp.reshape(tokens, (-1,)).tolist())
         over = over | _decided(alive, ended[:, num_settled - 1], max_length, length_penalty)
         # A step too many costs less than making a device wait.
         if (at_hand or t % _PATIENCE == 0) and xp.all(over):
@@ -177,7 +180,7 @@ def _check(beam_size: int, num_results: int, num_settled: int, max_length: int) 
         raise ValueError(f"max_length must be at least 1, not {max_length}")
 
 
-class _Trail:
+class _Backpointers:
     """Which way each sequence of a beam came, so that those that are wanted can be read back.
 
     Args:
@@ -272,12 +275,12 @@ def _repeats(tokens: Array, n: int, end_token: int) -> Array:
     return xp.where(same, last, end_token)
 
 
-def _echoes(tokens: Array, joints: Array, end_token: int, longest: int = 4) -> Array:
+def _echoes(tokens: Array, no_echo_words: Array, end_token: int, longest: int = 4) -> Array:
     """List each token that would make what follows a joint the same as what precedes it.
 
     Args:
         tokens: so far (batch, beam, t).
-        joints: the tokens that may stand in the middle (joints,).
+        no_echo_words: the tokens that may stand in the middle (no_echo_words,).
         end_token: stands where there is no joint, or no echo.
         longest: tokens on either side that are compared, at most.
 
@@ -285,7 +288,7 @@ def _echoes(tokens: Array, joints: Array, end_token: int, longest: int = 4) -> A
         (batch, beam, as many as sides can be compared)
     """
     xp, t = array_namespace(tokens), tokens.shape[2]
-    is_joint = xp.any(tokens[..., None] == joints, axis=-1)  # (batch, beam, t)
+    is_joint = xp.any(tokens[..., None] == no_echo_words, axis=-1)  # (batch, beam, t)
     found = [xp.zeros_like(tokens[:, :, :0])]
     for n in range(1, min(longest, t // 2) + 1):
         middle = t - n  # where the joint stands, if n - 1 tokens follow it so far

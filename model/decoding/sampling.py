@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.config import SamplingConfig
 
-__all__ = ["RepetitionGuard", "Sampler", "chance", "narrow"]
+__all__ = ["NoRepeatNgram", "Sampler", "chance", "filter_top_k_top_p"]
 
 _AHEAD = 64  # numbers that are drawn at once
 _COLDEST = 1e-300  # of temperatures
@@ -31,7 +31,7 @@ class Sampler:
     The same chance draws the same tokens, whatever other texts are drawn beside.
 
     Args:
-        ways: one a text; temperature, top_k and top_p count here, see `narrow`.
+        ways: one a text; temperature, top_k and top_p count here, see `filter_top_k_top_p`.
         chances: one a text, see `chance`.
     """
 
@@ -59,11 +59,13 @@ class Sampler:
         likeliest: NDArray[np.int64] = logprobs.argmax(-1)
         if self._all_greedy:
             return likeliest
-        if self._whole:  # what `narrow` would give, but for a factor that makes no difference
+        if (
+            self._whole
+        ):  # what `filter_top_k_top_p` would give, but for a factor that makes no difference
             wide = logprobs.astype(np.float64)
             narrowed = (wide - wide.max(-1, keepdims=True)) / self._temperature
         else:
-            narrowed = narrow(logprobs, self._temperature, self._top_k, self._top_p)
+            narrowed = filter_top_k_top_p(logprobs, self._temperature, self._top_k, self._top_p)
         # The inverse of the cumulative distribution, in double precision: one number a text.
         cumulative = np.exp(narrowed).cumsum(-1)
         numbers = np.array([next(own) for own in self._chances])[:, None]  # (texts, 1)
@@ -71,7 +73,7 @@ class Sampler:
         return np.where(self._greedy, likeliest, np.minimum(drawn, logprobs.shape[-1] - 1))
 
 
-def narrow(
+def filter_top_k_top_p(
     logprobs: NDArray[np.floating[Any]],
     temperature: ArrayLike,
     top_k: ArrayLike = 0,
@@ -118,7 +120,7 @@ def _normalised(logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-class RepetitionGuard:
+class NoRepeatNgram:
     """Forbids any `length` tokens in a row to come twice in a text (0: forbids nothing).
 
     Args:

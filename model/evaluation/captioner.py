@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from model.config import CalibrationConfig
-from model.evaluation.diversity import find_known, measure_diversity
+from model.evaluation.diversity import known_captions, measure_diversity
 from model.evaluation.meteor import NAME as METEOR
 from model.evaluation.metrics import Scorer
 from model.evaluation.quality import Judge, TooFewCaptions
@@ -112,7 +112,7 @@ def evaluate(
     # Before hours of captioning: references that cannot be scored, and a Java that is not there.
     scorer = Scorer([entry.captions for entry in entries], java=java)
 
-    known = None if training_captions is None else find_known(training_captions)
+    known = None if training_captions is None else known_captions(training_captions)
     judge = _judge(captioner.config.calibration, scorer)
 
     found: dict[int, list[_Caption]] = {beam_size: [] for beam_size in beam_sizes}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from model.evaluation.ngrams import count_ngrams
 from model.evaluation.tokenizer import tokenize
 
-__all__ = ["Diversity", "Known", "ends_badly", "find_known", "measure_diversity", "repeats"]
+__all__ = ["Diversity", "Known", "ends_badly", "known_captions", "measure_diversity", "repeats"]
 
 # No English caption ends with these, and captions that were cut off do. Words such as "up", "by"
 # or "her" are not here: "a dog watches as a car drives by" is whole.
@@ -42,7 +42,7 @@ class Diversity:
     ending_badly: float
 
 
-def find_known(training_captions: Collection[str]) -> Known:
+def known_captions(training_captions: Collection[str]) -> Known:
     """Cuts raw training captions into words, once for as many measurements as wanted."""
     cut = tokenize(list(training_captions), java=False).captions
     return frozenset(tuple(tokens) for tokens in cut)
@@ -53,7 +53,7 @@ def measure_diversity(captions: Sequence[str], known: Known | None = None) -> Di
 
     Args:
         captions: the captions that a model wrote.
-        known: what it learnt from, by `find_known`, to find copies.
+        known: what it learnt from, by `known_captions`, to find copies.
 
     Raises:
         ValueError: there are no captions.

@@ -74,7 +74,9 @@ class TextReport:
         return f"| {name} | {nats:.4f} | {math.exp(nats):.2f} | {bits:.3f} |"
 
 
-def evaluate_text(writer: LanguageModel, corpus: Corpus, *, name: str, order: int) -> TextReport:
+def evaluate_text(
+    language_model: LanguageModel, corpus: Corpus, *, name: str, order: int
+) -> TextReport:
     """Measure a model on a corpus's validation part.
 
     Args:
@@ -86,28 +88,28 @@ def evaluate_text(writer: LanguageModel, corpus: Corpus, *, name: str, order: in
     Raises:
         ValueError: the corpus was not the model's.
     """
-    if corpus.vocabulary.tokens != writer.vocabulary.tokens:
+    if corpus.vocabulary.tokens != language_model.vocabulary.tokens:
         raise ValueError(
-            f"{name} has another vocabulary than {writer.config.name}: give the corpus that it "
-            "was trained on, cut in the same way"
+            f"{name} has another vocabulary than {language_model.config.name}: give the corpus "
+            "that it was trained on, cut in the same way"
         )
     began = time.perf_counter()
-    foretold = corpus.validation != writer.vocabulary.start_id
-    logprobs = writer.logprobs(corpus.validation.tolist())[foretold]
+    foretold = corpus.validation != language_model.vocabulary.start_id
+    logprobs = language_model.logprobs(corpus.validation.tolist())[foretold]
     seconds = time.perf_counter() - began
     ngrams: tuple[float, ...] = ()
     began = time.perf_counter()
     if order:
         train = corpus.train.numpy()
-        ngram = NGram.train(train, len(writer.vocabulary), order)
+        ngram = NGram.train(train, len(language_model.vocabulary), order)
         # Where a text starts is not foretold: what it costs n-grams, next to nothing from order 2
         # on, is put down to the tokens that are.
         share = len(corpus.validation) / int(foretold.sum())
         ngrams = tuple(share * float(n) for n in ngram.orders(corpus.validation.numpy()))
     return TextReport(
-        model=writer.config.name,
+        model=language_model.config.name,
         corpus=name,
-        level=writer.config.level,
+        level=language_model.config.level,
         training_tokens=len(corpus.train),
         tokens=int(foretold.sum()),
         characters=len(corpus.validation_text),

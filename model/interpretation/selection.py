@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from model.text.scores import Activations
 
-__all__ = ["Seen", "looks_like_c"]
+__all__ = ["TextActivations", "looks_like_c"]
 
 _UNREAD = "\ufffd"  # stands for a character that the model does not know
 
 
 @dataclass(frozen=True)
-class Seen:
+class TextActivations:
     """Activations beside the text as the model read it, which may differ from what it was given.
 
     `text` has as many characters as `values` has rows; `level` is what the model reads.
@@ -38,7 +38,7 @@ class Seen:
     units: tuple[str, ...]
 
     @classmethod
-    def by_character(cls, activations: Activations, level: str) -> Seen:
+    def by_character(cls, activations: Activations, level: str) -> TextActivations:
         """Give each character the activations of its token; a word's begin at the space before."""
         if level == "character":
             characters = [t if len(t) == 1 else _UNREAD for t in activations.tokens]

@@ -12,7 +12,7 @@ from model.config import CaptionerConfig
 from model.networks.decoder import Decoder, make_decoder
 from model.networks.encoder import Encoder
 
-__all__ = ["CaptionNetwork", "load_network"]
+__all__ = ["CaptionNetwork", "load_caption_network"]
 
 
 class CaptionNetwork(nn.Module):
@@ -26,7 +26,7 @@ class CaptionNetwork(nn.Module):
         self.decoder: Decoder = make_decoder(config.decoder, vocabulary_size, self.encoder.channels)
 
 
-def load_network(bundle: Bundle[CaptionerConfig]) -> CaptionNetwork:
+def load_caption_network(bundle: Bundle[CaptionerConfig]) -> CaptionNetwork:
     """Build a bundle's network, with its weights in float32, on the CPU.
 
     Raises:

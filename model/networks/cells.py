@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from model.config import CellName
 
-__all__ = ["CELLS", "Cell", "LSTMCell", "State", "make_cell", "wide"]
+__all__ = ["CELLS", "Cell", "CellState", "LSTMCell", "make_cell", "wide"]
 
-State = tuple[Tensor, ...]  # h, or h and c; h is also the output
+CellState = tuple[Tensor, ...]  # h, or h and c; h is also the output
 
 
 def wide(tensor: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Cell(nn.Module, ABC):
         return _linear(input_size, self.width)
 
     @abstractmethod
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step.
 
         Args:
@@ -105,7 +105,9 @@ class Cell(nn.Module, ABC):
             The next state, each (..., hidden), in float32 or wider whatever the input's precision.
         """
 
-    def unroll(self, projection: nn.Module, inputs: Tensor, state: State) -> tuple[State, State]:
+    def unroll(
+        self, projection: nn.Module, inputs: Tensor, state: CellState
+    ) -> tuple[CellState, CellState]:
         """Take every step of a sequence, one by one; the inputs are projected all at once.
 
         Args:
@@ -116,13 +118,15 @@ class Cell(nn.Module, ABC):
         Returns:
             The state after every step, each (batch, time, hidden), and the last one.
         """
-        states: list[State] = []
+        states: list[CellState] = []
         for projected in projection(inputs).unbind(1):
             state = self(projected, state)
             states.append(state)
         return tuple(torch.stack(part, dim=1) for part in zip(*states, strict=True)), state
 
-    def run(self, projection: nn.Module, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(
+        self, projection: nn.Module, inputs: Tensor, state: CellState
+    ) -> tuple[Tensor, CellState]:
         """Take every step of a sequence, as fast as may be, where only h is asked for.
 
         Arguments as in `unroll`.
@@ -144,7 +148,9 @@ class _FusedCell(Cell):
         super().__init__(hidden_size)
         self.recurrent = _Recurrence(hidden_size, self.blocks, bias=self.biased)
 
-    def run(self, projection: nn.Module, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(
+        self, projection: nn.Module, inputs: Tensor, state: CellState
+    ) -> tuple[Tensor, CellState]:
         """Take every step of a sequence in one call."""
         if not isinstance(projection, nn.Linear):  # the kernels know no other
             return super().run(projection, inputs, state)
@@ -175,7 +181,7 @@ class RNNCell(_FusedCell):
     blocks = 1
     kernel = staticmethod(torch.rnn_tanh)
 
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step."""
         return (torch.tanh(wide(projected + self.recurrent(state[0]))),)
 
@@ -204,7 +210,7 @@ class LSTMCell(_FusedCell):
             projection.bias.chunk(4)[1].fill_(1)
         return projection
 
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step."""
         hidden, cell = state
         gates = wide(projected + self.recurrent(hidden))  # (..., 4 * hidden)
@@ -228,7 +234,7 @@ class GRUCell(_FusedCell):
     biased = True
     kernel = staticmethod(torch.gru)
 
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step."""
         hidden = wide(state[0])
         x_gates, x_n = wide(projected).tensor_split([2 * self.hidden_size], dim=-1)
@@ -258,7 +264,7 @@ class MUT1Cell(Cell):
         """Make the map to x_z, x_r and x."""
         return _WithInput(input_size, self.hidden_size)
 
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step."""
         hidden = wide(state[0])
         z, r, x = wide(projected).chunk(3, dim=-1)
@@ -288,7 +294,7 @@ class MUT2Cell(Cell):
         """Make the map to x_z, x_h and x."""
         return _WithInput(input_size, self.hidden_size)
 
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step."""
         hidden = wide(state[0])
         z, new, x = wide(projected).chunk(3, dim=-1)
@@ -313,7 +319,7 @@ class MUT3Cell(Cell):
         self.reset = _Recurrence(hidden_size)
         self.candidate = _Recurrence(hidden_size)
 
-    def forward(self, projected: Tensor, state: State) -> State:
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
         """Take one step."""
         hidden = wide(state[0])
         z, r, new = wide(projected).chunk(3, dim=-1)

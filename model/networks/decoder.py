@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from model.config import DecoderConfig
 from model.networks.attention import make_attention
-from model.networks.cells import CELLS, Cell, State, make_cell
-from model.networks.image_context import Picture
+from model.networks.cells import CELLS, Cell, CellState, make_cell
+from model.networks.image_context import ImageContext
 from model.networks.word_detector import WordDetector
 from model.vocabulary import Vocabulary
 
@@ -55,7 +55,7 @@ class Decoder(nn.Module, ABC):
             self.to_trust = nn.Linear(config.hidden_size, 1)
 
     @abstractmethod
-    def begin(self, grid: Tensor) -> Picture:
+    def encode_context(self, grid: Tensor) -> ImageContext:
         """Compute what depends on the pictures alone.
 
         Args:
@@ -64,8 +64,8 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def advance(
-        self, words: Tensor, state: State, picture: Picture
-    ) -> tuple[Tensor, State, Tensor | None]:
+        self, words: Tensor, state: CellState, picture: ImageContext
+    ) -> tuple[Tensor, CellState, Tensor | None]:
         """Take one step.
 
         Args:
@@ -113,8 +113,8 @@ class Decoder(nn.Module, ABC):
         return word + nn.functional.softplus(self.to_trust(output)) * evidence
 
     def step(
-        self, tokens: Tensor, state: State, picture: Picture
-    ) -> tuple[Tensor, State, Tensor | None]:
+        self, tokens: Tensor, state: CellState, picture: ImageContext
+    ) -> tuple[Tensor, CellState, Tensor | None]:
         """Read one token a row and give the log-probabilities of the next.
 
         Args:
@@ -146,7 +146,7 @@ class Decoder(nn.Module, ABC):
         Returns:
             logits (number of true `reads`, vocabulary), in the order of `tokens[reads]`.
         """
-        picture = self.begin(grid)
+        picture = self.encode_context(grid)
         captions = tokens.shape[1]
         state = tuple(part[:, None].expand(-1, captions, -1) for part in picture.start)
         words = self.project_words(tokens)  # (pictures, captions, steps, width)
@@ -165,7 +165,9 @@ class Decoder(nn.Module, ABC):
             evidence = evidence[nn.functional.pad(reads.nonzero()[:, 0], (0, beyond))]
         return self.logits(nn.functional.pad(rows, (0, 0, 0, beyond)), evidence)[: len(rows)]
 
-    def _sample(self, output: Tensor, truth: Tensor, picture: Picture, chance: float) -> Tensor:
+    def _sample(
+        self, output: Tensor, truth: Tensor, picture: ImageContext, chance: float
+    ) -> Tensor:
         """Put words drawn from the last step's distribution in place of some true ones.
 
         Args:
@@ -205,18 +207,18 @@ class AttentionDecoder(Decoder):
         self.language_cell: Cell = make_cell(config.cell, hidden)
         self.to_language = self.language_cell.input_projection(2 * hidden)
 
-    def begin(self, grid: Tensor) -> Picture:
+    def encode_context(self, grid: Tensor) -> ImageContext:
         """Project the grid for attention, and its mean for the first cell and its start."""
         cells = grid.flatten(1, 2)  # (batch, cells, channels)
         values = self.dropout(torch.relu(self.to_values(cells)))
         mean = values.mean(1)  # (batch, hidden)
         start = torch.tanh(self.initial(mean).float()).chunk(2 * self.parts, dim=-1)
         keys, gates = self.attention.keys(values), self.from_picture(mean)
-        return Picture(gates, keys, values, self.detect(grid), start)
+        return ImageContext(gates, keys, values, self.detect(grid), start)
 
     def advance(
-        self, words: Tensor, state: State, picture: Picture
-    ) -> tuple[Tensor, State, Tensor | None]:
+        self, words: Tensor, state: CellState, picture: ImageContext
+    ) -> tuple[Tensor, CellState, Tensor | None]:
         """Decide where to look, look there, decide what to say."""
         precision = words.dtype  # the state's may be higher
         looking, speaking = state[: self.parts], state[self.parts :]
@@ -239,16 +241,16 @@ class GlobalDecoder(Decoder):
         self.from_word = self.cell.input_projection(config.embedding_size)
         self.to_embedding = nn.Linear(channels, config.embedding_size)
 
-    def begin(self, grid: Tensor) -> Picture:
+    def encode_context(self, grid: Tensor) -> ImageContext:
         """Let the cell read the pooled picture."""
         seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
         nothing = torch.zeros(grid.shape[0], self.config.hidden_size, device=grid.device)
-        start: State = self.cell(seen, (nothing,) * self.cell.parts)
-        return Picture(None, None, None, self.detect(grid), start)
+        start: CellState = self.cell(seen, (nothing,) * self.cell.parts)
+        return ImageContext(None, None, None, self.detect(grid), start)
 
     def advance(
-        self, words: Tensor, state: State, picture: Picture
-    ) -> tuple[Tensor, State, Tensor | None]:
+        self, words: Tensor, state: CellState, picture: ImageContext
+    ) -> tuple[Tensor, CellState, Tensor | None]:
         """Read a word; the picture is in the state already."""
         state = self.cell(words, state)
         return state[0].to(words.dtype), state, None

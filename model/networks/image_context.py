@@ -4,16 +4,16 @@ Arrays of any library; knows nothing of what a decoder does with them.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from model.arrays import Array
 
-__all__ = ["Picture", "State", "from_parts", "parts"]
+__all__ = ["DecoderState", "ImageContext"]
 
-State = tuple[Array, ...]  # h, or h and c, of each cell, each (batch, beam, hidden)
+DecoderState = tuple[Array, ...]  # h, or h and c, of each cell, each (batch, beam, hidden)
 
 
-class Picture(NamedTuple):
+class ImageContext(NamedTuple):
     """What a decoder keeps of a batch of pictures, computed once.
 
     `values` and `keys` are the grid as attention reads it (None without attention), which some
@@ -26,23 +26,22 @@ class Picture(NamedTuple):
     keys: Array | None  # (batch, cells, attention)
     values: Array | None  # (batch, cells, hidden)
     evidence: Array | None  # (batch, vocabulary)
-    start: State
+    start: DecoderState
 
+    def to_dict(self) -> dict[str, Array]:
+        """Name the arrays that there are, each (batch, ...); the start is `start.0`, `start.1`."""
+        arrays = {name: getattr(self, name) for name in self._fields[:-1]}
+        named = {name: array for name, array in arrays.items() if array is not None}
+        return named | {f"start.{i}": array for i, array in enumerate(self.start)}
 
-def parts(picture: Picture) -> dict[str, Array]:
-    """Name the arrays of a picture as the decoder keeps it, each (batch, ...)."""
-    seen = {name: getattr(picture, name) for name in Picture._fields[:-1]}
-    named = {name: part for name, part in seen.items() if part is not None}
-    return named | {f"start.{i}": part for i, part in enumerate(picture.start)}
-
-
-def from_parts(named: Mapping[str, Array]) -> Picture:
-    """Put a picture together again from what `parts` gave."""
-    starts = sum(name.startswith("start.") for name in named)
-    return Picture(
-        named.get("gates"),
-        named.get("keys"),
-        named.get("values"),
-        named.get("evidence"),
-        tuple(named[f"start.{i}"] for i in range(starts)),
-    )
+    @classmethod
+    def from_dict(cls, named: Mapping[str, Array]) -> Self:
+        """Put together again what `to_dict` named."""
+        starts = sum(name.startswith("start.") for name in named)
+        return cls(
+            named.get("gates"),
+            named.get("keys"),
+            named.get("values"),
+            named.get("evidence"),
+            tuple(named[f"start.{i}"] for i in range(starts)),
+        )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import CellName
-from model.networks.cells import Cell, State, make_cell, wide
+from model.networks.cells import Cell, CellState, make_cell, wide
 
 __all__ = ["Recurrent"]
 
@@ -44,13 +44,13 @@ class Recurrent(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def begin(self, batch: int, device: torch.device | str | None = None) -> State:
+    def initial_state(self, batch: int, device: torch.device | str | None = None) -> CellState:
         """Make the state before the first step: zeros, each (layers, batch, hidden)."""
         weight = next(self.parameters())
         zeros = weight.new_zeros(len(self.cells), batch, self.hidden_size, device=device)
         return (wide(zeros),) * self.parts
 
-    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Take one step.
 
         Args:
@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
             h of the last layer (batch, hidden), and the next state.
         """
         precision = inputs.dtype
-        after: list[State] = []
+        after: list[CellState] = []
         for layer, (cell, projection) in enumerate(self._layers()):
             if layer:
                 inputs = self.dropout(inputs)
@@ -70,7 +70,7 @@ class Recurrent(nn.Module):
             after.append(last)
         return inputs, tuple(torch.stack(part) for part in zip(*after, strict=True))
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Take every step of a sequence, with torch's fused kernels where there are any.
 
         Args:
@@ -83,7 +83,7 @@ class Recurrent(nn.Module):
         outputs, _, state = self._climb(inputs, state, fused=True)
         return outputs, state
 
-    def states(self, inputs: Tensor, state: State) -> tuple[State, State]:
+    def states(self, inputs: Tensor, state: CellState) -> tuple[CellState, CellState]:
         """Take every step of a sequence, one by one, and show the states of every layer.
 
         Arguments as in `forward`.
@@ -96,8 +96,8 @@ class Recurrent(nn.Module):
         return tuple(torch.stack(part, dim=2) for part in zip(*seen, strict=True)), state
 
     def _climb(
-        self, inputs: Tensor, state: State, *, fused: bool
-    ) -> tuple[Tensor, list[State], State]:
+        self, inputs: Tensor, state: CellState, *, fused: bool
+    ) -> tuple[Tensor, list[CellState], CellState]:
         """Take a sequence through layer by layer.
 
         Returns:
@@ -105,8 +105,8 @@ class Recurrent(nn.Module):
             last state.
         """
         precision = inputs.dtype
-        seen: list[State] = []
-        after: list[State] = []
+        seen: list[CellState] = []
+        after: list[CellState] = []
         for layer, (cell, projection) in enumerate(self._layers()):
             if layer:
                 inputs = self.dropout(inputs)

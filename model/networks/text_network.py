@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from model.bundle.read import Bundle
 from model.bundle.write import load_weights
 from model.config import RecurrentConfig, TextConfig
-from model.networks.cells import State
+from model.networks.cells import CellState
 from model.networks.recurrent import Recurrent
 
 __all__ = ["TextNetwork", "TokenNetwork", "load_text_network"]
@@ -22,15 +22,15 @@ class TokenNetwork(nn.Module, ABC):
     """What writes and scores texts: after each token it says how likely each next one is."""
 
     @abstractmethod
-    def begin(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> CellState:
         """Make the state before the first token, each (any, batch, any)."""
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
 
     @abstractmethod
-    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read sequences: (batch, time) -> logits (batch, time, vocabulary), and the last state."""
 
 
@@ -61,9 +61,9 @@ class TextNetwork(TokenNetwork):
         else:
             self.to_word = nn.Linear(hidden, vocabulary_size)
 
-    def begin(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> CellState:
         """Make the state before the first token, each (layers, batch, hidden)."""
-        return self.recurrent.begin(batch)
+        return self.recurrent.initial_state(batch)
 
     def read(self, tokens: Tensor) -> Tensor:
         """Turn tokens into the stack's inputs: (...) -> (..., input)."""
@@ -80,7 +80,7 @@ class TextNetwork(TokenNetwork):
             return nn.functional.linear(word, self.embedding.weight, self.output_bias)
         return word
 
-    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read whole sequences.
 
         Args:
@@ -93,7 +93,7 @@ class TextNetwork(TokenNetwork):
         hidden, state = self.recurrent(self.read(tokens), state)
         return self.score(hidden), state
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
         hidden, state = self.recurrent.step(self.read(tokens), state)
         return self.score(hidden), state

@@ -9,23 +9,23 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from model.arrays import Array
-from model.networks.image_context import Picture, State
+from model.networks.image_context import DecoderState, ImageContext
 
-__all__ = ["Precision", "Runner", "Steps"]
+__all__ = ["CaptionDecoder", "Precision", "Runner"]
 
 # Of a network's arithmetic; all but the first lose digits of log-probabilities.
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
-class Steps(Protocol):
+class CaptionDecoder(Protocol):
     """What reads a caption word by word: a decoder, or a runner of one."""
 
-    def begin(self, grid: Array) -> Picture:
+    def encode_context(self, grid: Array) -> ImageContext:
         """Compute what depends on the pictures alone: (batch, rows, columns, channels)."""
 
     def step(
-        self, tokens: Array, state: State, picture: Picture
-    ) -> tuple[Array, State, Array | None]:
+        self, tokens: Array, state: DecoderState, picture: ImageContext
+    ) -> tuple[Array, DecoderState, Array | None]:
         """Read one token a row and give the log-probabilities of the next.
 
         Args:
@@ -39,7 +39,7 @@ class Steps(Protocol):
         """
 
 
-class Runner(Steps, Protocol):
+class Runner(CaptionDecoder, Protocol):
     """A network in evaluation; for one thread at a time.
 
     Attributes:

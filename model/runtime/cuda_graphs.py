@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Record", "Recorded", "record_cuda_graph"]
+__all__ = ["CapturedGraphs", "Record", "capture_cuda_graph"]
 
 Function = Callable[..., tuple[Tensor, ...]]
 
@@ -29,7 +29,7 @@ _WARM_UPS = 3  # before which libraries have not chosen their kernels
 
 
 @dataclass
-class _Recording:
+class _CapturedGraph:
     """A call; `given` are the tensors that its inputs were last filled from."""
 
     inputs: tuple[Tensor, ...]
@@ -46,7 +46,7 @@ class _Recording:
         self.given = given
 
 
-class Recorded:
+class CapturedGraphs:
     """The same function, replayed; a batch that is larger than any size is computed as it comes.
 
     A tensor that is given again, the very same one, is taken to hold what it held.
@@ -60,7 +60,7 @@ class Recorded:
     def __init__(self, function: Function, record: Record) -> None:
         self._function = function
         self._record = record
-        self._recordings: OrderedDict[tuple[object, ...], _Recording] = OrderedDict()
+        self._graphs: OrderedDict[tuple[object, ...], _CapturedGraph] = OrderedDict()
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Compute it; the outputs are the caller's own."""
@@ -69,20 +69,20 @@ class Recorded:
         if size is None or batch == 0:
             return self._function(*inputs)
         key = (size, *((tuple(given.shape[1:]), given.dtype) for given in inputs))
-        if key not in self._recordings:
+        if key not in self._graphs:
             # What fills a batch up is copied from its first row, so that it is nothing unusual.
             held = tuple(torch.cat([given[:1]] * size) for given in inputs)
-            self._recordings[key] = _Recording(held, *self._record(self._function, held))
-            if len(self._recordings) > _MOST:
-                self._recordings.popitem(last=False)  # the one not used for the longest
-        self._recordings.move_to_end(key)
-        recording = self._recordings[key]
+            self._graphs[key] = _CapturedGraph(held, *self._record(self._function, held))
+            if len(self._graphs) > _MOST:
+                self._graphs.popitem(last=False)  # the one not used for the longest
+        self._graphs.move_to_end(key)
+        recording = self._graphs[key]
         recording.fill(inputs)
         recording.replay()
         return tuple(output[:batch].clone() for output in recording.outputs)
 
 
-def record_cuda_graph(
+def capture_cuda_graph(
     function: Function, inputs: tuple[Tensor, ...]
 ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
     """Record a call on its inputs' CUDA device as a graph; see `Record`.

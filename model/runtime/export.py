@@ -141,14 +141,14 @@ def make(bundle: AnyBundle) -> Path:
 
 def _graphs(bundle: AnyBundle) -> list[Graph]:
     # PyTorch, and all that is made of it, only where it is needed.
-    from model.networks.caption_network import load_network  # noqa: PLC0415
+    from model.networks.caption_network import load_caption_network  # noqa: PLC0415
     from model.networks.text_network import load_text_network  # noqa: PLC0415
     from model.runtime import graphs  # noqa: PLC0415
 
     if isinstance(bundle.config, TextConfig):
         return graphs.text_graphs(load_text_network(bundle).eval())
     size = bundle.config.preprocessing.size
-    return graphs.captioner_graphs(load_network(bundle).eval(), size)
+    return graphs.captioner_graphs(load_caption_network(bundle).eval(), size)
 
 
 def _load(folder: Path) -> AnyBundle:

@@ -25,11 +25,11 @@ from model.networks.caption_network import CaptionNetwork
 from model.networks.decoder import Decoder
 from model.networks.folding import fold_output
 from model.networks.heads import lay_out
-from model.networks.image_context import from_parts, parts
+from model.networks.image_context import ImageContext
 from model.networks.text_network import TextNetwork
-from model.runtime.pytorch import fast_encoder
+from model.runtime.pytorch import inference_encoder
 
-__all__ = ["Begin", "Graph", "Step", "captioner_graphs", "laid_out", "text_graphs"]
+__all__ = ["ContextEncoder", "DecoderStep", "Graph", "captioner_graphs", "laid_out", "text_graphs"]
 
 Shape = tuple[int, ...]
 
@@ -46,7 +46,7 @@ class Graph:
     outputs: tuple[str, ...]
 
 
-class Begin(nn.Module):
+class ContextEncoder(nn.Module):
     """What is computed once a picture: the grid's parts, in the order of `parts`."""
 
     def __init__(self, decoder: Decoder) -> None:
@@ -55,10 +55,10 @@ class Begin(nn.Module):
 
     def forward(self, grid: Tensor) -> tuple[Tensor, ...]:
         """Compute them: (batch, rows, columns, channels) -> each (batch, ...)."""
-        return tuple(parts(self.decoder.begin(grid)).values())
+        return tuple(self.decoder.encode_context(grid).to_dict().values())
 
 
-class Step(nn.Module):
+class DecoderStep(nn.Module):
     """One step, whose words are projected beforehand: a step reads three rows, and no matrix.
 
     Args:
@@ -78,7 +78,7 @@ class Step(nn.Module):
         self, tokens: Tensor, state: tuple[Tensor, ...], seen: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
         """Give log-probabilities, the next state and, if there is attention, its weights."""
-        picture = from_parts(dict(zip(self.names, seen, strict=True)))
+        picture = ImageContext.from_dict(dict(zip(self.names, seen, strict=True)))
         words = nn.functional.embedding(tokens, self.words)  # type: ignore[arg-type]
         evidence = None if picture.evidence is None else picture.evidence[:, None]
         output, state, weights = self.decoder.advance(words, state, picture)
@@ -103,11 +103,11 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
         size: of the pictures, in pixels.
     """
     decoder = network.decoder
-    encoder = fast_encoder(network.encoder, size).to(memory_format=torch.contiguous_format)
+    encoder = inference_encoder(network.encoder, size).to(memory_format=torch.contiguous_format)
     # Two and three: sizes of one would be taken for constants.
     pixels = torch.rand(2, 3, size, size)
     grid = encoder(pixels)
-    seen = parts(decoder.begin(grid))
+    seen = decoder.encode_context(grid).to_dict()
     picture = {
         name: part.contiguous()
         for name, part in laid_out(decoder, seen).items()
@@ -128,14 +128,14 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
         ),
         Graph(
             "begin",
-            _trace(Begin(decoder), (grid,), (of_picture,)),
+            _trace(ContextEncoder(decoder), (grid,), (of_picture,)),
             _free(1, grid=grid),
             tuple(seen),
         ),
         Graph(
             "step",
             _trace(
-                Step(decoder, tuple(picture)),
+                DecoderStep(decoder, tuple(picture)),
                 (rows["tokens"], tuple(state), tuple(picture.values())),
                 (of_row, tuple(of_row for _ in state), tuple(of_picture for _ in picture)),
             ),
@@ -164,7 +164,7 @@ def text_graphs(network: TextNetwork) -> list[Graph]:
     """
     # Two: a size of one would be taken for a constant; cloned: one tensor twice, for one input.
     tokens = torch.zeros(2, dtype=torch.int32)
-    state = tuple(part.clone() for part in network.begin(2))
+    state = tuple(part.clone() for part in network.initial_state(2))
     texts = Dim("texts", min=1, max=4096)
     states = {f"state.{i}": (len(part), _ANY, part.shape[-1]) for i, part in enumerate(state)}
     return [

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
 from model.networks.heads import lay_out
-from model.networks.image_context import Picture, State, from_parts, parts
+from model.networks.image_context import DecoderState, ImageContext
 from model.runtime.base import Precision
 from model.runtime.openvino_graph import CompiledGraph
 from model.runtime.quantization import quantise
@@ -41,13 +41,13 @@ class OpenVinoRunner:
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         self._encode = CompiledGraph(folder / "encode.xml", settings)
-        self._begin = CompiledGraph(folder / "begin.xml", settings)
+        self._encode_context = CompiledGraph(folder / "begin.xml", settings)
         # A step is bound by the weights it reads; the others read theirs once a picture.
         change = quantise if precision == "int8" else None
         self._step = CompiledGraph(folder / "step.xml", settings, change)
-        self._grid = self._begin.fixed_sizes("grid")  # (rows, columns, channels)
+        self._grid = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid[-1]
-        self._seen: Picture | None = None
+        self._seen: ImageContext | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
         self._nexts = [name for name in self._step.outputs if name.startswith("next.")]
 
@@ -58,16 +58,16 @@ class OpenVinoRunner:
         grids = [self._encode({"pixels": pixels[i : i + 1]})["grid"] for i in range(len(pixels))]
         return np.concatenate(grids) if grids else np.empty((0, *self._grid), dtype=np.float32)
 
-    def begin(self, grid: NDArray[Any]) -> Picture:
+    def encode_context(self, grid: NDArray[Any]) -> ImageContext:
         """Run the decoder's `begin`."""
-        return from_parts(self._begin({"grid": grid}))
+        return ImageContext.from_dict(self._encode_context({"grid": grid}))
 
     def step(
-        self, tokens: NDArray[Any], state: State, picture: Picture
-    ) -> tuple[NDArray[Any], State, NDArray[Any] | None]:
+        self, tokens: NDArray[Any], state: DecoderState, picture: ImageContext
+    ) -> tuple[NDArray[Any], DecoderState, NDArray[Any] | None]:
         """Run the decoder's `step`."""
         if picture is not self._seen:  # its many steps are told of it once
-            self._step.give(self._laid_out(parts(picture)))
+            self._step.give(self._laid_out(picture.to_dict()))
             self._seen = picture
         found = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
         return found["logprobs"], tuple(found[n] for n in self._nexts), found.get("weights")

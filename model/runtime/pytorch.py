@@ -13,10 +13,10 @@ from model.arrays import Array
 from model.networks.caption_network import CaptionNetwork
 from model.networks.encoder import Encoder
 from model.networks.folding import fold_batch_norm
-from model.networks.image_context import Picture, State
+from model.networks.image_context import DecoderState, ImageContext
 from model.runtime.base import Precision
 
-__all__ = ["TorchRunner", "fast_encoder"]
+__all__ = ["TorchRunner", "inference_encoder"]
 
 
 class TorchRunner:
@@ -42,7 +42,7 @@ class TorchRunner:
         self._dtype: torch.dtype = getattr(torch, precision)
         network = network.eval().to(device)
         # Folded before it is rounded.
-        self.encoder = fast_encoder(network.encoder, size).to(self._dtype)
+        self.encoder = inference_encoder(network.encoder, size).to(self._dtype)
         self.network = network.to(self._dtype)
         self.exact = torch.device(device).type == "cpu" and self._dtype == torch.float32
 
@@ -54,14 +54,14 @@ class TorchRunner:
         return grid.float()  # what it is compared with is, and NumPy has no bfloat16
 
     @torch.inference_mode()
-    def begin(self, grid: Tensor) -> Picture:
+    def encode_context(self, grid: Tensor) -> ImageContext:
         """Run the decoder's `begin`."""
-        return self.network.decoder.begin(grid.to(self._dtype))
+        return self.network.decoder.encode_context(grid.to(self._dtype))
 
     @torch.inference_mode()
     def step(
-        self, tokens: Tensor, state: State, picture: Picture
-    ) -> tuple[Tensor, State, Tensor | None]:
+        self, tokens: Tensor, state: DecoderState, picture: ImageContext
+    ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """Run the decoder's `step`."""
         return self.network.decoder.step(tokens, state, picture)
 
@@ -71,7 +71,7 @@ class TorchRunner:
         return there.to(self._dtype) if there.is_floating_point() else there
 
 
-def fast_encoder(encoder: Encoder, size: int) -> Encoder:
+def inference_encoder(encoder: Encoder, size: int) -> Encoder:
     """Copy an encoder for inference; the network keeps its own, as bundles hold it."""
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     folded = fold_batch_norm(encoder, noise.to(next(encoder.parameters()).device))

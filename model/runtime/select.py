@@ -123,14 +123,14 @@ def _by_torch(
         raise ValueError("int8 is for OpenVINO, on a CPU: choose bfloat16 or float16 for PyTorch")
     import torch  # noqa: PLC0415 - takes seconds, and a third of a gigabyte
 
-    from model.networks.caption_network import load_network  # noqa: PLC0415
+    from model.networks.caption_network import load_caption_network  # noqa: PLC0415
     from model.runtime.pytorch import TorchRunner  # noqa: PLC0415
 
     if threads is not None:
         torch.set_num_threads(threads)
     size = bundle.config.preprocessing.size
     if recorded:
-        from model.runtime.cuda import RecordedRunner  # noqa: PLC0415
+        from model.runtime.cuda import CudaGraphRunner  # noqa: PLC0415
 
-        return RecordedRunner(load_network(bundle), size, device, precision)
-    return TorchRunner(load_network(bundle), size, device, precision)
+        return CudaGraphRunner(load_caption_network(bundle), size, device, precision)
+    return TorchRunner(load_caption_network(bundle), size, device, precision)

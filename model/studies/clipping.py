@@ -89,10 +89,10 @@ def train_clipped(
     parameters = list(network.parameters())
     norms: list[float] = []
     losses: list[float] = []
-    place, state = 0, network.begin(len(text))
+    place, state = 0, network.initial_state(len(text))
     for _ in range(steps):
         if place + 1 >= text.shape[1]:
-            place, state = 0, network.begin(len(text))
+            place, state = 0, network.initial_state(len(text))
         total, count, state = loss(text[:, place : place + _STEPS + 1], state)
         state = tuple(part.detach() for part in state)
         place += _STEPS

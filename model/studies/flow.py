@@ -57,7 +57,7 @@ def gradient_flow(network: TextNetwork, tokens: Tensor, steps: int) -> Mapping[s
     network = deepcopy(network).double().eval()
     before, read, last = tokens.tensor_split([tokens.shape[1] - steps - 1, -1], dim=1)
     with torch.no_grad():
-        _, state = network(before, network.begin(len(tokens)))
+        _, state = network(before, network.initial_state(len(tokens)))
     states = [tuple(part.requires_grad_() for part in state)]
     for token in read.unbind(1):
         _, state = network.recurrent.step(network.read(token), states[-1])

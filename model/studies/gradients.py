@@ -206,52 +206,54 @@ def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _
 
     def networks() -> Iterator[tuple[str, str, TextNetwork]]:
         for cell in cells:
-            writer = LanguageModel.load(folder / known[cell].folder / "bundle", "cpu")
-            if writer.vocabulary.tokens != corpus.vocabulary.tokens:
+            language_model = LanguageModel.load(folder / known[cell].folder / "bundle", "cpu")
+            if language_model.vocabulary.tokens != corpus.vocabulary.tokens:
                 raise ValueError(f"{study.corpus} is not the text that {cell} was trained on")
-            yield cell, BEFORE, _new(writer.config.network, corpus.vocabulary, study.seed)
-            yield cell, AFTER, _trained(writer)
+            yield cell, BEFORE, _new(language_model.config.network, corpus.vocabulary, study.seed)
+            yield cell, AFTER, _trained(language_model)
 
     return _read(settings, study.name, corpus, networks())
 
 
-def _trained(writer: LanguageModel) -> TextNetwork:
-    assert isinstance(writer.network, TextNetwork)  # noqa: S101 - a bundle holds no other
-    return writer.network
+def _trained(language_model: LanguageModel) -> TextNetwork:
+    assert isinstance(language_model.network, TextNetwork)  # noqa: S101 - a bundle holds no other
+    return language_model.network
 
 
-def _bundle(settings: GradientStudySettings, writer: LanguageModel) -> _Subject:
+def _bundle(settings: GradientStudySettings, language_model: LanguageModel) -> _Subject:
     """Look into one bundle, on a corpus or on what it writes itself."""
-    name, network = writer.config.name, writer.config.network
-    if writer.config.ends:
+    name, network = language_model.config.name, language_model.config.network
+    if language_model.config.ends:
         raise ValueError(f"the texts of {name} end by themselves: they are too short to look back")
-    untrained = _new(network, writer.vocabulary, settings.seed)
-    networks = iter([(name, BEFORE, untrained), (name, AFTER, _trained(writer))])
+    untrained = _new(network, language_model.vocabulary, settings.seed)
+    networks = iter([(name, BEFORE, untrained), (name, AFTER, _trained(language_model))])
     length = _length(settings)
     if settings.corpus is None:
         written: list[list[int]] = [[] for _ in range(settings.rows)]
-        pieces = writer.generate(
+        pieces = language_model.generate(
             n=settings.rows,
             seed=settings.seed,
             max_tokens=length,
             temperature=1.0,
             top_k=0,
             top_p=1.0,
-            block_ngram=0,
+            no_repeat_ngram_size=0,
         )
-        ids = {token: number for number, token in enumerate(writer.vocabulary.tokens)}
+        ids = {token: number for number, token in enumerate(language_model.vocabulary.tokens)}
         for piece in pieces:
             if piece.token is not None:
                 written[piece.index].append(ids[piece.token])
         own = torch.tensor([row[:length] for row in written])
-        return _Subject(f"what {name} writes", writer.vocabulary, own, None, networks)
+        return _Subject(f"what {name} writes", language_model.vocabulary, own, None, networks)
     corpus = Corpus.read(
-        settings.corpus, level=writer.config.level, validation_share=settings.validation_share
+        settings.corpus,
+        level=language_model.config.level,
+        validation_share=settings.validation_share,
     )
-    text = torch.tensor(writer.encode(corpus.validation_text))
+    text = torch.tensor(language_model.encode(corpus.validation_text))
     rows = stretches(text, settings.rows, length, seed=settings.seed)
-    train = torch.tensor(writer.encode(corpus.train_text))
-    return _Subject(settings.corpus.stem, writer.vocabulary, rows, train, networks)
+    train = torch.tensor(language_model.encode(corpus.train_text))
+    return _Subject(settings.corpus.stem, language_model.vocabulary, rows, train, networks)
 
 
 def _read(

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from model.text.stop_strings import Piece
+    from model.text.stop_strings import TextDelta
 
-__all__ = ["Joiner", "Part", "draw_seed", "printable_text", "summarise"]
+__all__ = ["TextAssembler", "TextPart", "draw_seed", "printable_text", "summarise"]
 
 
 @dataclass
-class Part:
+class TextPart:
     """What came of one text: the whole of it, or a slice.
 
     `offsets` says at which character of the text each token begins.
@@ -33,7 +33,7 @@ class Part:
     finish_reason: Literal["stop", "length"] | None = None
 
 
-class Joiner:
+class TextAssembler:
     """Puts pieces together, in as many calls as they come in.
 
     Args:
@@ -44,11 +44,11 @@ class Joiner:
         self._prefix = prefix
         self._lengths: dict[int, int] = {}
 
-    def join(self, pieces: Iterable[Piece]) -> list[Part]:
+    def join(self, pieces: Iterable[TextDelta]) -> list[TextPart]:
         """Give what these pieces add to each text that they belong to, by its index."""
-        parts: dict[int, Part] = {}
+        parts: dict[int, TextPart] = {}
         for piece in pieces:
-            part = parts.setdefault(piece.index, Part(piece.index))
+            part = parts.setdefault(piece.index, TextPart(piece.index))
             if piece.index not in self._lengths:
                 part.text = self._prefix
                 self._lengths[piece.index] = len(self._prefix)

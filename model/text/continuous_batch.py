@@ -19,22 +19,22 @@ from model.config import SamplingConfig
 from model.decoding.sampling import Sampler
 from model.runtime.text_base import TextRunner, TextState
 from model.text.sequence import Draft
-from model.text.stop_strings import Piece
+from model.text.stop_strings import TextDelta
 from model.vocabulary import Vocabulary
 
-__all__ = ["ContinuousBatch", "Desk", "Text"]
+__all__ = ["ContinuousBatch", "DeltaBuffer", "Text"]
 
 _AHEAD = 1000  # tokens that a text is written ahead of who reads it
 
 
 @dataclass
-class Desk:
+class DeltaBuffer:
     """Where pieces are laid until somebody takes them; several texts may share one.
 
     `seconds` is the time that was spent on its texts: of each step, the share of its rows.
     """
 
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[TextDelta] = field(default_factory=list)
     seconds: float = 0.0
     left: bool = False  # nobody comes any more; may be set from any thread
 
@@ -48,7 +48,7 @@ class Text:
     """
 
     draft: Draft
-    desk: Desk
+    desk: DeltaBuffer
     token: int
     state: TextState
     sampling: SamplingConfig

@@ -6,15 +6,15 @@ Knows that others may be written in the same steps; knows nothing of networks.
 import time
 from collections.abc import Iterator, Sequence
 
-from model.text.continuous_batch import ContinuousBatch, Desk
-from model.text.prefill import Turns
+from model.text.continuous_batch import ContinuousBatch, DeltaBuffer
+from model.text.prefill import Incremental
 from model.text.sequence import Draft
-from model.text.stop_strings import Piece
+from model.text.stop_strings import TextDelta
 
-__all__ = ["Writing"]
+__all__ = ["Generation"]
 
 
-class Writing:
+class Generation:
     """Texts that go on from one prompt.
 
     Args:
@@ -24,7 +24,7 @@ class Writing:
     """
 
     def __init__(
-        self, beginning: Turns[Sequence[Draft]], batch: ContinuousBatch, desk: Desk
+        self, beginning: Incremental[Sequence[Draft]], batch: ContinuousBatch, desk: DeltaBuffer
     ) -> None:
         self._beginning = beginning
         self._batch = batch
@@ -58,7 +58,7 @@ class Writing:
             self._drafts = end.value
         self._desk.seconds += time.perf_counter() - began
 
-    def take(self) -> list[Piece]:
+    def take(self) -> list[TextDelta]:
         """Take the pieces that have been written since the last time, those of a text in order."""
         pieces, self._desk.pieces = self._desk.pieces, []
         return pieces
@@ -67,7 +67,7 @@ class Writing:
         """Write no more; may be called from any thread."""
         self._desk.left = True
 
-    def to_the_end(self) -> Iterator[Piece]:
+    def deltas(self) -> Iterator[TextDelta]:
         """Write all, and give each piece as it comes; closed before, it writes no more."""
         try:
             while not self.ended:

@@ -21,19 +21,19 @@ from model.bundle.text import load_text_bundle
 from model.config import SamplingConfig, TextConfig
 from model.decoding.beam_search import Hypothesis, search
 from model.decoding.sampling import chance
-from model.networks.cells import State
+from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork, TokenNetwork, load_text_network
 from model.runtime.device import choose_device
 from model.runtime.huge_pages import use_huge_pages
 from model.runtime.select import Runtime, load_text_runner
 from model.runtime.text_base import TextRunner, TorchTextRunner
-from model.text.continuous_batch import ContinuousBatch, Desk, Text
-from model.text.generation import Writing
+from model.text.continuous_batch import ContinuousBatch, DeltaBuffer, Text
+from model.text.generation import Generation
 from model.text.normalization import with_known_characters
-from model.text.prefill import Turns, complete, read, read_activations, read_logprobs
+from model.text.prefill import Incremental, complete, iter_activations, iter_logprobs, read
 from model.text.scores import Activations, TextScore, TextToken
 from model.text.sequence import Draft
-from model.text.stop_strings import Piece
+from model.text.stop_strings import TextDelta
 from model.vocabulary import Vocabulary
 
 __all__ = ["Activations", "LanguageModel", "TextScore", "TextToken"]
@@ -106,7 +106,7 @@ class LanguageModel:
             threads: on a CPU; None leaves it to the runtime.
         """
         chosen = choose_device(device)
-        writer = cls(
+        language_model = cls(
             load_text_network(bundle),
             bundle.config,
             bundle.vocabulary,
@@ -115,7 +115,7 @@ class LanguageModel:
             card=bundle.card,
         )
         use_huge_pages()
-        return writer
+        return language_model
 
     def encode(self, text: str) -> list[int]:
         """Cut a text into tokens that the model knows, and give their ids."""
@@ -135,8 +135,8 @@ class LanguageModel:
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
-        block_ngram: int | None = None,
-    ) -> Iterator[Piece]:
+        no_repeat_ngram_size: int | None = None,
+    ) -> Iterator[TextDelta]:
         """Go on from a prompt, and give each token as it comes.
 
         Args:
@@ -146,7 +146,8 @@ class LanguageModel:
                 same however many are written beside it.
             stop: texts at the first of which a text ends, itself left out.
             top: how many of the likeliest tokens to give with each one.
-            max_tokens, temperature, top_k, top_p, block_ngram: see `SamplingConfig`; None takes
+            max_tokens, temperature, top_k, top_p, no_repeat_ngram_size: see `SamplingConfig`; None
+            takes
                 the bundle's default.
 
         Yields:
@@ -156,23 +157,23 @@ class LanguageModel:
         Raises:
             ValueError: a number is out of its range.
         """
-        writing = self.begin(
+        writing = self.start(
             prompt,
             self.sampling(
                 max_tokens=max_tokens,
                 temperature=temperature,
                 top_k=top_k,
                 top_p=top_p,
-                block_ngram=block_ngram,
+                no_repeat_ngram_size=no_repeat_ngram_size,
             ),
             n=n,
             seed=seed,
             stop=stop,
             top=top,
         )
-        return writing.to_the_end()
+        return writing.deltas()
 
-    def begin(
+    def start(
         self,
         prompt: str,
         sampling: SamplingConfig,
@@ -182,7 +183,7 @@ class LanguageModel:
         stop: Sequence[str] = (),
         top: int = 0,
         together: bool = False,
-    ) -> Writing:
+    ) -> Generation:
         """Begin to write, and leave it to the caller when to go on.
 
         Args:
@@ -196,20 +197,22 @@ class LanguageModel:
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        batch, desk = self._together if together else self._batch(), Desk()
+        batch, desk = self._together if together else self._batch(), DeltaBuffer()
 
         @torch.inference_mode()
-        def beginning() -> Turns[list[Draft]]:
+        def beginning() -> Incremental[list[Draft]]:
             begun = self.encode(prompt)
             *before, last = [self.vocabulary.start_id, *begun]
-            state = self.network.begin(1)
+            state = self.network.initial_state(1)
             for _, after in read(self.network, before):
                 state = after
                 yield
             alone = tuple(part[:, 0] for part in self.runner.place(state))
-            spaced, length = not prompt or prompt[-1].isspace(), sampling.block_ngram
+            spaced, length = not prompt or prompt[-1].isspace(), sampling.no_repeat_ngram_size
             drafts = [
-                Draft(i, self.vocabulary, begun, spaced=spaced, block_ngram=length, stop=stop)
+                Draft(
+                    i, self.vocabulary, begun, spaced=spaced, no_repeat_ngram_size=length, stop=stop
+                )
                 for i in range(n)
             ]
             chances = [chance((seed + i) % 2**63) for i in range(n)]
@@ -221,7 +224,7 @@ class LanguageModel:
             )
             return drafts
 
-        return Writing(beginning(), batch, desk)
+        return Generation(beginning(), batch, desk)
 
     def _batch(self) -> ContinuousBatch:
         return ContinuousBatch(self.runner, self.vocabulary, self._never)
@@ -235,21 +238,21 @@ class LanguageModel:
         num_results: int = 1,
         max_tokens: int = 50,
         length_penalty: float = 0.0,
-        block_ngram: int = 0,
+        no_repeat_ngram_size: int = 0,
     ) -> list[tuple[str, Hypothesis]]:
         """Find the likeliest ways to go on from a prompt, by beam search.
 
-        `block_ngram` forbids repeating what was found, not what the prompt holds.
+        `no_repeat_ngram_size` forbids repeating what was found, not what the prompt holds.
 
         Returns:
             Best first, the text without the prompt, and its tokens with their log-probabilities.
         """
         *before, last = [self.vocabulary.start_id, *self.encode(prompt)]
-        state = self.network.begin(1)
+        state = self.network.initial_state(1)
         for _, after in read(self.network, before):
             state = after
 
-        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        def step(tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
             rows = tokens.shape  # (batch, beam); states are (batch, beam, layers, hidden)
             flat = tuple(s.flatten(0, 1).transpose(0, 1).contiguous() for s in state)
             logits, flat = self.network.step(tokens.flatten(), flat)
@@ -265,7 +268,7 @@ class LanguageModel:
             num_results=num_results,
             max_length=max_tokens,
             length_penalty=length_penalty,
-            block_ngram=block_ngram,
+            no_repeat_ngram_size=no_repeat_ngram_size,
             forbidden=self._never,
         )
         return [(self.vocabulary.decode(hypothesis.tokens), hypothesis) for hypothesis in found]
@@ -275,14 +278,14 @@ class LanguageModel:
 
         Where texts end by themselves the end token counts too. An unknown token counts as such.
         """
-        return complete(self.score_in_turns(text))
+        return complete(self.score_incrementally(text))
 
     @torch.inference_mode()
-    def score_in_turns(self, text: str) -> Turns[TextScore]:
+    def score_incrementally(self, text: str) -> Incremental[TextScore]:
         """Do what `score` does, and let others have a turn in between."""
         tokens = self.encode(text) + ([self.vocabulary.end_id] if self.config.ends else [])
         logprobs: list[float] = []
-        for chunk in read_logprobs(self.network, [self.vocabulary.start_id, *tokens]):
+        for chunk in iter_logprobs(self.network, [self.vocabulary.start_id, *tokens]):
             logprobs += chunk.tolist()
             yield
         names = (self.vocabulary.tokens[token] for token in tokens)
@@ -291,7 +294,7 @@ class LanguageModel:
     @torch.inference_mode()
     def logprobs(self, tokens: Sequence[int]) -> Tensor:
         """Give the log-probability of each token of a text given those before it: (tokens,)."""
-        chunks = read_logprobs(self.network, [self.vocabulary.start_id, *tokens])
+        chunks = iter_logprobs(self.network, [self.vocabulary.start_id, *tokens])
         return torch.cat([torch.zeros(0), *chunks])
 
     def activations(self, text: str) -> Activations:
@@ -300,16 +303,16 @@ class LanguageModel:
         Raises:
             ValueError: the network has no units.
         """
-        return complete(self.activations_in_turns(text))
+        return complete(self.activations_incrementally(text))
 
     @torch.inference_mode()
-    def activations_in_turns(self, text: str) -> Turns[Activations]:
+    def activations_incrementally(self, text: str) -> Incremental[Activations]:
         """Do what `activations` does, and let others have a turn in between."""
         if not isinstance(self.network, TextNetwork):
             raise ValueError(f"{self.config.name} has no units to look at: give a network")
         tokens = self.encode(text)
         seen: list[Tensor] = []
-        for chunk in read_activations(self.network, [self.vocabulary.start_id, *tokens]):
+        for chunk in iter_activations(self.network, [self.vocabulary.start_id, *tokens]):
             seen.append(chunk)
             yield
         layers, hidden = self.config.network.layers, self.config.network.hidden_size

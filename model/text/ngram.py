@@ -161,7 +161,7 @@ class NGram:
             raise ValueError("an empty text has no mean: give at least one token")
         return np.array([-np.log(probabilities).mean() for probabilities in self._by_order(text)])
 
-    def begin(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_state(self, batch: int) -> tuple[Tensor, ...]:
         """Give the state before the first step: no history, (batch, order - 1) of -1."""
         return (torch.full((batch, self.order - 1), -1, dtype=torch.long),)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model.config import RecurrentConfig, SamplingConfig, TextConfig
-from model.networks.cells import State
+from model.networks.cells import CellState
 from model.networks.text_network import TokenNetwork
 from model.text.language_model import LanguageModel
 from model.text.ngram import NGram
@@ -28,16 +28,16 @@ class NGramNetwork(TokenNetwork):
         super().__init__()
         self.ngram = ngram
 
-    def begin(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> CellState:
         """Make the state before the first token, (1, batch, order - 1)."""
-        return tuple(part[None] for part in self.ngram.begin(batch))
+        return tuple(part[None] for part in self.ngram.initial_state(batch))
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read one token a row: (batch,) -> logprobs (batch, vocabulary), and the next state."""
         logprobs, state = self.ngram.step(tokens[None], state)
         return logprobs[0], state
 
-    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read sequences: (batch, time) -> logprobs (batch, time, vocabulary), the last state."""
         seen: list[Tensor] = []
         for token in tokens.unbind(1):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.decoding.sampling import RepetitionGuard
-from model.text.stop_strings import Piece, Stopper
+from model.decoding.sampling import NoRepeatNgram
+from model.text.stop_strings import StopStrings, TextDelta
 from model.vocabulary import Vocabulary
 
 __all__ = ["Draft"]
@@ -25,7 +25,7 @@ class Draft:
         vocabulary: what the tokens mean; a word brings the space before it.
         begun: the tokens that it goes on from.
         spaced: whether the first word needs no space before it.
-        block_ngram: see `RepetitionGuard`; it counts those of `begun` too.
+        no_repeat_ngram_size: see `NoRepeatNgram`; it counts those of `begun` too.
         stop: texts at the first of which it ends, itself left out.
     """
 
@@ -36,14 +36,14 @@ class Draft:
         begun: Sequence[int],
         *,
         spaced: bool,
-        block_ngram: int,
+        no_repeat_ngram_size: int,
         stop: Sequence[str],
     ) -> None:
         self.ended = False
         self._index = index
         self._vocabulary = vocabulary
-        self._guard = RepetitionGuard(block_ngram, begun)
-        self._stopper = Stopper(stop)
+        self._guard = NoRepeatNgram(no_repeat_ngram_size, begun)
+        self._stopper = StopStrings(stop)
         self._gap = " " if vocabulary.level == "word" else ""
         self._before = "" if spaced else self._gap
 
@@ -53,23 +53,23 @@ class Draft:
 
     def add(
         self, token: int, logprob: float, top: tuple[tuple[str, float], ...] | None = None
-    ) -> list[Piece]:
+    ) -> list[TextDelta]:
         """Take the next token, and give the pieces that are certain by now."""
         self._guard.add(token)
         name = self._vocabulary.tokens[token]
         if token == self._vocabulary.end_id:
             self.ended = True
-            last = Piece(self._index, "", name, logprob, top, finish_reason="stop")
+            last = TextDelta(self._index, "", name, logprob, top, finish_reason="stop")
             return [*self._stopper.flush(), last]
         text = self._before + self._vocabulary.decode([token])
-        piece = Piece(self._index, text, name, logprob, top)
+        piece = TextDelta(self._index, text, name, logprob, top)
         self._before = self._gap
         pieces, self.ended = self._stopper.add(piece)
         if self.ended:
-            pieces.append(Piece(self._index, "", finish_reason="stop"))
+            pieces.append(TextDelta(self._index, "", finish_reason="stop"))
         return pieces
 
-    def cut(self) -> list[Piece]:
+    def cut(self) -> list[TextDelta]:
         """End the text where it is: it has reached its greatest length."""
         self.ended = True
-        return [*self._stopper.flush(), Piece(self._index, "", finish_reason="length")]
+        return [*self._stopper.flush(), TextDelta(self._index, "", finish_reason="length")]

@@ -6,11 +6,11 @@ Knows pieces of text in their order; knows nothing of where they come from.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Piece", "Stopper"]
+__all__ = ["StopStrings", "TextDelta"]
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextDelta:
     """One token of a text that is being written.
 
     `index` says of which text, `text` what the token adds to it, `logprob` is the natural
@@ -27,7 +27,7 @@ class Piece:
     finish_reason: str | None = None
 
 
-class Stopper:
+class StopStrings:
     """Holds back pieces while they may turn out to be the beginning of a stop text.
 
     Where it stops does not depend on how the text is cut into pieces.
@@ -38,9 +38,9 @@ class Stopper:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]
-        self._held: list[Piece] = []
+        self._held: list[TextDelta] = []
 
-    def add(self, piece: Piece) -> tuple[list[Piece], bool]:
+    def add(self, piece: TextDelta) -> tuple[list[TextDelta], bool]:
         """Take a piece; give those that are certain by now, and whether the text has ended."""
         if not self._stops:
             return [piece], False
@@ -54,7 +54,7 @@ class Stopper:
             return self._release(place, cut=True), True
         return self._release(len(text) - self._doubtful(text), cut=False), False
 
-    def flush(self) -> list[Piece]:
+    def flush(self) -> list[TextDelta]:
         """Give all that is still held: nothing comes any more."""
         held, self._held = self._held, []
         return held
@@ -67,7 +67,7 @@ class Stopper:
                 return length
         return 0
 
-    def _release(self, characters: int, *, cut: bool) -> list[Piece]:
+    def _release(self, characters: int, *, cut: bool) -> list[TextDelta]:
         """Let go of the pieces up to a place; one that reaches beyond it is cut, or stays."""
         released = []
         while self._held and characters >= 0:

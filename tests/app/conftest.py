@@ -7,7 +7,7 @@ import pytest
 from tests.app.photos import encoded, photo
 from tests.app.servers import Service, in_thread
 from tests.app.writers import save_all
-from tests.tiny import save_finished_captioner, save_tiny_captioner
+from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def client(service: Service) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def finished_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_finished_captioner(tmp_path_factory.mktemp("finished") / "captioner")
+    return save_finalized_captioner(tmp_path_factory.mktemp("finished") / "captioner")
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_the_forms_and_parameters_of_a_caption_are_documented(document: dict) ->
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert set(parameters) == {
         "beam_size", "num_captions", "max_length", "length_penalty", "consensus", "attention",
-        "grounding",
+        "image_gain",
     }  # fmt: skip
     assert all(parameter["description"] for parameter in parameters.values())
 

@@ -14,10 +14,10 @@ NOTES = "a b c d e f g h"
 
 def save_writer(folder: Path, **options: object) -> Path:
     """A tiny writer, named as its folder is."""
-    writer = tiny_language_model(**options)
-    config = replace(writer.config, name=folder.name)
-    state = writer.network.state_dict()
-    save_bundle(folder, config, state, writer.vocabulary, f"# {folder.name}\n")
+    language_model = tiny_language_model(**options)
+    config = replace(language_model.config, name=folder.name)
+    state = language_model.network.state_dict()
+    save_bundle(folder, config, state, language_model.vocabulary, f"# {folder.name}\n")
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import server, texts, throughput, writers
+from benchmarks import language_models, server, texts, throughput
 from benchmarks.__main__ import SUITES, app
 from benchmarks.bench import ROOT, Bench
 from benchmarks.memory import measure_peak
@@ -115,7 +115,7 @@ def test_what_takes_minutes_runs_only_on_request(bench: Bench, monkeypatch: pyte
     asked = CliRunner().invoke(app, [*weights, "--suite", "soak"])
 
     shown = {name for name in SUITES if f"<{name}>" in usual.output}
-    assert shown == set(SUITES) - {"gpu", "peers", "overload", "soak"}
+    assert shown == set(SUITES) - {"gpu", "other-models", "overload", "soak"}
     assert "<soak>" in asked.output
     assert "<server>" not in asked.output
 
@@ -123,8 +123,8 @@ def test_what_takes_minutes_runs_only_on_request(bench: Bench, monkeypatch: pyte
 def test_every_language_model_beside_the_captioner_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(writers, "_WRITTEN", 5)
-    monkeypatch.setattr(writers, "_READ", 30)
+    monkeypatch.setattr(language_models, "_WRITTEN", 5)
+    monkeypatch.setattr(language_models, "_READ", 30)
     bench = Bench(
         save_tiny_captioner(tmp_path / "captioner"),
         ROOT / "examples",
@@ -132,10 +132,10 @@ def test_every_language_model_beside_the_captioner_is_measured(
         threads=1,
         runtime="torch",
     )
-    assert writers.measure(bench) == []
+    assert language_models.measure(bench) == []
     save_tiny_language_model(tmp_path / "text" / "verse")
 
-    written, read = writers.measure(bench)
+    written, read = language_models.measure(bench)
 
     assert [row["texts at once"] for row in written.rows] == [1, 4, 16]
     for row in written.rows:

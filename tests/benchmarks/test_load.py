@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks import clients, overload, soak
-from benchmarks.arrivals import Answer, offer
 from benchmarks.bench import ROOT, Bench
 from benchmarks.load import Load, Request, send
+from benchmarks.open_loop import Answer, offer
 from benchmarks.overload import Health, summarise
-from tests.tiny import save_finished_captioner
+from tests.tiny import save_finalized_captioner
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    weights = save_finished_captioner(tmp_path_factory.mktemp("weights") / "captioner")
+    weights = save_finalized_captioner(tmp_path_factory.mktemp("weights") / "captioner")
     return Bench(
         weights,
         ROOT / "examples",
@@ -127,9 +127,9 @@ def test_both_servers_are_loaded_in_turn(bench: Bench, monkeypatch: pytest.Monke
         ("unrolled serve", 2),
         ("plain FastAPI", 2),
     ]
-    for ours, plain in zip(table.rows[::2], table.rows[1::2], strict=True):
+    for ours, baseline_server in zip(table.rows[::2], table.rows[1::2], strict=True):
         (ratio,) = ours["times plain"].values
-        (fast,), (beside,) = (row["requests a second"].values for row in (ours, plain))
+        (fast,), (beside,) = (row["requests a second"].values for row in (ours, baseline_server))
         assert ratio == pytest.approx(fast / beside)
         assert ours["p50 ms"] <= ours["p95 ms"] <= ours["p99 ms"]
 
@@ -150,7 +150,7 @@ def test_a_soak_asks_for_everything(bench: Bench):
 
 
 def test_no_grounding_is_asked_of_a_bundle_without(bench: Bench, tmp_path: Path):
-    plain = replace(bench)
-    plain.captioner.mean_picture = None
-    drawn = soak.requests(plain)
-    assert not any("grounding=true" in next(drawn).query for _ in range(100))
+    baseline_server = replace(bench)
+    baseline_server.captioner.mean_context = None
+    drawn = soak.requests(baseline_server)
+    assert not any("image_gain=true" in next(drawn).query for _ in range(100))

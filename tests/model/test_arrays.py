@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.arrays import falling_order, largest
+from model.arrays import argsort_descending, largest
 
 
 @pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
@@ -23,4 +23,4 @@ def test_the_largest_come_falling_with_their_places(library, count):
 @pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
 def test_of_equals_the_first_comes_first(library):
     values = np.array([[1, 3, -np.inf, 3, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
-    assert falling_order(library(values)).tolist() == [[1, 3, 0, 4, 2], [0, 1, 2, 3, 4]]
+    assert argsort_descending(library(values)).tolist() == [[1, 3, 0, 4, 2], [0, 1, 2, 3, 4]]

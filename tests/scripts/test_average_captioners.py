@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from model.captioning.captioner import Captioner
-from tests.tiny import save_finished_captioner, save_tiny_captioner
+from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "average_captioners.py"
 
@@ -22,7 +22,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_each_tensor_is_the_weighted_mean(tmp_path):
-    one = save_finished_captioner(tmp_path / "one", seed=1)
+    one = save_finalized_captioner(tmp_path / "one", seed=1)
     two = save_tiny_captioner(tmp_path / "two", seed=2)
     done = average(one, f"{two}:3", tmp_path / "mean")
     assert done.returncode == 0, done.stderr
@@ -37,7 +37,7 @@ def test_each_tensor_is_the_weighted_mean(tmp_path):
     parts = averaged.config.provenance["average_of"]
     assert [part["weight"] for part in parts] == [1, 3]
     assert parts[0].items() >= Captioner.load(one, device="cpu").config.provenance.items()
-    assert (averaged.config.calibration, averaged.golden, averaged.mean_picture) == (None, (), None)
+    assert (averaged.config.calibration, averaged.golden, averaged.mean_context) == (None, (), None)
     assert (averaged.consensus, averaged.config.decoding.consensus) == (None, False)
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from model.captioning.captioner import Captioner
-from tests.tiny import save_finished_captioner
+from tests.tiny import save_finalized_captioner
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_captioner.py"
 
@@ -40,16 +40,19 @@ def ship(trained: Path, folder: Path, *more: str) -> Captioner:
 
 
 def test_scores_and_decoding_go_into_the_bundle(tmp_path):
-    trained = save_finished_captioner(tmp_path / "trained")
-    shipped = ship(trained, tmp_path, "--length-penalty", "0.5", "--block-ngram", "2")
+    trained = save_finalized_captioner(tmp_path / "trained")
+    shipped = ship(trained, tmp_path, "--length-penalty", "0.5", "--no-repeat-ngram-size", "2")
     assert shipped.config.scores["toys/test"]["3"]["cider"] == 0.5246
     assert "meteor" not in shipped.config.scores["toys/test"]["3"]
-    assert (shipped.config.decoding.length_penalty, shipped.config.decoding.block_ngram) == (0.5, 2)
+    assert (
+        shipped.config.decoding.length_penalty,
+        shipped.config.decoding.no_repeat_ngram_size,
+    ) == (0.5, 2)
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
     assert "calibration error 4.1 (3.0 " in shipped.card
     assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card
     # A confidence belongs to the captions that the old decoding found.
-    assert (shipped.config.calibration, shipped.golden, shipped.mean_picture) == (None, (), None)
+    assert (shipped.config.calibration, shipped.golden, shipped.mean_context) == (None, (), None)
     assert (shipped.consensus, shipped.config.decoding.consensus) == (None, False)
     before = Captioner.load(trained, device="cpu")
     for name, tensor in before.network.state_dict().items():
@@ -57,7 +60,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
 
 
 def test_a_captioner_without_reports_is_put_into_place_too(tmp_path):
-    trained = save_finished_captioner(tmp_path / "trained")
+    trained = save_finalized_captioner(tmp_path / "trained")
     (tmp_path / "card.md").write_text("# Card\n\n{confidence}\n")
     command = [sys.executable, SCRIPT, trained, tmp_path / "card.md", tmp_path / "shipped"]
     subprocess.run(command, check=True, capture_output=True)
@@ -66,12 +69,12 @@ def test_a_captioner_without_reports_is_put_into_place_too(tmp_path):
 
 
 def test_a_finished_captioner_stays_finished_where_its_decoding_stays(tmp_path):
-    trained = save_finished_captioner(tmp_path / "trained")
+    trained = save_finalized_captioner(tmp_path / "trained")
     before = Captioner.load(trained, device="cpu")
     shipped = ship(trained, tmp_path, "--name", "another", "--version", "9")
     assert (shipped.config.name, shipped.config.version) == ("another", "9")
     assert shipped.config.calibration == before.config.calibration is not None
     assert shipped.config.golden == before.config.golden != ()
-    assert shipped.mean_picture is not None
+    assert shipped.mean_context is not None
     assert shipped.consensus is not None
     assert shipped.config.decoding == before.config.decoding

@@ -9,17 +9,17 @@ from structlog.contextvars import bind_contextvars
 from app.errors import InvalidParameter
 from app.http.bodies import check_length, json_body, read_json
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
-from app.http.disconnect import unless_gone
+from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.texts import (
     ActivationsRequest,
     ActivationsResponse,
     ChanceResult,
+    ModelTimingResult,
     PropertyResult,
     UnitResult,
-    WorkTimingResult,
 )
 from model.interpretation.properties import PROPERTIES
-from model.interpretation.selection import Seen
+from model.interpretation.selection import TextActivations
 from model.text.scores import Activations
 
 __all__ = ["router"]
@@ -44,7 +44,7 @@ async def activations(
     """
     models = engine.models
     asked = await read_json(request, ActivationsRequest, settings.max_text_length)
-    config = models.find_writer(asked.model).config
+    config = models.find_language_model(asked.model).config
     check_length("text", asked.text, settings.max_text_length)
     if (asked.units is None) == (asked.property is None):
         raise InvalidParameter("give either `units` or `property`")
@@ -60,7 +60,7 @@ async def activations(
     def choose(
         seen: Activations,
     ) -> tuple[tuple[str, ...], list[UnitResult], PropertyResult | None]:
-        by_character = Seen.by_character(seen, config.level)
+        by_character = TextActivations.by_character(seen, config.level)
         try:
             if asked.property is not None:
                 return seen.tokens, *_following(seen, by_character, asked.property, asked.top)
@@ -69,8 +69,8 @@ async def activations(
             raise InvalidParameter(str(error)) from error
         return seen.tokens, [_unit(seen, unit) for unit in chosen], None
 
-    (tokens, found, followed), timing = await unless_gone(
-        request, engine.activations(await engine.writer(config.name), asked.text, choose)
+    (tokens, found, followed), timing = await cancel_on_disconnect(
+        request, engine.activations(await engine.language_model(config.name), asked.text, choose)
     )
     return ActivationsResponse(
         model=config.name,
@@ -79,12 +79,12 @@ async def activations(
         tokens=list(tokens),
         units=found,
         property=followed,
-        timing_ms=WorkTimingResult.model_validate(timing),
+        timing_ms=ModelTimingResult.model_validate(timing),
     )
 
 
 def _following(
-    seen: Activations, by_character: Seen, name: str, top: int
+    seen: Activations, by_character: TextActivations, name: str, top: int
 ) -> tuple[list[UnitResult], PropertyResult]:
     ranking = by_character.rank(name)
     found = [

@@ -7,7 +7,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.errors import InvalidParameter
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
-from app.http.disconnect import unless_gone
+from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.captions import (
     CaptionParameters,
     CaptionResponse,
@@ -63,31 +63,31 @@ async def caption(
     """
     captioner = engine.models.find_captioner()
     config = captioner.config
-    if parameters.grounding and captioner.mean_picture is None:
+    if parameters.image_gain and captioner.mean_context is None:
         raise InvalidParameter(
-            f"grounding: the model {config.name!r} has no mean picture, so it cannot tell"
+            f"image_gain: the model {config.name!r} has no mean picture, so it cannot tell"
         )
     if parameters.consensus and captioner.consensus is None:
         raise InvalidParameter(
             f"consensus: the model {config.name!r} knows no pictures that look alike"
         )
-    asked = parameters.model_dump(exclude={"attention", "grounding"})
+    asked = parameters.model_dump(exclude={"attention", "image_gain"})
     try:
         decoding = resolve_decoding(config.decoding, **asked)
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
     bind_contextvars(beam_size=decoding.beam_size)
-    engine.inference.refuse_if_full()  # before the picture is read: refusing should cost little
+    engine.worker.refuse_if_full()  # before the picture is read: refusing should cost little
     data = await read_upload(request, settings.max_upload_bytes)
     bind_contextvars(bytes=len(data))
-    answer = await unless_gone(
+    answer = await cancel_on_disconnect(
         request,
         engine.caption(
             captioner,
             data,
             decoding,
             attention=parameters.attention,
-            grounding=parameters.grounding,
+            image_gain=parameters.image_gain,
         ),
     )
     bind_contextvars(picture=f"{answer.width}x{answer.height} {answer.format}")

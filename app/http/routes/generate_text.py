@@ -14,26 +14,26 @@ from structlog.contextvars import bind_contextvars
 from app.errors import InvalidParameter
 from app.http.bodies import check_length, json_body, read_json
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
-from app.http.disconnect import unless_gone
+from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.texts import (
+    ModelTimingResult,
     TextChoice,
     TextChunk,
     TextRequest,
     TextResponse,
     TokenLogprobs,
     Usage,
-    WorkTimingResult,
 )
-from app.serving.engine import Slice, WorkTiming
-from app.serving.jobs import Order
+from app.serving.engine import ModelTiming, Slice
+from app.serving.jobs import GenerationRequest
 from model.decoding.options import resolve_sampling
-from model.text.assembler import Joiner, Part, draw_seed
+from model.text.assembler import TextAssembler, TextPart, draw_seed
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["texts"])
 
-_SAMPLING = ("max_tokens", "temperature", "top_k", "top_p", "block_ngram")
+_SAMPLING = ("max_tokens", "temperature", "top_k", "top_p", "no_repeat_ngram_size")
 
 _CHUNK = TextChunk.model_json_schema(
     mode="serialization", ref_template="#/components/schemas/{model}"
@@ -82,7 +82,7 @@ async def generate_text(
     """Go on from a prompt, with the log-probability of every text and, if asked, every token."""
     models = engine.models
     asked = await read_json(request, TextRequest, settings.max_text_length)
-    config = models.find_writer(asked.model).config
+    config = models.find_language_model(asked.model).config
     check_length("prompt", asked.prompt, settings.max_text_length)
     try:
         sampling = resolve_sampling(
@@ -93,11 +93,11 @@ async def generate_text(
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
     seed = draw_seed() if asked.seed is None else asked.seed
-    order = Order(
+    order = GenerationRequest(
         asked.prompt, asked.n, seed, tuple(asked.stop or ()), asked.logprobs or 0, sampling
     )
     bind_contextvars(model=config.name, n=asked.n, stream=asked.stream)
-    writer = await engine.writer(config.name)
+    language_model = await engine.language_model(config.name)
     answer = _Answer(
         asked,
         {
@@ -106,14 +106,14 @@ async def generate_text(
             "request_id": request_id,
             "seed": seed,
         },
-        prompt_tokens=len(await to_thread.run_sync(writer.encode, asked.prompt)),
+        prompt_tokens=len(await to_thread.run_sync(language_model.encode, asked.prompt)),
     )
-    slices = engine.write(writer, order)
+    slices = engine.write(language_model, order)
     if not asked.stream:
-        return await unless_gone(request, answer.whole(slices))
+        return await cancel_on_disconnect(request, answer.whole(slices))
     events = answer.events(slices)
     # The first slice now: who is sent away is told so by the status.
-    first = await unless_gone(request, _first_of(events))
+    first = await cancel_on_disconnect(request, _first_of(events))
     return EventStream(first, events)
 
 
@@ -122,7 +122,7 @@ class _Answer:
 
     def __init__(self, asked: TextRequest, head: dict[str, Any], *, prompt_tokens: int) -> None:
         self._with_logprobs = asked.logprobs
-        self._joiner = Joiner(asked.prompt if asked.echo else "")
+        self._joiner = TextAssembler(asked.prompt if asked.echo else "")
         self._texts = asked.n
         self._head = head
         self._prompt_tokens = prompt_tokens
@@ -148,18 +148,18 @@ class _Answer:
                     yield _event(chunk.model_dump_json(exclude_unset=True))
         yield _event("[DONE]")
 
-    def _end(self, timing: WorkTiming | None) -> dict[str, Any]:
+    def _end(self, timing: ModelTiming | None) -> dict[str, Any]:
         usage = Usage(
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._written,
             total_tokens=self._prompt_tokens + self._written,
         )
-        return {"usage": usage, "timing_ms": WorkTimingResult.model_validate(timing)}
+        return {"usage": usage, "timing_ms": ModelTimingResult.model_validate(timing)}
 
-    def _choices(self, parts: Iterable[Part]) -> list[TextChoice]:
+    def _choices(self, parts: Iterable[TextPart]) -> list[TextChoice]:
         return [self._choice(part) for part in parts]
 
-    def _choice(self, part: Part) -> TextChoice:
+    def _choice(self, part: TextPart) -> TextChoice:
         self._written += len(part.tokens)
         fields: dict[str, Any] = {}
         if self._with_logprobs is not None:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from app.http.deps import EngineDep, error_responses
-from app.http.schemas.captions import CaptionerDetail, ModelList, ModelSummary, WriterDetail
+from app.http.schemas.captions import CaptionerDetail, LanguageModelDetail, ModelList, ModelSummary
 from model.config import CaptionerConfig
 
 if TYPE_CHECKING:
-    from app.serving.registry import Models
+    from app.serving.registry import ModelRegistry
     from model.bundle.read import Bundle
     from model.captioning.captioner import Captioner
     from model.config import TextConfig
@@ -27,7 +27,7 @@ async def list_models(engine: EngineDep) -> ModelList:
 
 
 @router.get("/{name}", summary="Show a model's card", responses=error_responses(404, 422, 503))
-async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDetail:
+async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | LanguageModelDetail:
     """Show one model: its card, scores, provenance and defaults."""
     models = engine.models
     model = models.find(name)
@@ -44,7 +44,7 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDe
             consensus=config.consensus,
             calibration=config.calibration,
         )
-    return WriterDetail(
+    return LanguageModelDetail(
         **common,
         level=config.level,
         ends=config.ends,
@@ -53,14 +53,14 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | WriterDe
     )
 
 
-def _summarise(models: "Models", model: "Captioner | Bundle[TextConfig]") -> ModelSummary:
-    config, shelf = model.config, models.shelf
-    loaded = config.name not in shelf.bundles or config.name in shelf.kept
+def _summarise(models: "ModelRegistry", model: "Captioner | Bundle[TextConfig]") -> ModelSummary:
+    config, cache = model.config, models.cache
+    loaded = config.name not in cache.bundles or config.name in cache.loaded
     return ModelSummary(
         name=config.name,
         kind=config.kind,
         version=config.version,
-        device=shelf.device,
+        device=cache.device,
         parameters=models.parameters[config.name],
         loaded=loaded,
     )

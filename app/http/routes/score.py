@@ -11,10 +11,10 @@ from structlog.contextvars import bind_contextvars
 from app.errors import EmptyBody, InvalidParameter, MalformedBody, UnsupportedContentType
 from app.http.bodies import check_length, content_type, parse_json
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
-from app.http.disconnect import unless_gone
-from app.http.schemas.texts import ScoreRequest, ScoreResponse, TokenScore, WorkTimingResult
+from app.http.disconnect import cancel_on_disconnect
+from app.http.schemas.texts import ModelTimingResult, ScoreRequest, ScoreResponse, TokenScore
 from app.http.uploads import check_picture, from_base64, read_form
-from app.serving.registry import Models
+from app.serving.registry import ModelRegistry
 from model.text.assembler import summarise
 
 if TYPE_CHECKING:
@@ -78,18 +78,18 @@ async def score(
     asked, picture = await _read(request)
     if picture is None:
         _need_no_picture(models, asked.model)
-        config: CaptionerConfig | TextConfig = models.find_writer(asked.model).config
+        config: CaptionerConfig | TextConfig = models.find_language_model(asked.model).config
         check_length("text", asked.text, settings.max_text_length)
         bind_contextvars(model=config.name)
-        writer = await engine.writer(config.name)
-        text, timing = await unless_gone(request, engine.score(writer, asked.text))
+        language_model = await engine.language_model(config.name)
+        text, timing = await cancel_on_disconnect(request, engine.score(language_model, asked.text))
         scored = _sum(text.tokens) | {"bits_per_character": text.bits_per_character}
     else:
         captioner = models.find_captioner(asked.model)
         check_picture(picture, settings.max_upload_bytes)
         check_length("text", asked.text, min(_LONGEST_CAPTION, settings.max_text_length))
         bind_contextvars(model=captioner.config.name, bytes=len(picture))
-        caption, timing = await unless_gone(
+        caption, timing = await cancel_on_disconnect(
             request, engine.score_caption(captioner, picture, asked.text)
         )
         scored = _sum(caption.tokens)
@@ -99,7 +99,7 @@ async def score(
         model_version=config.version,
         request_id=request_id,
         **scored,
-        timing_ms=WorkTimingResult.model_validate(timing),
+        timing_ms=ModelTimingResult.model_validate(timing),
     )
 
 
@@ -108,9 +108,11 @@ def _sum(tokens: Sequence[Token | TextToken]) -> dict[str, Any]:
     return {"tokens": scored, **summarise([token.logprob for token in tokens])}
 
 
-def _need_no_picture(models: Models, name: str | None) -> None:
+def _need_no_picture(models: ModelRegistry, name: str | None) -> None:
     captioner = models.captioner
-    if captioner is not None and (name == captioner.config.name or not (name or models.writers)):
+    if captioner is not None and (
+        name == captioner.config.name or not (name or models.language_models)
+    ):
         raise InvalidParameter(
             f"image: is required, for {captioner.config.name!r} scores a text about a picture"
         )

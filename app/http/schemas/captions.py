@@ -24,12 +24,12 @@ __all__ = [
     "ErrorDetail",
     "ErrorResponse",
     "Health",
+    "LanguageModelDetail",
     "ModelList",
     "ModelSummary",
     "PictureInfo",
     "TimingResult",
     "TokenResult",
-    "WriterDetail",
 ]
 
 
@@ -70,7 +70,7 @@ class CaptionParameters(BaseModel):
     attention: Annotated[
         bool, Field(description="Say for each token where in the picture the model looked.")
     ] = False
-    grounding: Annotated[
+    image_gain: Annotated[
         bool,
         Field(
             description="Say for each token how far it comes from the picture; the model needs a "
@@ -93,7 +93,7 @@ class TokenResult(_Result):
     attention: list[list[float]] | None = Field(
         None, description="Where the model looked: rows x columns over the picture, of sum 1."
     )
-    grounding: float | None = Field(
+    image_gain: float | None = Field(
         None,
         description="`logprob` less what it would be for a picture of nothing in particular: near "
         "0 the word comes from habit, below it the picture speaks against it.",
@@ -230,7 +230,7 @@ class CaptionerDetail(_Detail):
     )
 
 
-class WriterDetail(_Detail):
+class LanguageModelDetail(_Detail):
     """A model that writes text, with its card."""
 
     kind: Literal["text"]

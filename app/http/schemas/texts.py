@@ -15,6 +15,7 @@ __all__ = [
     "ActivationsRequest",
     "ActivationsResponse",
     "ChanceResult",
+    "ModelTimingResult",
     "PropertyResult",
     "ScoreRequest",
     "ScoreResponse",
@@ -26,7 +27,6 @@ __all__ = [
     "TokenScore",
     "UnitResult",
     "Usage",
-    "WorkTimingResult",
 ]
 
 ModelName = Annotated[
@@ -99,7 +99,7 @@ class TextRequest(_Request):
             description="Draw from the likeliest tokens that together reach this probability.",
         ),
     ] = None
-    block_ngram: Annotated[
+    no_repeat_ngram_size: Annotated[
         int | None,
         Field(ge=0, le=100, description="So many tokens in a row never come twice; 0: they may."),
     ] = None
@@ -178,7 +178,7 @@ class _Result(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True, protected_namespaces=())
 
 
-class WorkTimingResult(_Result):
+class ModelTimingResult(_Result):
     """Milliseconds."""
 
     model: float = Field(description="The model at work.")
@@ -229,7 +229,7 @@ class TextResponse(_Answer):
     seed: int = Field(description="With it, the same request gives the same texts again.")
     choices: list[TextChoice]
     usage: Usage
-    timing_ms: WorkTimingResult
+    timing_ms: ModelTimingResult
 
 
 class TextChunk(_Answer):
@@ -238,7 +238,7 @@ class TextChunk(_Answer):
     seed: int
     choices: list[TextChoice] = Field(description="Those texts that have grown.")
     usage: Usage | None = Field(None, description="With the last chunk.")
-    timing_ms: WorkTimingResult | None = Field(None, description="With the last chunk.")
+    timing_ms: ModelTimingResult | None = Field(None, description="With the last chunk.")
 
 
 class TokenScore(_Result):
@@ -258,7 +258,7 @@ class ScoreResponse(_Answer):
     bits_per_character: float | None = Field(
         None, description="-log2 of the text's probability over its characters; not of captions."
     )
-    timing_ms: WorkTimingResult
+    timing_ms: ModelTimingResult
 
 
 class ChanceResult(_Result):
@@ -299,4 +299,4 @@ class ActivationsResponse(_Answer):
     tokens: list[str] = Field(description="The text as the model reads it.")
     units: list[UnitResult] = Field(description="As asked for; with a property, best first.")
     property: PropertyResult | None = None
-    timing_ms: WorkTimingResult
+    timing_ms: ModelTimingResult

@@ -21,7 +21,7 @@ from model.training.captioner.data import TrainingData
 from model.training.recipe import CaptionerRecipe
 from model.vocabulary import Vocabulary
 
-__all__ = ["first_network", "load_encoder", "load_network"]
+__all__ = ["first_network", "load_encoder_weights", "load_initial_weights"]
 
 
 def first_network(
@@ -38,16 +38,16 @@ def first_network(
     # last twelve stages tuned, took 20 ms a picture so, and 33 ms otherwise.
     network.encoder.to(memory_format=torch.channels_last)
     if recipe.initial_weights:
-        load_network(network, Path(recipe.initial_weights), config, data.vocabulary)
+        load_initial_weights(network, Path(recipe.initial_weights), config, data.vocabulary)
         return network
     if recipe.encoder_weights:
-        load_encoder(network.encoder, Path(recipe.encoder_weights))
+        load_encoder_weights(network.encoder, Path(recipe.encoder_weights))
     if network.decoder.detector:
         network.decoder.detector.expect(data.word_rates())
     return network
 
 
-def load_encoder(encoder: Encoder, path: Path) -> None:
+def load_encoder_weights(encoder: Encoder, path: Path) -> None:
     """Fill the trunk from a file in the CNN's own names; a classifier there is left out.
 
     Raises:
@@ -61,7 +61,7 @@ def load_encoder(encoder: Encoder, path: Path) -> None:
     target.load_state_dict(state)
 
 
-def load_network(
+def load_initial_weights(
     network: CaptionNetwork, path: Path, config: CaptionerConfig, vocabulary: Vocabulary
 ) -> None:
     """Fill a network from a bundle, or from a run's `best.safetensors`, which is more precise.

@@ -17,10 +17,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from model.captioning.captioner import Captioner
 from model.captioning.image_gain import ground
 from model.captioning.scoring import read
-from model.networks.image_context import Picture
+from model.networks.image_context import ImageContext
 from model.vocabulary import split
 
-__all__ = ["Candidate", "Corpus", "Matcher"]
+__all__ = ["Candidate", "Matcher", "SentenceIndex"]
 
 # Shorter ones say nothing, longer ones say something untrue.
 _FEWEST_WORDS, _MOST_WORDS = 5, 18
@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     likeness: float
 
 
-class Corpus:
+class SentenceIndex:
     """Sentences that can be found by their words and pairs of words (TF-IDF).
 
     Args:
@@ -82,16 +82,20 @@ class Matcher:
 
     Args:
         captioner: judges what fits a picture.
-        mean_picture: see `model.captioning.image_gain`.
+        mean_context: see `model.captioning.image_gain`.
         corpus: where sentences are found.
         candidates: how many are judged of each picture.
     """
 
     def __init__(
-        self, captioner: Captioner, mean_picture: Picture, corpus: Corpus, candidates: int = 36
+        self,
+        captioner: Captioner,
+        mean_context: ImageContext,
+        corpus: SentenceIndex,
+        candidates: int = 36,
     ) -> None:
         self._captioner = captioner
-        self._mean_picture = mean_picture
+        self._mean_picture = mean_context
         self._corpus = corpus
         self._candidates = candidates
 
@@ -108,11 +112,11 @@ class Matcher:
         decoder, vocabulary = self._captioner.network.decoder, self._captioner.vocabulary
         grid = self._captioner.encode(self._captioner.prepare([picture]))
         ids = [[*vocabulary.encode(one.sentence), vocabulary.end_id] for one in candidates]
-        logprobs, _ = read(decoder, decoder.begin(grid), ids)
-        grounding = ground(decoder, self._mean_picture, ids, logprobs)
+        logprobs, _ = read(decoder, decoder.encode_context(grid), ids)
+        image_gain = ground(decoder, self._mean_picture, ids, logprobs)
         worth = [
             (sum(own) + sum(nats)) / len(own) + _LIKENESS * one.likeness
-            for own, nats, one in zip(logprobs, grounding, candidates, strict=True)
+            for own, nats, one in zip(logprobs, image_gain, candidates, strict=True)
         ]
         best = sorted(range(len(candidates)), key=lambda i: -worth[i])[:count]
         return [candidates[i].sentence for i in best]

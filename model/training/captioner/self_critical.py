@@ -153,7 +153,7 @@ def draw_captions(
     Returns:
         ids, padded after the end token (pictures, samples, steps).
     """
-    picture = decoder.begin(grid)
+    picture = decoder.encode_context(grid)
     state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
     tokens = torch.full((len(grid), samples), Vocabulary.start_id, device=grid.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)

@@ -1,7 +1,7 @@
 """Gives a trained captioner what it can only have once it is trained.
 
 What people said of its training pictures, for a consensus; a confidence, fitted to what it
-writes about pictures it has not seen; the mean picture, for grounding; golden pictures with their
+writes about pictures it has not seen; the mean picture, for image_gain; golden pictures with their
 captions, for the self-test. What `unrolled finish captioner` runs. All belong to the very weights
 and the default decoding that they were made with: a bundle whose decoding changes is to be
 finished again.
@@ -19,8 +19,8 @@ from PIL import Image
 from model.bundle.write import save_bundle
 from model.captioning.calibration import Evidence
 from model.captioning.captioner import Caption, Captioner
-from model.captioning.consensus import Consensus
-from model.captioning.self_test import Golden
+from model.captioning.consensus import ConsensusReranker
+from model.captioning.self_test import GoldenPicture
 from model.config import ConsensusConfig, GoldenConfig
 from model.data.karpathy import CaptionDataset
 from model.evaluation.metrics import Scorer
@@ -28,17 +28,17 @@ from model.evaluation.quality import LEVEL, Judge
 from model.evaluation.reliability import measure_reliability
 from model.reporting.progress import batches
 from model.training.finalize.calibration import Sample, calibrate
-from model.training.finalize.neighbours import make_known_pictures
-from model.training.finalize.report import FinishReport, SetReport
+from model.training.finalize.neighbours import build_neighbour_index
+from model.training.finalize.report import FinalizeReport, SetReport
 from model.training.finalize.training_pictures import (
     TrainingPictures,
-    look_at_training_pictures,
+    encode_training_pictures,
     some_entries,
 )
 
 __all__ = [
-    "FinishSettings",
-    "Finished",
+    "FinalizeSettings",
+    "Finalized",
     "choose_golden",
     "finish",
 ]
@@ -47,7 +47,7 @@ _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
 
 
 @dataclass(frozen=True)
-class FinishSettings:
+class FinalizeSettings:
     """How a captioner is finished.
 
     Attributes:
@@ -75,11 +75,11 @@ class FinishSettings:
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finalized:
     """A finished captioner, not yet written."""
 
     captioner: Captioner
-    report: FinishReport
+    report: FinalizeReport
 
     def write(self, folder: Path) -> None:
         """Write the bundle, load it again, and have it test itself.
@@ -106,8 +106,8 @@ def finish(
     captioner: Captioner,
     datasets: Sequence[CaptionDataset],
     golden: Sequence[Image.Image],
-    settings: FinishSettings,
-) -> Finished:
+    settings: FinalizeSettings,
+) -> Finalized:
     """Make the consensus, find the mean picture, caption the golden ones, fit the confidence.
 
     Args:
@@ -120,7 +120,7 @@ def finish(
         ValueError: a split is unknown or empty, the confidence cannot be fitted, or a golden
             picture will not do.
     """
-    seen = look_at_training_pictures(
+    seen = encode_training_pictures(
         captioner,
         datasets,
         split=settings.training_split,
@@ -145,7 +145,7 @@ def finish(
         calibration=calibration,
         golden=tuple(one.expected for one in kept),
     )
-    report = FinishReport(
+    report = FinalizeReport(
         model=config.name,
         version=config.version,
         calibration=calibration,
@@ -169,11 +169,11 @@ def finish(
         captioner.vocabulary,
         device=captioner.device,
         card=captioner.card,
-        mean_picture=seen.mean_picture,
+        mean_context=seen.mean_context,
         consensus=captioner.consensus,
         golden=kept,
     )
-    return Finished(finished, report)
+    return Finalized(finished, report)
 
 
 def _agree(
@@ -182,8 +182,8 @@ def _agree(
     """Give a captioner a consensus, or none, that its decoding asks for by default."""
     consensus = None
     if config is not None:
-        known = make_known_pictures(seen.features, seen.captions, captioner.vocabulary)
-        consensus = Consensus(known, config, len(captioner.vocabulary))
+        known = build_neighbour_index(seen.features, seen.captions, captioner.vocabulary)
+        consensus = ConsensusReranker(known, config, len(captioner.vocabulary))
     decoding = replace(captioner.config.decoding, consensus=config is not None)
     return Captioner.of(
         captioner.network,
@@ -195,7 +195,9 @@ def _agree(
     )
 
 
-def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tuple[Golden, ...]:
+def choose_golden(
+    captioner: Captioner, pictures: Sequence[Image.Image]
+) -> tuple[GoldenPicture, ...]:
     """Make pictures small, and caption them as a CPU does in single precision.
 
     A picture whose caption changes when every pixel moves by a grey level at random is no test,
@@ -214,7 +216,7 @@ def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tupl
             consensus=captioner.consensus,
         )
     chance = np.random.default_rng(0)
-    golden: list[Golden] = []
+    golden: list[GoldenPicture] = []
     for picture in pictures:
         small = picture.convert("RGB")
         small.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
@@ -223,7 +225,7 @@ def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tupl
         best, other = (captioner.caption([one])[0][0] for one in (small, Image.fromarray(moved)))
         if best.text == other.text:
             file = f"golden/{len(golden) + 1}.png"
-            golden.append(Golden(small, GoldenConfig(file, best.text, best.logprob)))
+            golden.append(GoldenPicture(small, GoldenConfig(file, best.text, best.logprob)))
     if pictures and not golden:
         raise ValueError(
             "every golden picture has another caption when its pixels move by one grey level: "
@@ -233,7 +235,7 @@ def choose_golden(captioner: Captioner, pictures: Sequence[Image.Image]) -> tupl
 
 
 def _caption_split(
-    captioner: Captioner, dataset: CaptionDataset, settings: FinishSettings
+    captioner: Captioner, dataset: CaptionDataset, settings: FinalizeSettings
 ) -> tuple[dict[int, list[Sample]], Judge]:
     """Caption a set's split by every beam size, and judge each picture's best caption."""
     entries = some_entries(dataset, settings.split, settings.limit)

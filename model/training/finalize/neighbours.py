@@ -12,24 +12,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.captioning.neighbours import KnownPictures, ngram_key
+from model.captioning.neighbours import NeighbourIndex, ngram_key
 from model.evaluation.cider import Cider, DocumentFrequencies
 from model.evaluation.ngrams import Ngram
 from model.vocabulary import Vocabulary, split
 
-__all__ = ["make_known_pictures"]
+__all__ = ["build_neighbour_index"]
 
 _MOST_NGRAMS = 2**16  # so that two bytes name one
 
 
-def make_known_pictures(
+def build_neighbour_index(
     features: Tensor,
     captions: Sequence[Sequence[str]],
     vocabulary: Vocabulary,
     *,
     dimensions: int = 64,
     min_pictures: int = 5,
-) -> KnownPictures:
+) -> NeighbourIndex:
     """Make it of pictures with people's captions.
 
     Args:
@@ -64,7 +64,7 @@ def make_known_pictures(
         weights += [entries[index] for index in sorted(entries)]
         starts.append(len(columns))
     rarity = np.log(frequencies.pictures / np.array([frequencies.counts[g] for _, g in kept]))
-    return KnownPictures(
+    return NeighbourIndex(
         mean=mean.half().numpy(),
         basis=basis.half().numpy(),
         pictures=directions.numpy(),

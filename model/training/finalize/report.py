@@ -15,7 +15,7 @@ from model.files import write_text
 from model.reporting.plots import COLOURS, Line, Panel, draw
 from model.reporting.tables import table
 
-__all__ = ["FinishReport", "SetReport"]
+__all__ = ["FinalizeReport", "SetReport"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SetReport:
 
 
 @dataclass(frozen=True)
-class FinishReport:
+class FinalizeReport:
     """How a captioner was finished.
 
     Attributes:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset, Entry
-from model.networks.image_context import Picture, from_parts, parts
+from model.networks.image_context import ImageContext
 from model.reporting.progress import batches
 
-__all__ = ["TrainingPictures", "look_at_training_pictures", "some_entries"]
+__all__ = ["TrainingPictures", "encode_training_pictures", "some_entries"]
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class TrainingPictures:
     """What a captioner sees in the pictures that it was trained on.
 
     Attributes:
-        mean_picture: the mean of all as the decoder sees them, float32, of a batch of one.
+        mean_context: the mean of all as the decoder sees them, float32, of a batch of one.
         features: the mean of each one's grid, float32 (pictures, channels).
         captions: what people said of each.
     """
 
-    mean_picture: Picture
+    mean_context: ImageContext
     features: Tensor
     captions: list[tuple[str, ...]]
 
 
-def look_at_training_pictures(
+def encode_training_pictures(
     captioner: Captioner,
     datasets: Sequence[CaptionDataset],
     *,
@@ -63,14 +63,14 @@ def look_at_training_pictures(
         for batch in batches(entries, batch_size, what="Training pictures", show=progress):
             grid = captioner.encode(captioner.prepare([dataset.picture(one) for one in batch]))
             with torch.inference_mode():
-                seen = parts(captioner.network.decoder.begin(grid))
+                seen = captioner.network.decoder.encode_context(grid).to_dict()
             for name, part in seen.items():
                 total = part.sum(0, keepdim=True).cpu().double()
                 totals[name] = totals[name] + total if name in totals else total
             features.append(grid.mean((1, 2)).cpu())
             captions += [entry.captions for entry in batch]
     means = {name: (total / len(captions)).float() for name, total in totals.items()}
-    return TrainingPictures(from_parts(means), torch.cat(features), captions)
+    return TrainingPictures(ImageContext.from_dict(means), torch.cat(features), captions)
 
 
 def some_entries(dataset: CaptionDataset, split: str, limit: int | None) -> Sequence[Entry]:

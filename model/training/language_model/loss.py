@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data.corpus import streams
-from model.networks.cells import State
+from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork
 
 __all__ = ["TextLoss", "nats_per_token"]
@@ -29,7 +29,7 @@ class TextLoss(nn.Module):
         self.network = network
         self.start_id = start_id
 
-    def forward(self, chunk: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    def forward(self, chunk: Tensor, state: CellState) -> tuple[Tensor, Tensor, CellState]:
         """Foretell each token of a chunk.
 
         Args:
@@ -62,7 +62,7 @@ def nats_per_token(network: TextNetwork, tokens: Tensor, start_id: int) -> float
     count = min(_STREAMS, max(1, len(tokens) // _STEPS))
     text = streams(tokens, count, start_id).to(device)
     loss = TextLoss(network.eval(), start_id)
-    state, total, counted = network.begin(len(text)), 0.0, 0
+    state, total, counted = network.initial_state(len(text)), 0.0, 0
     for start in range(0, text.shape[1] - 1, _STEPS):
         nats, foretold, state = loss(text[:, start : start + _STEPS + 1], state)
         total, counted = total + float(nats), counted + int(foretold)

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from model.networks.cells import State
+from model.networks.cells import CellState
 
 __all__ = ["HeldState", "gather_state", "own_streams"]
 
@@ -22,12 +22,12 @@ class HeldState(nn.Module):
         state: the first one, each (layers, streams, hidden).
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: CellState) -> None:
         super().__init__()
         for index, part in enumerate(state):
             self.register_buffer(f"part{index}", part.clone())  # zeros may share memory
 
-    def state(self, device: torch.device) -> State:
+    def state(self, device: torch.device) -> CellState:
         """Give the state."""
         return tuple(part.to(device) for part in self.buffers())
 
@@ -38,7 +38,7 @@ def own_streams(tensor: Tensor, accelerator: Accelerator, dim: int = 0) -> Tenso
     return tensor.index_select(dim, torch.tensor(mine, device=tensor.device))
 
 
-def gather_state(state: State, accelerator: Accelerator, total: int) -> State:
+def gather_state(state: CellState, accelerator: Accelerator, total: int) -> CellState:
     """Put the states of all processes' streams together, in the order of the streams.
 
     Args:

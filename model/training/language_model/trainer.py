@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from model.bundle.write import save_bundle
 from model.config import TextConfig
 from model.data.corpus import Corpus, streams
-from model.networks.cells import State
+from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork
 from model.text.language_model import LanguageModel
 from model.training.accelerator import from_main, keep_weights, make_accelerator, progress_bar
@@ -98,7 +98,9 @@ class TextTrainer:
         loss = TextLoss(self.network, self.corpus.vocabulary.start_id)
         self.loss, self.optimizer = self.accelerator.prepare(loss, self.optimizer)
         self.step = 0
-        self.state: State | None = None  # of this process's streams, None at an epoch's beginning
+        self.state: CellState | None = (
+            None  # of this process's streams, None at an epoch's beginning
+        )
         self.best = {"loss": math.inf, "epoch": -1}
 
     @property
@@ -122,7 +124,7 @@ class TextTrainer:
 
     def resume(self) -> None:
         """Go on from the checkpoint."""
-        held = HeldState(self.network.begin(self.streams))
+        held = HeldState(self.network.initial_state(self.streams))
         load_progress(self, state=held)
         if self.step % self.steps_each_epoch:
             whole = held.state(self.accelerator.device)
@@ -130,7 +132,7 @@ class TextTrainer:
 
     def checkpoint(self) -> None:
         """Write everything that `resume` needs; every process must call it."""
-        state = self.network.begin(self.streams)
+        state = self.network.initial_state(self.streams)
         if self.state is not None:
             state = gather_state(self.state, self.accelerator, self.streams)
         save_progress(self, state=HeldState(state))
@@ -183,7 +185,7 @@ class TextTrainer:
         text = own_streams(text, self.accelerator)
         position, total = self.step % self.steps_each_epoch, self.steps_each_epoch
         if self.state is None:
-            self.state = self.network.begin(len(text))
+            self.state = self.network.initial_state(len(text))
         self.loss.train()
         losses: list[float] = []
         norms: list[float] = []
@@ -264,11 +266,11 @@ class TextTrainer:
         self.best = from_main(self.accelerator, self.best)
 
     def _show_sample(self, network: TextNetwork) -> None:
-        writer = LanguageModel(
+        language_model = LanguageModel(
             network, self._bundle_config(), self.corpus.vocabulary, device=self.accelerator.device
         )
         tokens = _SAMPLE_TOKENS[self.recipe.level]
-        pieces = writer.generate(self.recipe.prompt, max_tokens=tokens, temperature=0.8)
+        pieces = language_model.generate(self.recipe.prompt, max_tokens=tokens, temperature=0.8)
         text = self.recipe.prompt + "".join(piece.text for piece in pieces)
         self.console.print(f"[dim]{escape(text)}[/dim]", highlight=False)
 

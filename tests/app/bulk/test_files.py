@@ -96,7 +96,7 @@ def test_what_waits_is_small(
     captioner: Captioner, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However large photographs are, only their small tensors outlive the threads' work."""
-    looked_ahead = module.look_ahead
+    looked_ahead = module.prefetch
     waiting = []
 
     def spy(*arguments: Any, **options: Any) -> Iterator[Any]:
@@ -104,7 +104,7 @@ def test_what_waits_is_small(
             waiting.append(entry.pixels.shape)
             yield entry
 
-    monkeypatch.setattr(module, "look_ahead", spy)
+    monkeypatch.setattr(module, "prefetch", spy)
     files[0].write_bytes(encoded(photo(1000, 1000), "JPEG"))
     list(caption(captioner, files))
     assert waiting == [(1, 3, 64, 64)] * len(files)

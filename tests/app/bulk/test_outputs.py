@@ -55,7 +55,7 @@ def test_parquet_holds_tokens_and_what_a_bundle_has(
 ) -> None:
     import pyarrow.parquet as pq
 
-    output, own = tmp_path / "found.parquet", ["--weights", finished_bundle, "--grounding"]
+    output, own = tmp_path / "found.parquet", ["--weights", finished_bundle, "--image-gain"]
     run(pictures, "--output", output, *own)
     lines = run(pictures, "--format", "jsonl", *own).stdout.splitlines()
     table = pq.read_table(output)

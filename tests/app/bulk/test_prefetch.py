@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.bulk.prefetch import look_ahead
+from app.bulk.prefetch import prefetch
 
 
 def test_order_is_kept_whatever_takes_longest() -> None:
@@ -12,7 +12,7 @@ def test_order_is_kept_whatever_takes_longest() -> None:
         time.sleep(0.02 if item % 3 == 0 else 0)
         return item * 2
 
-    found = look_ahead(work, range(20), threads=4, ahead=5)
+    found = prefetch(work, range(20), threads=4, ahead=5)
     assert list(found) == [item * 2 for item in range(20)]
 
 
@@ -24,7 +24,7 @@ def test_no_more_is_taken_than_ahead() -> None:
             taken.append(item)
             yield item
 
-    for given, _ in enumerate(look_ahead(lambda item: item, items(), threads=2, ahead=6)):
+    for given, _ in enumerate(prefetch(lambda item: item, items(), threads=2, ahead=6)):
         assert len(taken) - given <= 6
     assert len(taken) == 100
 
@@ -37,24 +37,24 @@ def test_work_goes_on_while_a_result_is_used() -> None:
             begun.set()
         return item
 
-    results = look_ahead(work, range(3), threads=1, ahead=3)
+    results = prefetch(work, range(3), threads=1, ahead=3)
     assert next(results) == 0
     assert begun.wait(10)
     results.close()
 
 
 def test_closing_does_no_more_work() -> None:
-    go_on, done = threading.Event(), []
+    advance, done = threading.Event(), []
 
     def work(item: int) -> int:
         if item:
-            go_on.wait(10)
+            advance.wait(10)
         done.append(item)
         return item
 
-    results = look_ahead(work, range(50), threads=1, ahead=40)
+    results = prefetch(work, range(50), threads=1, ahead=40)
     assert next(results) == 0
-    threading.Timer(0.2, go_on.set).start()
+    threading.Timer(0.2, advance.set).start()
     results.close()
     assert len(done) <= 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("look-ahead")]
@@ -64,7 +64,7 @@ def test_what_work_raises_is_raised_in_its_place() -> None:
     def work(item: int) -> float:
         return 1 / (2 - item)
 
-    results = look_ahead(work, range(5), threads=2, ahead=4)
+    results = prefetch(work, range(5), threads=2, ahead=4)
     assert [next(results), next(results)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)

@@ -30,7 +30,9 @@ pytestmark = [
 
 WEIGHTS = ROOT / "weights" / "captioner"
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-DECODING = DecodingConfig(num_captions=2, length_penalty=0.5, block_ngram=3, consensus=True)
+DECODING = DecodingConfig(
+    num_captions=2, length_penalty=0.5, no_repeat_ngram_size=3, consensus=True
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from app.bulk.formats import csv_line
-from app.bulk.resume import Written, read_csv, read_json_lines
+from app.bulk.resume import WrittenCaptions, read_csv, read_json_lines
 
 HEADER = "path,rank,caption\n"
 # Names with everything that CSV quotes.
@@ -58,7 +58,7 @@ def test_a_last_picture_of_few_rows_is_done_again() -> None:
 
 
 def test_nothing_is_nothing() -> None:
-    nothing = Written(read_json_lines([]).paths, 0)
+    nothing = WrittenCaptions(read_json_lines([]).paths, 0)
     assert read_json_lines([]) == read_csv([], HEADER, 1) == nothing
 
 

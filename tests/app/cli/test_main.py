@@ -68,9 +68,9 @@ def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> N
     (caption, *_) = json_lines(run("caption", folder, "--format", "jsonl"))[0]["captions"]
     assert set(caption) == {"text", "logprob", "mean_logprob", "finished", "tokens"}
     assert set(caption["tokens"][0]) == {"token", "logprob"}
-    refused = run("caption", folder, "--grounding")
+    refused = run("caption", folder, "--image-gain")
     assert refused.exit_code == 2
-    assert "--grounding needs a bundle with a mean picture" in unframed(refused.stderr)
+    assert "--image-gain needs a bundle with a mean picture" in unframed(refused.stderr)
     refused = run("caption", folder, "--consensus")
     assert refused.exit_code == 2
     assert "--consensus needs a bundle with a consensus" in unframed(refused.stderr)
@@ -79,23 +79,23 @@ def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> N
 def test_confidence_and_grounding_in_every_format(
     run: Run, folder: Path, finished_bundle: Path
 ) -> None:
-    file, found = folder / "a.jpg", ["--weights", finished_bundle, "--grounding"]
+    file, found = folder / "a.jpg", ["--weights", finished_bundle, "--image-gain"]
     (line,) = json_lines(run("caption", file, "--format", "jsonl", *found))
     (caption,) = line["captions"]
-    grounding = [token["grounding"] for token in caption["tokens"]]
+    image_gain = [token["image_gain"] for token in caption["tokens"]]
     assert 0 < caption["confidence"] < 1
 
     (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *found).stdout))
-    assert list(row)[-3:] == ["confidence", "agreement", "grounding"]
+    assert list(row)[-3:] == ["confidence", "agreement", "image_gain"]
     assert float(row["agreement"]) == pytest.approx(caption["agreement"])
     assert float(row["confidence"]) == pytest.approx(caption["confidence"])
-    assert [float(number) for number in row["grounding"].split()] == pytest.approx(
-        grounding, abs=1e-4
+    assert [float(number) for number in row["image_gain"].split()] == pytest.approx(
+        image_gain, abs=1e-4
     )
 
     _, told, words = run("caption", file, *found).stdout.splitlines()
     assert f" {caption['confidence']:.0%}  {caption['text']}" in told
-    assert len(re.findall(r"\S+ [+-]\d+\.\d", words)) == len(grounding)
+    assert len(re.findall(r"\S+ [+-]\d+\.\d", words)) == len(image_gain)
 
 
 def test_captions_come_in_the_order_that_is_asked_for(

@@ -55,7 +55,7 @@ def test_a_life_of_the_service(bundle: Path, tmp_path: Path) -> None:
     }.items()  # fmt: skip
     assert (missed["status"], missed["path"]) == (404, "/no%0Aline%20break")
     assert any(line["event"] == "ready" for line in lines)
-    assert lines[-1]["event"].startswith("Finished")
+    assert lines[-1]["event"].startswith("Finalized")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what a process has loaded from /proc")
@@ -74,7 +74,7 @@ def test_by_openvino_pytorch_is_never_loaded(
             wait_until(lambda: client.get("/health/ready").status_code == 200)
             picture = encoded(photo(), "JPEG")
             asked = {
-                "/caption?attention=true&grounding=true": {},
+                "/caption?attention=true&image_gain=true": {},
                 "/score": {"text": "a red ball"},
             }
             for route, fields in asked.items():

@@ -20,10 +20,12 @@ DIVIDED = {"validation_share": 0.2, "validation_pieces": 3, "min_count": 2}
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     (tmp_path / "rhyme.txt").write_text(RHYME)
-    writer = writer_of(Corpus.read(tmp_path / "rhyme.txt", characters=300, **DIVIDED))
-    config = replace(writer.config, provenance=DIVIDED | {"training_characters": 300})
+    language_model = writer_of(Corpus.read(tmp_path / "rhyme.txt", characters=300, **DIVIDED))
+    config = replace(language_model.config, provenance=DIVIDED | {"training_characters": 300})
     folder = tmp_path / "bundle"
-    save_bundle(folder, config, writer.network.state_dict(), writer.vocabulary, "# Toy\n")
+    save_bundle(
+        folder, config, language_model.network.state_dict(), language_model.vocabulary, "# Toy\n"
+    )
     return folder
 
 

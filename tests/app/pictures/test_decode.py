@@ -36,7 +36,7 @@ def test_formats_that_are_not_in_the_list(file_format: str) -> None:
 @pytest.mark.parametrize("value", range(1, 9))
 def test_every_orientation_ends_upright(value: int) -> None:
     # What a camera held in each of the eight ways stores of the same scene.
-    turn = {
+    admission = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,7 +45,7 @@ def test_every_orientation_ends_upright(value: int) -> None:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }
-    stored = photo().transpose(turn[value]) if value in turn else photo()
+    stored = photo().transpose(admission[value]) if value in admission else photo()
     for file_format in ("PNG", "TIFF"):
         picture = decode_picture(encoded(stored, file_format, exif=orientation(value)), PIXELS)
         assert np.array_equal(pixels(picture.image), pixels(photo())), file_format

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.serving.batcher import Batches, Waiting
-from app.serving.worker import Inference
+from app.serving.batcher import Batcher, Pending
+from app.serving.worker import Worker
 
 
 class Doubler:
@@ -20,7 +20,7 @@ class Doubler:
         self.batches: list[list[int]] = []
         self.seconds = 0.0  # that a batch takes
 
-    def __call__(self, batch: Sequence[Waiting[int, int]]) -> list[int | None]:
+    def __call__(self, batch: Sequence[Pending[int, int]]) -> list[int | None]:
         self.begun.set()
         assert self.open.wait(30)
         time.sleep(self.seconds)
@@ -28,7 +28,7 @@ class Doubler:
         self.batches.append(items)
         if 13 in items:
             raise ValueError("thirteen")
-        return [None if waiting.gone else 2 * waiting.item for waiting in batch]
+        return [None if waiting.cancelled else 2 * waiting.item for waiting in batch]
 
 
 def run(size: int, scenario: Callable[..., object]) -> Doubler:
@@ -36,20 +36,20 @@ def run(size: int, scenario: Callable[..., object]) -> Doubler:
     doubler = Doubler()
 
     async def play() -> None:
-        inference = Inference(64)
-        batches = Batches(inference, doubler, size)
+        worker = Worker(64)
+        batches = Batcher(worker, doubler, size)
         first = asyncio.create_task(batches.submit(0))
         while not doubler.begun.is_set():
             await asyncio.sleep(0.001)
-        await scenario(batches, doubler, inference)
+        await scenario(batches, doubler, worker)
         assert await first == 0
-        await inference.shut_down()
+        await worker.shut_down()
 
     asyncio.run(play())
     return doubler
 
 
-async def wait_for(batches: Batches[int, int], items: Sequence[int]) -> list[asyncio.Task[int]]:
+async def wait_for(batches: Batcher[int, int], items: Sequence[int]) -> list[asyncio.Task[int]]:
     tasks = [asyncio.create_task(batches.submit(item)) for item in items]
     await asyncio.sleep(0)
     return tasks
@@ -91,9 +91,9 @@ def test_one_at_fault_harms_no_other():
 def test_a_batch_has_its_turn_as_its_first_member_would_have():
     order: list[str] = []
 
-    async def scenario(batches, doubler, inference):
+    async def scenario(batches, doubler, worker):
         tasks = await wait_for(batches, [1])
-        other = asyncio.create_task(inference.run(order.append, "other"))
+        other = asyncio.create_task(worker.run(order.append, "other"))
         await asyncio.sleep(0)
         tasks += await wait_for(batches, [2])
         tasks[0].add_done_callback(lambda _: order.append("first"))
@@ -108,7 +108,7 @@ def test_a_batch_has_its_turn_as_its_first_member_would_have():
 def test_turns_do_not_pile_up_while_somebody_always_waits():
     turns: list[int] = []
 
-    async def scenario(batches, doubler, inference):
+    async def scenario(batches, doubler, worker):
         async def client(first: int) -> None:
             for item in range(first, first + 40):
                 assert await batches.submit(item) == 2 * item
@@ -125,9 +125,9 @@ def test_turns_do_not_pile_up_while_somebody_always_waits():
 
 
 def test_who_waits_when_the_thread_is_shut_down_does_not_wait_for_ever():
-    async def scenario(batches, doubler, inference):
+    async def scenario(batches, doubler, worker):
         tasks = await wait_for(batches, [1, 2])
-        stopping = asyncio.create_task(inference.shut_down())
+        stopping = asyncio.create_task(worker.shut_down())
         await asyncio.sleep(0.05)
         doubler.open.set()
         await stopping

@@ -90,14 +90,14 @@ def test_a_caption_not_found_by_the_deadline_is_given_up(
             assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert len(held.threads) == 1  # the others were never begun
         held.open.set()
-        wait_until(lambda: service.engine.inference.in_hand == 0)
+        wait_until(lambda: service.engine.worker.in_flight == 0)
         assert post(service).status_code == 200
 
 
 def test_a_full_queue_sends_away_with_retry_after(bundle, threads: ThreadPoolExecutor) -> None:
     with in_thread(bundle, queue_size=2) as service, gate(service) as held:
         pending = [threads.submit(post, service) for _ in range(2)]
-        wait_until(lambda: service.engine.inference.in_hand == 2)
+        wait_until(lambda: service.engine.worker.in_flight == 2)
         answer = post(service)
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "overloaded"
@@ -121,8 +121,8 @@ def test_who_hangs_up_while_waiting_costs_nothing(
         wait_until(lambda: bool(held.threads))
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(request)
-            wait_until(lambda: service.engine.inference.in_hand == 2)
-        wait_until(lambda: service.engine.inference.in_hand == 1)
+            wait_until(lambda: service.engine.worker.in_flight == 2)
+        wait_until(lambda: service.engine.worker.in_flight == 1)
         held.open.set()
         assert pending.result().status_code == 200
         assert post(service).status_code == 200
@@ -134,7 +134,7 @@ def test_who_hangs_up_halfway_through_an_upload_breaks_nothing(service: Service)
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(head + b"Content-Type: image/jpeg\r\n\r\n" + JPEG[:100])
     assert post(service).status_code == 200
-    assert service.engine.inference.in_hand == 0
+    assert service.engine.worker.in_flight == 0
 
 
 def test_stopping_lets_the_running_job_end(bundle, threads: ThreadPoolExecutor) -> None:

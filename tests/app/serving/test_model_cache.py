@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.serving.model_cache import Shelf
+from app.serving.model_cache import ModelCache
 from model.bundle.read import BundleError
 from model.bundle.text import load_text_bundle
 from model.text.language_model import LanguageModel
@@ -21,52 +21,54 @@ def folders(tmp_path: Path) -> list[Path]:
     return [save_writer(tmp_path / name) for name in NAMES]
 
 
-def of(folders: list[Path], models: float) -> Shelf:
+def of(folders: list[Path], models: float) -> ModelCache:
     """A shelf with room for so many of these writers, which are equal in size."""
     size = 4 * sum(p.numel() for p in LanguageModel.load(folders[0]).network.parameters())
-    return Shelf(map(load_text_bundle, folders), "cpu", int(models * size))
+    return ModelCache(map(load_text_bundle, folders), "cpu", int(models * size))
 
 
 def test_a_writer_is_loaded_once(folders: list[Path]) -> None:
-    shelf = of(folders, 3)
-    assert shelf.find("a") is None
-    writer = shelf.load("a")
-    assert shelf.load("a") is shelf.find("a") is writer
+    cache = of(folders, 3)
+    assert cache.find("a") is None
+    language_model = cache.load("a")
+    assert cache.load("a") is cache.find("a") is language_model
     expected = list(LanguageModel.load(folders[0], "cpu").generate("Twin", seed=1))
-    assert list(writer.generate("Twin", seed=1)) == expected
+    assert list(language_model.generate("Twin", seed=1)) == expected
 
 
 def test_the_one_not_asked_for_the_longest_makes_room(folders: list[Path]) -> None:
-    shelf = of(folders, 2.5)
+    cache = of(folders, 2.5)
     for name in ("a", "b"):
-        shelf.load(name)
-    shelf.find("a")
-    shelf.load("c")
-    assert shelf.kept == ("a", "c")
-    shelf.load("b")
-    assert shelf.kept == ("c", "b")
+        cache.load(name)
+    cache.find("a")
+    cache.load("c")
+    assert cache.loaded == ("a", "c")
+    cache.load("b")
+    assert cache.loaded == ("c", "b")
 
 
 def test_who_had_to_make_room_goes_on_writing(folders: list[Path]) -> None:
-    shelf = of(folders, 1)
-    pieces = shelf.load("a").generate("Twin", seed=1, max_tokens=30)
+    cache = of(folders, 1)
+    pieces = cache.load("a").generate("Twin", seed=1, max_tokens=30)
     begun = [next(pieces)]
-    shelf.load("b")
-    assert shelf.kept == ("b",)
+    cache.load("b")
+    assert cache.loaded == ("b",)
     expected = LanguageModel.load(folders[0], "cpu").generate("Twin", seed=1, max_tokens=30)
     assert begun + list(pieces) == list(expected)
 
 
 def test_one_that_never_fits_is_refused(folders: list[Path]) -> None:
-    with pytest.raises(ValueError, match=r"a takes \d+ MB .* raise UNROLLED_WRITERS_MEGABYTES"):
+    with pytest.raises(
+        ValueError, match=r"a takes \d+ MB .* raise UNROLLED_LANGUAGE_MODELS_MEGABYTES"
+    ):
         of(folders, 0.9)
 
 
 def test_parameters_are_counted_without_loading(folders: list[Path]) -> None:
-    shelf = of(folders, 3)
-    assert shelf.kept == ()
-    network = shelf.load("b").network
-    assert shelf.parameters["b"] == sum(p.numel() for p in network.parameters())
+    cache = of(folders, 3)
+    assert cache.loaded == ()
+    network = cache.load("b").network
+    assert cache.parameters["b"] == sum(p.numel() for p in network.parameters())
 
 
 def test_weights_that_cannot_be_used_are_told_at_first_use(tmp_path: Path, monkeypatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.errors import InvalidParameter, UnknownModel
-from app.serving.registry import Models, load
+from app.serving.registry import ModelRegistry, load
 from app.settings import Settings
 from model.captioning.captioner import Captioner
 from model.networks.encoder import Encoder
@@ -17,10 +17,10 @@ from model.runtime.openvino_text import OpenVinoTextRunner
 from model.runtime.pytorch import TorchRunner
 from model.runtime.text_base import TorchTextRunner
 from tests.app.writers import save_writer
-from tests.tiny import save_finished_captioner, tamper
+from tests.tiny import save_finalized_captioner, tamper
 
 
-def loaded(weights: Path, **settings: object) -> Models:
+def loaded(weights: Path, **settings: object) -> ModelRegistry:
     return load(Settings(weights=weights, device="cpu", threads=1, **settings))  # type: ignore[arg-type]
 
 
@@ -42,17 +42,17 @@ def test_captioner_and_writers_are_loaded_and_warm(weights: Path) -> None:
         torch.nn.modules.module.register_module_forward_hook(note),
     ):
         patch.setattr(TextNetwork, "step", noting)
-        models = loaded(weights, load_writers="at_start")
+        models = loaded(weights, load_language_models="at_start")
     assert list(models.all) == ["tiny", "notes", "verse"]
     assert models.find_captioner().runner.encoder in seen
-    assert models.shelf.kept == ("notes", "verse")
-    assert {models.shelf.load(name).network for name in models.shelf.kept} < set(seen)
+    assert models.cache.loaded == ("notes", "verse")
+    assert {models.cache.load(name).network for name in models.cache.loaded} < set(seen)
 
 
 def test_writers_are_loaded_when_they_are_needed(weights: Path) -> None:
     models = loaded(weights)
     assert list(models.all) == ["tiny", "notes", "verse"]
-    assert models.shelf.kept == ()
+    assert models.cache.loaded == ()
 
 
 def test_the_graphs_of_all_models_are_made_at_the_start(
@@ -62,8 +62,8 @@ def test_the_graphs_of_all_models_are_made_at_the_start(
     models = loaded(weights, runtime="auto")
     assert isinstance(models.find_captioner().runner, OpenVinoRunner)
     assert len(list((tmp_path / "openvino").iterdir())) == 3
-    for name in models.writers:
-        assert isinstance(models.shelf.load(name).runner, OpenVinoTextRunner)
+    for name in models.language_models:
+        assert isinstance(models.cache.load(name).runner, OpenVinoTextRunner)
 
 
 def test_without_graphs_pytorch_does(
@@ -73,7 +73,7 @@ def test_without_graphs_pytorch_does(
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "file"))
     models = loaded(weights, runtime="auto")
     assert isinstance(models.find_captioner().runner, TorchRunner)
-    assert isinstance(models.shelf.load("verse").runner, TorchTextRunner)
+    assert isinstance(models.cache.load("verse").runner, TorchTextRunner)
     with pytest.raises(ExportError):
         loaded(weights, runtime="openvino")
 
@@ -81,7 +81,7 @@ def test_without_graphs_pytorch_does(
 def test_writers_at_the_start_must_fit_together(weights: Path, monkeypatch) -> None:
     monkeypatch.setattr("app.serving.model_cache._BYTES", 300)
     with pytest.raises(ValueError, match="'notes' had to make room for other writers"):
-        loaded(weights, load_writers="at_start", writers_megabytes=1)
+        loaded(weights, load_language_models="at_start", language_models_megabytes=1)
 
 
 def test_a_folder_of_writers_alone(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_folder_of_writers_alone(tmp_path: Path) -> None:
     (tmp_path / "text" / ".verse.1.tmp").mkdir()  # left by a save that was cut off
     models = loaded(tmp_path)
     assert list(models.all) == ["verse"]
-    assert models.find_writer() is models.find("verse")
+    assert models.find_language_model() is models.find("verse")
     with pytest.raises(UnknownModel, match="no captioner is loaded: there is 'verse'"):
         models.find_captioner()
 
@@ -99,19 +99,19 @@ def test_one_bundle_of_either_kind(tmp_path: Path, bundle: Path) -> None:
     models = loaded(bundle)
     assert list(models.all) == ["tiny"]
     with pytest.raises(UnknownModel, match="no model that writes text"):
-        models.find_writer()
+        models.find_language_model()
 
 
 def test_which_model_is_meant(weights: Path) -> None:
     models = loaded(weights)
     with pytest.raises(InvalidParameter, match="model: is required, one of 'notes', 'verse'"):
-        models.find_writer()
+        models.find_language_model()
     with pytest.raises(InvalidParameter, match="'tiny' is a captioner"):
-        models.find_writer("tiny")
+        models.find_language_model("tiny")
     with pytest.raises(InvalidParameter, match="'verse' writes text"):
         models.find_captioner("verse")
     with pytest.raises(UnknownModel, match="'tiny', 'notes', 'verse'"):
-        models.find_writer("prose")
+        models.find_language_model("prose")
     assert models.find_captioner("tiny") is models.captioner
 
 
@@ -157,7 +157,7 @@ def test_a_captioner_tests_itself_once(
 
 
 def test_a_failed_self_test_stops_the_start_unless_it_is_skipped(tmp_path: Path) -> None:
-    weights = tamper(save_finished_captioner(tmp_path / "captioner"))
+    weights = tamper(save_finalized_captioner(tmp_path / "captioner"))
     with pytest.raises(ValueError, match=r"the self-test fails: golden/1\.png should be"):
         loaded(weights)
     assert list(loaded(weights, self_test=False).all) == ["tiny"]

@@ -29,7 +29,7 @@ def a_long_text(service: Service) -> Iterator[Iterator[str]]:
 @pytest.fixture(autouse=True)
 def _idle(writing: Service) -> Iterator[None]:
     yield
-    wait_until(lambda: writing.engine.inference.in_hand == 0, seconds=5)
+    wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=5)
 
 
 def test_a_text_is_sent_while_it_is_being_written(writing: Service) -> None:
@@ -56,7 +56,7 @@ def test_captions_are_found_while_a_long_text_is_written(writing: Service) -> No
             began = time.monotonic()
             assert captions(raw(writing.client, JPEG))
             assert time.monotonic() - began < 2
-        assert writing.engine.inference.in_hand == 1
+        assert writing.engine.worker.in_flight == 1
 
 
 def test_texts_share_the_thread(writing: Service) -> None:
@@ -66,14 +66,14 @@ def test_texts_share_the_thread(writing: Service) -> None:
         began = time.monotonic()
         assert texts(writing.client, seed=1)
         assert time.monotonic() - began < 2
-        assert writing.engine.inference.in_hand == 2
+        assert writing.engine.worker.in_flight == 2
 
 
 def test_who_leaves_a_stream_frees_the_thread(writing: Service) -> None:
     with a_long_text(writing) as lines:
         next(lines)
-        assert writing.engine.inference.in_hand == 1
-    wait_until(lambda: writing.engine.inference.in_hand == 0, seconds=2)
+        assert writing.engine.worker.in_flight == 1
+    wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=2)
 
 
 def test_who_leaves_without_a_stream_frees_the_thread(writing: Service) -> None:
@@ -81,8 +81,8 @@ def test_who_leaves_without_a_stream_frees_the_thread(writing: Service) -> None:
     head = f"POST /generate-text HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", writing.port)) as connection:
         connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
-        wait_until(lambda: writing.engine.inference.in_hand == 1)
-    wait_until(lambda: writing.engine.inference.in_hand == 0, seconds=2)
+        wait_until(lambda: writing.engine.worker.in_flight == 1)
+    wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=2)
 
 
 def test_writers_count_among_those_in_hand(weights) -> None:
@@ -100,7 +100,7 @@ def test_writers_count_among_those_in_hand(weights) -> None:
             ):
                 assert_error(answer, 429, "overloaded")
                 assert 1 <= int(answer.headers["retry-after"]) <= 60
-        wait_until(lambda: service.engine.inference.in_hand == 0, seconds=2)
+        wait_until(lambda: service.engine.worker.in_flight == 0, seconds=2)
         assert texts(service.client, seed=1)
 
 
@@ -121,7 +121,7 @@ def test_an_error_in_a_slice_is_told_and_logged(
 
     with in_thread(weights, log_format="json") as service:
         with monkeypatch.context() as broken:
-            broken.setattr(service.engine.models.shelf.load("verse").runner, "step", break_down)
+            broken.setattr(service.engine.models.cache.load("verse").runner, "step", break_down)
             for stream in (False, True):
                 asked = {"model": "verse", "stream": stream}
                 answer = service.client.post("/generate-text", json=asked)

@@ -5,10 +5,22 @@ import pytest
 from model.bundle.discovery import (
     bundle_folder,
     captioner_folder,
-    find_folders,
+    find_bundle_folders,
     is_text_bundle,
     list_bundles,
 )
+from tests.app.writers import save_all
+from tests.tiny import save_tiny_captioner
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_captioner(tmp_path_factory.mktemp("weights") / "captioner")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_all(tmp_path_factory.mktemp("several"))
 
 
 def test_a_bundle_or_the_folder_above_it(bundle: Path) -> None:
@@ -37,11 +49,11 @@ def test_a_configuration_that_is_none(tmp_path: Path, content: str) -> None:
 
 def test_what_a_service_loads(weights: Path, bundle: Path) -> None:
     text = weights / "text"
-    found = find_folders(weights)
+    found = find_bundle_folders(weights)
     assert found.captioner == weights / "captioner"
-    assert found.writers == (text / "notes", text / "verse")
-    assert find_folders(text / "verse").writers == (text / "verse",)
-    assert find_folders(bundle).captioner == bundle
+    assert found.language_models == (text / "notes", text / "verse")
+    assert find_bundle_folders(text / "verse").language_models == (text / "verse",)
+    assert find_bundle_folders(bundle).captioner == bundle
 
 
 def test_a_bundle_by_name_or_path(weights: Path) -> None:

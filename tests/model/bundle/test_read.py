@@ -116,8 +116,8 @@ def test_no_bundle_at_all(tmp_path):
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "the whole"),
-        ('{"format": 2}', "has the format 2, and this program reads 1"),
-        ('{"format": 1}', "discriminator 'kind'"),
+        ('{"format": 3}', "has the format 3, and this program reads 2"),
+        ('{"format": 2}', "discriminator 'kind'"),
     ],
 )
 def test_a_configuration_that_is_none(bundle, text, fault):

@@ -9,7 +9,7 @@ from model.captioning.calibration import FEATURES, Evidence, describe, estimate_
 from model.captioning.captioner import Captioner
 from model.config import CalibrationConfig, CaptionerConfig
 from tests.model.captioning.test_captioner import pictures
-from tests.tiny import CALIBRATION, save_finished_captioner, tiny_captioner
+from tests.tiny import CALIBRATION, save_finalized_captioner, tiny_captioner
 
 LOGPROBS = (-0.5, -2.0, -0.25)
 
@@ -46,7 +46,7 @@ def test_no_caption_is_too_unlikely(scale, chance):
 
 
 def test_a_caption_that_was_cut_has_none(tmp_path):
-    captioner = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu")
+    captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
     cut = [
         caption
         for found in captioner.caption(pictures(6), beam_size=1, max_length=1)
@@ -58,7 +58,7 @@ def test_a_caption_that_was_cut_has_none(tmp_path):
 
 
 def test_captions_that_a_search_finds_have_it(tmp_path):
-    captioner = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu")
+    captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
     for beam_size in (1, 4):
         for found in captioner.caption(pictures(2), beam_size=beam_size):
             for caption in found:

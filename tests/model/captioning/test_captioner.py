@@ -140,7 +140,7 @@ def test_no_word_stands_on_both_sides_of_a_joint():
     captioner = tiny_captioner(seed=3)
     options = {"beam_size": 10, "num_captions": 10, "max_length": 9, "length_penalty": 2.0}
     joint = "and"
-    for caption in captioner.caption(pictures(4), joints=[joint], **options)[0]:
+    for caption in captioner.caption(pictures(4), no_echo_words=[joint], **options)[0]:
         words = caption.text.split()
         around = zip(words, words[1:], words[2:], strict=False)
         assert not [t for t in around if t[1] == joint and t[0] == t[2]]

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from model.captioning.captioner import Captioner
-from model.captioning.consensus import Consensus
+from model.captioning.consensus import ConsensusReranker
 from model.config import CaptionerConfig, ConsensusConfig
 from model.decoding.beam_search import Hypothesis
 from model.evaluation.cider import Cider, DocumentFrequencies
-from model.training.finalize.neighbours import make_known_pictures
+from model.training.finalize.neighbours import build_neighbour_index
 from model.vocabulary import Vocabulary
 from tests.model.captioning.test_captioner import pictures
-from tests.tiny import save_finished_captioner, tiny_captioner, tiny_consensus, tiny_vocabulary
+from tests.tiny import save_finalized_captioner, tiny_captioner, tiny_consensus, tiny_vocabulary
 
 SAID = [
     ["a dog runs on grass", "the red dog runs", "a dog and a ball"],
@@ -27,12 +27,12 @@ SAID = [
 FEATURES = torch.tensor([[3.0, 0, 1], [-3, 0, 1], [0, 2, 1], [0, -2, 1]])
 
 
-def make(config: ConsensusConfig, said: list[list[str]] = SAID) -> Consensus:
-    known = make_known_pictures(FEATURES, said, tiny_vocabulary(), min_pictures=1)
-    return Consensus(known, config, len(tiny_vocabulary()))
+def make(config: ConsensusConfig, said: list[list[str]] = SAID) -> ConsensusReranker:
+    known = build_neighbour_index(FEATURES, said, tiny_vocabulary(), min_pictures=1)
+    return ConsensusReranker(known, config, len(tiny_vocabulary()))
 
 
-def agreement(consensus: Consensus, feature: Tensor, text: str) -> float:
+def agreement(consensus: ConsensusReranker, feature: Tensor, text: str) -> float:
     tokens = [*tiny_vocabulary().encode(text), Vocabulary.end_id]
     ((found,),) = consensus.agreements(feature[None], [[tokens]])
     return found
@@ -163,7 +163,7 @@ def test_its_probabilities_are_exact(captioner):
 
 
 def test_confidence_can_hang_on_agreement(tmp_path):
-    captioner = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu")
+    captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
     calibration = replace(
         captioner.config.calibration, features=("agreement",), coefficients=(3.0,), intercept=-1.0
     )
@@ -184,7 +184,7 @@ def test_without_a_consensus_it_is_refused():
 
 @pytest.mark.parametrize("part", ["decoding", "calibration"])
 def test_a_configuration_that_asks_for_what_is_not_there_is_refused(tmp_path, part):
-    config = Captioner.load(save_finished_captioner(tmp_path / "b"), "cpu").config
+    config = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu").config
     calibration = replace(config.calibration, features=("agreement",), coefficients=(1.0,))
     changes = {
         "decoding": {"calibration": None},

@@ -9,13 +9,13 @@ from safetensors.numpy import load_file, save_file
 from model.bundle.read import CONSENSUS, BundleError
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
-from model.captioning.neighbours import count_ngrams, known_pictures_file, ngram_key
-from tests.tiny import save_finished_captioner, save_tiny_captioner, sign
+from model.captioning.neighbours import count_ngrams, neighbours_file, ngram_key
+from tests.tiny import save_finalized_captioner, save_tiny_captioner, sign
 
 
 @pytest.fixture
 def bundle(tmp_path):
-    return save_finished_captioner(tmp_path / "bundle")
+    return save_finalized_captioner(tmp_path / "bundle")
 
 
 def test_every_ngram_has_a_number_of_its_own():
@@ -37,7 +37,7 @@ def test_a_short_caption_has_no_long_ngrams():
 
 def test_a_bundle_keeps_them(bundle):
     captioner = Captioner.load(bundle, "cpu")
-    written = known_pictures_file(captioner.consensus.known)
+    written = neighbours_file(captioner.consensus.known)
     assert written == {CONSENSUS: (bundle / CONSENSUS).read_bytes()}
 
 

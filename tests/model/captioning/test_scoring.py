@@ -21,7 +21,7 @@ def make(kind: str) -> tuple[Decoder, torch.Tensor]:
 def test_log_probabilities_are_those_of_teacher_forcing(kind):
     decoder, grid = make(kind)
     with torch.inference_mode():
-        logprobs, _ = read(decoder, decoder.begin(grid), CAPTIONS)
+        logprobs, _ = read(decoder, decoder.encode_context(grid), CAPTIONS)
         for own, caption in zip(logprobs, CAPTIONS, strict=True):
             inputs = torch.tensor([[[Vocabulary.start_id, *caption[:-1]]]])
             logits = decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
@@ -32,7 +32,7 @@ def test_log_probabilities_are_those_of_teacher_forcing(kind):
 def test_what_is_read_beside_a_caption_changes_nothing():
     decoder, grid = make("attention")
     with torch.inference_mode():
-        picture = decoder.begin(grid)
+        picture = decoder.encode_context(grid)
         together, _ = read(decoder, picture, CAPTIONS)
         for own, caption in zip(together, CAPTIONS, strict=True):
             ((alone,), _) = read(decoder, picture, [caption])

@@ -13,10 +13,10 @@ from model.bundle.read import BundleError
 from model.bundle.write import save_bundle
 from model.captioning.caption import Caption
 from model.captioning.captioner import Captioner
-from model.captioning.self_test import Golden, check_golden
+from model.captioning.self_test import GoldenPicture, check_golden
 from model.config import GoldenConfig
 from tests.tiny import (
-    save_finished_captioner,
+    save_finalized_captioner,
     save_tiny_captioner,
     sign,
     tamper,
@@ -28,7 +28,7 @@ GOLDEN = "golden/1.png"
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return save_finished_captioner(tmp_path / "finished")
+    return save_finalized_captioner(tmp_path / "finished")
 
 
 def load(bundle: Path) -> Captioner:
@@ -58,7 +58,7 @@ def test_weights_that_were_changed_and_signed_fail(bundle):
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_what_may_differ(exact):
-    golden = [Golden(Image.new("RGB", (2, 2)), GoldenConfig(GOLDEN, "a dog", -3.0))]
+    golden = [GoldenPicture(Image.new("RGB", (2, 2)), GoldenConfig(GOLDEN, "a dog", -3.0))]
 
     def check(text: str, logprob: float) -> None:
         found = Caption(text, logprob, logprob, finished=True, tokens=())

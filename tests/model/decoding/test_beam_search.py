@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from model.decoding import beam_search
-from model.decoding.beam_search import Hypothesis, Step
+from model.decoding.beam_search import Hypothesis, StepFunction
 
 START, END = 0, 1
 
 
-def search(step: Step, state: tuple[Tensor, ...], **options) -> list[list[Hypothesis]]:
+def search(step: StepFunction, state: tuple[Tensor, ...], **options) -> list[list[Hypothesis]]:
     """Search with PyTorch and with NumPy; of equals, they may take others."""
 
     def step_of_numpy(tokens, state):
@@ -190,7 +190,7 @@ def test_max_length_one_is_the_end_or_one_unfinished_token():
     assert found[0].tokens[0] != END
 
 
-def fixed(rows: dict[int, dict[int, float]], vocabulary: int) -> Step:
+def fixed(rows: dict[int, dict[int, float]], vocabulary: int) -> StepFunction:
     """A model given by probabilities: last token -> next token -> probability."""
     table = torch.full((vocabulary, vocabulary), -math.inf)
     for last, row in rows.items():
@@ -280,7 +280,7 @@ def test_forbidden_tokens_never_come_and_change_no_probability():
 def test_no_ngram_comes_twice(n, seed):
     model = Markov(vocabulary=4, seed=seed)
     best, _ = enumerate_all(model, max_length=6)
-    (found,) = run(model, beam_size=400, max_length=6, block_ngram=n)
+    (found,) = run(model, beam_size=400, max_length=6, no_repeat_ngram_size=n)
 
     def repeats(words: tuple[int, ...]) -> bool:
         grams = [words[i : i + n] for i in range(len(words) - n + 1)]
@@ -294,7 +294,7 @@ def test_a_loop_is_broken():
     step = fixed({0: {2: 1.0}, 2: {3: 0.9, 1: 0.1}, 3: {2: 1.0}}, 4)
     options = {"start_token": 0, "end_token": 1, "length_penalty": 2.0, "max_length": 9}
     (free,) = search(step, (torch.zeros(1),), **options)
-    (blocked,) = search(step, (torch.zeros(1),), block_ngram=2, **options)
+    (blocked,) = search(step, (torch.zeros(1),), no_repeat_ngram_size=2, **options)
     assert free[0].tokens[:4] == (2, 3, 2, 3)
     assert blocked[0].tokens == (2, 3, 2, 1)
 
@@ -304,7 +304,7 @@ def test_an_echo_is_broken():
     options = {"start_token": 0, "end_token": 1, "max_length": 4}
     wide = {"beam_size": 5, "num_results": 5, **options}
     (free,) = search(step, (torch.zeros(1),), **wide)
-    (kept,) = search(step, (torch.zeros(1),), joints=(3,), **wide)
+    (kept,) = search(step, (torch.zeros(1),), no_echo_words=(3,), **wide)
     assert (2, 3, 2, 1) in {h.tokens for h in free}
     assert (2, 3, 2, 1) not in {h.tokens for h in kept}
 
@@ -322,7 +322,7 @@ def test_nothing_stands_on_both_sides_of_a_joint(seed):
             for n in range(1, min(i, len(words) - i - 1) + 1)
         )
 
-    (found,) = run(model, beam_size=1000, num_results=20, max_length=7, joints=(joint,))
+    (found,) = run(model, beam_size=1000, num_results=20, max_length=7, no_echo_words=(joint,))
     assert [h.tokens for h in found] == [s for s in best if not echoes(s[:-1])][:20]
     for hypothesis in found:
         assert hypothesis.logprob == pytest.approx(model.logprob(hypothesis.tokens), abs=1e-5)

@@ -3,7 +3,7 @@ import pytest
 from model.config import DecodingConfig, SamplingConfig
 from model.decoding.options import resolve_decoding, resolve_sampling
 
-DEFAULTS = DecodingConfig(beam_size=3, num_captions=2, block_ngram=3)
+DEFAULTS = DecodingConfig(beam_size=3, num_captions=2, no_repeat_ngram_size=3)
 
 
 def test_nothing_asked_is_the_default() -> None:
@@ -12,7 +12,7 @@ def test_nothing_asked_is_the_default() -> None:
 
 def test_what_is_asked_wins() -> None:
     chosen = resolve_decoding(DEFAULTS, beam_size=5, num_captions=5, length_penalty=0.0)
-    assert chosen == DecodingConfig(beam_size=5, num_captions=5, block_ngram=3)
+    assert chosen == DecodingConfig(beam_size=5, num_captions=5, no_repeat_ngram_size=3)
 
 
 def test_a_smaller_beam_holds_fewer_captions_than_the_default() -> None:

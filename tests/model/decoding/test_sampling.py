@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import SamplingConfig
-from model.decoding.sampling import RepetitionGuard, Sampler, chance, narrow
+from model.decoding.sampling import NoRepeatNgram, Sampler, chance, filter_top_k_top_p
 
 Floats = NDArray[np.floating]
 
@@ -50,7 +50,7 @@ def slowly(logprobs: Floats, temperature: float, top_k: int, top_p: float) -> li
 @pytest.mark.parametrize("top_p", [1e-9, 0.3, 0.9, 0.999, 1.0])
 def test_narrowing_against_the_definitions(temperature, top_k, top_p):
     logprobs = distribution(9, 0, 20)
-    narrowed = narrow(logprobs, temperature, top_k, top_p)
+    narrowed = filter_top_k_top_p(logprobs, temperature, top_k, top_p)
     for row, expected in zip(narrowed, logprobs, strict=True):
         assert np.exp(row).tolist() == pytest.approx(
             slowly(expected, temperature, top_k, top_p), abs=1e-12
@@ -59,7 +59,7 @@ def test_narrowing_against_the_definitions(temperature, top_k, top_p):
 
 def test_of_equals_at_the_edge_the_smaller_ids_stay():
     ties = np.log([0.1, 0.3, 0.1, 0.3, 0.1, 0.1])
-    assert (narrow(ties, 1.0, top_k=3) > -math.inf).tolist() == [
+    assert (filter_top_k_top_p(ties, 1.0, top_k=3) > -math.inf).tolist() == [
         True,
         True,
         False,
@@ -67,18 +67,22 @@ def test_of_equals_at_the_edge_the_smaller_ids_stay():
         False,
         False,
     ]
-    assert (narrow(ties, 1.0, top_p=0.75) > -math.inf).tolist() == [
+    assert (filter_top_k_top_p(ties, 1.0, top_p=0.75) > -math.inf).tolist() == [
         *(True, True, True, True, False, False)
     ]
     many = normalised(np.zeros(5000))
-    assert (narrow(many, 1.0, top_k=700) > -math.inf).nonzero()[0].tolist() == [*range(700)]
+    assert (filter_top_k_top_p(many, 1.0, top_k=700) > -math.inf).nonzero()[0].tolist() == [
+        *range(700)
+    ]
     equal = normalised(np.zeros(16))  # 1/16 has no rounding to hide behind
-    assert (narrow(equal, 1.0, top_p=0.25) > -math.inf).nonzero()[0].tolist() == [*range(4)]
+    assert (filter_top_k_top_p(equal, 1.0, top_p=0.25) > -math.inf).nonzero()[0].tolist() == [
+        *range(4)
+    ]
 
 
 def test_a_tiny_top_p_keeps_the_likeliest():
     logprobs = distribution(30, 3, 5)
-    narrowed = narrow(logprobs, 1.0, top_p=5e-324)
+    narrowed = filter_top_k_top_p(logprobs, 1.0, top_p=5e-324)
     assert (narrowed > -math.inf).sum(-1).tolist() == [1] * 5
     assert np.array_equal(narrowed.argmax(-1), logprobs.argmax(-1))
     assert narrowed.max(-1).tolist() == [0.0] * 5
@@ -88,7 +92,7 @@ def test_what_is_forbidden_stays_so():
     logprobs = distribution(6, 0)
     logprobs[[0, 4]] = -math.inf
     for options in ({}, {"top_k": 5}, {"top_p": 0.999999}, {"top_k": 6, "top_p": 1.0}):
-        narrowed = narrow(logprobs, 0.7, **options)
+        narrowed = filter_top_k_top_p(logprobs, 0.7, **options)
         assert np.isneginf(narrowed[[0, 4]]).all()
         assert np.exp(narrowed).sum() == pytest.approx(1)
 
@@ -109,7 +113,7 @@ def test_no_temperature_takes_the_likeliest_and_of_equals_the_first():
 
 
 def test_a_great_temperature_makes_all_alike():
-    narrowed = narrow(distribution(5, 0), 1e9)
+    narrowed = filter_top_k_top_p(distribution(5, 0), 1e9)
     assert np.exp(narrowed).tolist() == pytest.approx([0.2] * 5, abs=1e-6)
 
 
@@ -135,7 +139,7 @@ def chi_square(drawn: NDArray[np.int64], probabilities: Floats) -> float:
 )
 def test_tokens_come_as_often_as_they_are_likely(options):
     logprobs = distribution(6, 7)
-    probabilities = np.exp(narrow(logprobs, **({"temperature": 1.0} | options)))
+    probabilities = np.exp(filter_top_k_top_p(logprobs, **({"temperature": 1.0} | options)))
     # 5 degrees of freedom: above 25.7 once in 10,000 times.
     one = sampler([1], **options)
     assert (
@@ -203,7 +207,7 @@ def test_no_ngram_comes_twice(n):
         tokens = [chance.randrange(4) for _ in range(chance.randrange(n + 1))]
         if repeats(tokens, n):
             continue
-        guard = RepetitionGuard(n, tokens)
+        guard = NoRepeatNgram(n, tokens)
         for _ in range(40):
             logprobs = np.full(4, -math.log(4))
             guard.forbid(logprobs)
@@ -218,7 +222,7 @@ def test_no_ngram_comes_twice(n):
 
 
 def test_the_guard_yields_to_what_others_forbid():
-    guard = RepetitionGuard(1, [2, 3])
+    guard = NoRepeatNgram(1, [2, 3])
     logprobs = np.array([-math.inf, -math.inf, -1.0, -2.0])
     guard.forbid(logprobs)
     assert logprobs.tolist() == [-math.inf, -math.inf, -1.0, -2.0]
@@ -228,7 +232,7 @@ def test_the_guard_yields_to_what_others_forbid():
 
 
 def test_no_length_forbids_nothing():
-    guard = RepetitionGuard(0, [1, 1, 1])
+    guard = NoRepeatNgram(0, [1, 1, 1])
     guard.add(1)
     logprobs = np.array([-1.0, -1.0])
     guard.forbid(logprobs)

@@ -1,11 +1,17 @@
 import pytest
 
-from model.evaluation.diversity import Diversity, ends_badly, find_known, measure_diversity, repeats
+from model.evaluation.diversity import (
+    Diversity,
+    ends_badly,
+    known_captions,
+    measure_diversity,
+    repeats,
+)
 
 
 def test_captions_are_measured_by_their_words():
     captions = ["A dog runs.", "a dog runs", "a man with a", "a dog and a dog"]
-    assert measure_diversity(captions, find_known(["A dog runs .", "A cat ."])) == Diversity(
+    assert measure_diversity(captions, known_captions(["A dog runs .", "A cat ."])) == Diversity(
         copied=0.5,
         vocabulary=6,
         distinct=3,
@@ -17,7 +23,7 @@ def test_captions_are_measured_by_their_words():
 
 def test_copies_are_unknown_without_training_captions():
     assert measure_diversity(["a dog"]).copied is None
-    assert measure_diversity(["a dog"], find_known([])).copied == 0
+    assert measure_diversity(["a dog"], known_captions([])).copied == 0
 
 
 def test_no_captions_are_refused():

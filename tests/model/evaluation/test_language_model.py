@@ -33,9 +33,9 @@ def path(tmp_path):
 
 def test_the_validation_part_is_scored_by_model_and_ngrams(path):
     corpus = Corpus.read(path, validation_share=0.2)
-    writer = writer_of(corpus)
-    report = evaluate_text(writer, corpus, name="rhyme", order=3)
-    score = writer.score(corpus.validation_text)
+    language_model = writer_of(corpus)
+    report = evaluate_text(language_model, corpus, name="rhyme", order=3)
+    score = language_model.score(corpus.validation_text)
     assert report.nats == pytest.approx(-score.logprob / len(score.tokens), rel=1e-5)
     assert report.perplexity == pytest.approx(score.perplexity, rel=1e-5)
     assert report.bits_per_character == pytest.approx(score.bits_per_character, rel=1e-5)
@@ -46,10 +46,10 @@ def test_the_validation_part_is_scored_by_model_and_ngrams(path):
 
 def test_where_a_text_starts_is_not_foretold(path):
     corpus = Corpus.read(path, level="word", ends=True, validation_share=0.2)
-    writer = writer_of(corpus, ends=True)
-    report = evaluate_text(writer, corpus, name="rhyme", order=2)
+    language_model = writer_of(corpus, ends=True)
+    report = evaluate_text(language_model, corpus, name="rhyme", order=2)
     lines = corpus.validation_text.splitlines()
-    assert report.tokens == sum(len(writer.encode(line)) + 1 for line in lines)
+    assert report.tokens == sum(len(language_model.encode(line)) + 1 for line in lines)
     assert len(corpus.validation) == report.tokens + len(lines)
 
 

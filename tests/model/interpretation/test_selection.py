@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.interpretation.selection import Seen, looks_like_c
+from model.interpretation.selection import TextActivations, looks_like_c
 from model.text.language_model import Activations
 from tests.tiny import tiny_language_model
 
@@ -16,15 +16,15 @@ def line_position(text: str) -> np.ndarray:
 
 
 @pytest.fixture
-def seen() -> Seen:
+def seen() -> TextActivations:
     """Unit 1 follows the position in the line, upside down; the others are noise."""
     values = np.random.default_rng(0).uniform(-1, 1, (len(LINES), 4)).astype(np.float32)
     values[:, 1] = -line_position(LINES) / 15
     units = tuple(f"layer 1 unit {i}" for i in range(4))
-    return Seen.by_character(Activations(tuple(LINES), values, units), "character")
+    return TextActivations.by_character(Activations(tuple(LINES), values, units), "character")
 
 
-def test_the_unit_that_follows_is_found(seen: Seen) -> None:
+def test_the_unit_that_follows_is_found(seen: TextActivations) -> None:
     ranking = seen.rank("position in line")
     best = ranking.units[0]
     assert (best.unit, best.name, best.direction) == (1, "layer 1 unit 1", -1)
@@ -35,14 +35,14 @@ def test_the_unit_that_follows_is_found(seen: Seen) -> None:
     assert alone.score == pytest.approx(best.score)
 
 
-def test_units_by_number_and_by_name(seen: Seen) -> None:
+def test_units_by_number_and_by_name(seen: TextActivations) -> None:
     assert seen.find([2, "layer 1 unit 3"]) == [2, 3]
     for unit in (4, -1, 10**30, "layer 2 unit 0", ""):
         with pytest.raises(ValueError, match="there are 0 to 3, or 'layer 1 unit 0' to"):
             seen.find([unit])
 
 
-def test_unknown_and_useless_properties(seen: Seen) -> None:
+def test_unknown_and_useless_properties(seen: TextActivations) -> None:
     with pytest.raises(ValueError, match="there is no property 'mood': there are 'position in"):
         seen.rank("mood")
     with pytest.raises(ValueError, match="never varies"):
@@ -50,18 +50,18 @@ def test_unknown_and_useless_properties(seen: Seen) -> None:
 
 
 def test_text_and_values_fit_whatever_the_text() -> None:
-    writer = tiny_language_model()
+    language_model = tiny_language_model()
     given = "Twinkle — “twinkle”\r\nstar\0\ud800☃"
-    seen = Seen.by_character(writer.activations(given), "character")
+    seen = TextActivations.by_character(language_model.activations(given), "character")
     assert len(seen.text) == len(seen.values)
     assert seen.text.startswith("Twinkle ")
     assert seen.text.endswith("\nstar" + 3 * "\N{REPLACEMENT CHARACTER}")
 
 
 def test_words_bring_the_space_before_them() -> None:
-    writer = tiny_language_model(text="a star is", level="word")
-    activations = writer.activations("A star")
-    seen = Seen.by_character(activations, "word")
+    language_model = tiny_language_model(text="a star is", level="word")
+    activations = language_model.activations("A star")
+    seen = TextActivations.by_character(activations, "word")
     assert seen.text == "a star"
     assert seen.values[0].tolist() == activations.values[0].tolist()
     assert {tuple(row) for row in seen.values[1:].tolist()} == {tuple(activations.values[1])}

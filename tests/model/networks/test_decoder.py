@@ -39,7 +39,7 @@ def test_the_configuration_names_the_decoder():
 
 
 def test_a_step_gives_a_distribution_over_words(decoder):
-    picture = decoder.begin(torch.randn(2, 3, 4, CHANNELS))
+    picture = decoder.encode_context(torch.randn(2, 3, 4, CHANNELS))
     state = tuple(part[:, None].expand(-1, 3, -1) for part in picture.start)
     logprobs, after, weights = decoder.step(torch.randint(VOCABULARY, (2, 3)), state, picture)
     assert logprobs.shape == (2, 3, VOCABULARY)
@@ -55,7 +55,7 @@ def test_whole_captions_score_as_step_by_step(decoder):
     reads[0, 1, 3:] = False
     reads[1, 2] = False
     whole = decoder(grid, tokens, reads).log_softmax(-1)
-    picture = decoder.begin(grid)
+    picture = decoder.encode_context(grid)
     state = tuple(part[:, None].expand(-1, 3, -1) for part in picture.start)
     steps = []
     for t in range(5):

@@ -12,7 +12,7 @@ from tests.model.networks.test_cells import EXACT, every_cell, random, shaken
 
 
 def random_state(network: Recurrent, batch: int) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.randn_like(part) for part in network.begin(batch))
+    return tuple(torch.randn_like(part) for part in network.initial_state(batch))
 
 
 def by_steps(network, inputs, state):
@@ -59,7 +59,7 @@ def test_the_fused_kernels_agree_in_single_precision(name):
 @every_cell
 def test_a_sequence_goes_on_where_the_last_one_stopped(name):
     network = shaken(Recurrent(name, 3, 4, 2))
-    inputs, state = random(2, 7, 3), network.begin(2)
+    inputs, state = random(2, 7, 3), network.initial_state(2)
     whole = network(inputs, state)
     first, state = network(inputs[:, :3], state)
     second, state = network(inputs[:, 3:], state)
@@ -82,7 +82,7 @@ def test_every_layers_states(name):
 @every_cell
 def test_every_parameter_learns(name):
     network = Recurrent(name, 3, 4, 2)
-    outputs, _ = network(torch.randn(2, 5, 3), network.begin(2))
+    outputs, _ = network(torch.randn(2, 5, 3), network.initial_state(2))
     outputs.square().sum().backward()
     for key, parameter in network.named_parameters():
         assert parameter.grad.abs().sum() > 0, key
@@ -92,7 +92,7 @@ def test_every_parameter_learns(name):
 def test_gradients_flow_when_not_training_too(name):
     network = Recurrent(name, 3, 4).eval()
     inputs = torch.randn(2, 5, 3, requires_grad=True)
-    network(inputs, network.begin(2))[0].sum().backward()
+    network(inputs, network.initial_state(2))[0].sum().backward()
     assert inputs.grad.abs().sum() > 0
 
 
@@ -102,7 +102,7 @@ def test_dropout_is_between_layers_and_in_training_only(name):
 
     def run(layers: int, *, training: bool) -> list[torch.Tensor]:
         network = shaken(Recurrent(name, 3, 16, layers, dropout=0.5)).train(training)
-        state = network.begin(2)
+        state = network.initial_state(2)
         sequences = [network(inputs, state)[0] for _ in range(2)]
         return sequences + [network.step(inputs[:, 0], state)[0] for _ in range(2)]
 
@@ -121,7 +121,7 @@ def test_dropout_is_between_layers_and_in_training_only(name):
 def test_dropout_spares_the_first_layers_states(name):
     network = Recurrent(name, 3, 16, 2, dropout=0.5)
     inputs = torch.randn(2, 5, 3)
-    first, second = (network.states(inputs, network.begin(2))[0][0] for _ in range(2))
+    first, second = (network.states(inputs, network.initial_state(2))[0][0] for _ in range(2))
     assert first[:, :, 0].equal(second[:, :, 0])
     assert not first[:, :, 1].equal(second[:, :, 1])
 
@@ -131,7 +131,7 @@ def test_dropout_spares_the_first_layers_states(name):
 def test_autocast(name, dtype):
     torch.manual_seed(0)
     network = Recurrent(name, 8, 16, 2, dropout=0.1).eval()
-    inputs, state = torch.randn(3, 10, 8), network.begin(3)
+    inputs, state = torch.randn(3, 10, 8), network.initial_state(3)
     expected, _ = network(inputs, state)
     with torch.autocast("cpu", dtype):
         found = [network(inputs, state), by_steps(network, inputs, state)]
@@ -150,7 +150,7 @@ def test_autocast(name, dtype):
 def test_weights_in_half_precision(name):
     torch.manual_seed(0)
     network = Recurrent(name, 8, 16, 2).bfloat16()
-    inputs, state = torch.randn(3, 10, 8).bfloat16(), network.begin(3)
+    inputs, state = torch.randn(3, 10, 8).bfloat16(), network.initial_state(3)
     found = [network(inputs, state), by_steps(network, inputs, state)]
     expected, _ = network.float()(inputs.float(), state)
     for outputs, after in found:
@@ -174,19 +174,19 @@ def test_in_half_precision_the_state_keeps_what_is_added_to_it():
 @every_cell
 def test_a_new_stack_starts_from_nothing(name):
     network = Recurrent(name, 3, 4, 2)
-    state = network.begin(5)
+    state = network.initial_state(5)
     assert len(state) == network.parts == CELLS[name].parts
     for part in state:
         assert part.shape == (2, 5, 4)
         assert part.dtype == torch.float32
         assert part.eq(0).all()
-    assert network.begin(5, "meta")[0].is_meta
+    assert network.initial_state(5, "meta")[0].is_meta
 
 
 @every_cell
 def test_rows_do_not_see_each_other_and_steps_see_the_past_only(name):
     network = shaken(Recurrent(name, 3, 4, 2))
-    inputs, state = random(2, 6, 3), network.begin(2)
+    inputs, state = random(2, 6, 3), network.initial_state(2)
     before, _ = network(inputs, state)
     inputs[0, 4] += 1
     after, _ = network(inputs, state)

@@ -40,17 +40,19 @@ def by_steps(network, sequence, state):
 @every_reading
 def test_a_sequence_is_its_steps(name, reading):
     network, sequence = tiny(name, **reading), tokens(3, 9)
-    whole = network(sequence, network.begin(3))
+    whole = network(sequence, network.initial_state(3))
     assert whole[0].shape == (3, 9, VOCABULARY)
-    torch.testing.assert_close(whole, by_steps(network, sequence, network.begin(3)), **EXACT)
+    torch.testing.assert_close(
+        whole, by_steps(network, sequence, network.initial_state(3)), **EXACT
+    )
 
 
 @every_cell
 @every_reading
 def test_a_chunk_goes_on_where_the_last_one_stopped(name, reading):
     network, sequence = tiny(name, **reading), tokens(2, 9)
-    whole, last = network(sequence, network.begin(2))
-    state, logits = network.begin(2), []
+    whole, last = network(sequence, network.initial_state(2))
+    state, logits = network.initial_state(2), []
     for chunk in sequence.split([4, 1, 4], dim=1):
         part, state = network(chunk, state)
         logits.append(part)
@@ -59,9 +61,9 @@ def test_a_chunk_goes_on_where_the_last_one_stopped(name, reading):
 
 def test_rows_do_not_know_of_each_other():
     network, sequence = tiny(), tokens(3, 6)
-    together, _ = network(sequence, network.begin(3))
+    together, _ = network(sequence, network.initial_state(3))
     for row in range(3):
-        alone, _ = network(sequence[row : row + 1], network.begin(1))
+        alone, _ = network(sequence[row : row + 1], network.initial_state(1))
         torch.testing.assert_close(alone[0], together[row], **EXACT)
 
 
@@ -69,7 +71,7 @@ def test_what_comes_later_changes_nothing_before():
     network, sequence = tiny(), tokens(1, 6)
     other = sequence.clone()
     other[:, 4] = (other[:, 4] + 1) % VOCABULARY
-    one, two = (network(each, network.begin(1))[0] for each in (sequence, other))
+    one, two = (network(each, network.initial_state(1))[0] for each in (sequence, other))
     torch.testing.assert_close(one[:, :4], two[:, :4], **EXACT)
     assert (one[:, 4:] - two[:, 4:]).abs().amin() > 1e-9
 
@@ -85,7 +87,7 @@ def test_without_an_embedding_tokens_are_read_as_one_hot():
         embedded.to_word.load_state_dict(network.to_word.state_dict())
     sequence = tokens(2, 5)
     torch.testing.assert_close(
-        *(each(sequence, each.begin(2))[0] for each in (network, embedded)), **EXACT
+        *(each(sequence, each.initial_state(2))[0] for each in (network, embedded)), **EXACT
     )
 
 
@@ -104,24 +106,26 @@ def test_tied_the_word_vectors_write_too():
 @every_reading
 def test_every_weight_learns(reading):
     network, sequence = tiny(**reading), tokens(2, 6)
-    logits, _ = network(sequence, network.begin(2))
+    logits, _ = network(sequence, network.initial_state(2))
     nn.functional.cross_entropy(logits.flatten(0, 1), sequence.flatten()).backward()
     assert all(p.grad.abs().sum() > 0 for p in network.parameters())
 
 
 def test_dropout_acts_in_training_alone():
     network, sequence = tiny(dropout=0.5, embedding_size=5), tokens(2, 6)
-    one, two = (network(sequence, network.begin(2))[0] for _ in range(2))
+    one, two = (network(sequence, network.initial_state(2))[0] for _ in range(2))
     assert not torch.equal(one, two)
     network.eval()
-    one, two = (network(sequence, network.begin(2))[0] for _ in range(2))
+    one, two = (network(sequence, network.initial_state(2))[0] for _ in range(2))
     assert torch.equal(one, two)
-    torch.testing.assert_close(one, by_steps(network, sequence, network.begin(2))[0], **EXACT)
+    torch.testing.assert_close(
+        one, by_steps(network, sequence, network.initial_state(2))[0], **EXACT
+    )
 
 
 def test_a_new_network_holds_every_token_likely():
     torch.manual_seed(0)
     config = RecurrentConfig(hidden_size=64, embedding_size=32, tie_output=True)
     network = TextNetwork(config, 100)
-    logits, _ = network(torch.arange(100)[None], network.begin(1))
+    logits, _ = network(torch.arange(100)[None], network.initial_state(1))
     assert logits.abs().amax() < 2

@@ -6,19 +6,19 @@ import torch
 from model.bundle.read import load_bundle
 from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig
-from model.networks.caption_network import load_network
-from model.runtime.cuda import RecordedRunner
+from model.networks.caption_network import load_caption_network
+from model.runtime.cuda import CudaGraphRunner
 from tests.model.captioning.test_captioner import pictures
 from tests.model.replayed import Recorder
 from tests.model.runtime.test_openvino import DECODERS, agree
-from tests.tiny import save_finished_captioner, save_tiny_captioner
+from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 
 def recorded(folder, device="cpu", **options) -> Captioner:
     captioner = Captioner.load(folder, device)
-    network = load_network(load_bundle(folder, CaptionerConfig))
+    network = load_caption_network(load_bundle(folder, CaptionerConfig))
     size = captioner.config.preprocessing.size
-    captioner.runner = RecordedRunner(network, size, device, **options)
+    captioner.runner = CudaGraphRunner(network, size, device, **options)
     return captioner
 
 
@@ -37,11 +37,11 @@ def test_captions_are_those_of_the_modules(decoder, tmp_path):
 
 
 def test_a_finished_captioner_is_the_same_in_all_that_it_tells(tmp_path):
-    folder = save_finished_captioner(tmp_path / "finished")
+    folder = save_finalized_captioner(tmp_path / "finished")
     own, eager = recorded(folder, record=Recorder()), Captioner.load(folder, "cpu")
     for picture in pictures(3):
         (found,), (expected,) = (
-            c.caption([picture], beam_size=3, grounding=True) for c in (own, eager)
+            c.caption([picture], beam_size=3, image_gain=True) for c in (own, eager)
         )
         agree(found[0], expected[0])
         scored = [c.score(picture, "a red ball", attention=True) for c in (own, eager)]
@@ -63,12 +63,12 @@ def test_less_precision_changes_log_probabilities_little(tmp_path):
 def test_captions_of_cuda_graphs_are_those_of_the_modules(precision, tmp_path, monkeypatch):
     # Else products have ten bits, and which kernels are chosen depends on the batch.
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    folder = save_finished_captioner(tmp_path / "finished")
+    folder = save_finalized_captioner(tmp_path / "finished")
     own = recorded(folder, "cuda", precision=precision)
     eager = Captioner.load(folder, "cuda", precision=precision)
     close = 1e-4 if precision == "float32" else 0.2
     for picture in pictures(3):
-        scores = [c.score(picture, "a red ball", grounding=True) for c in (own, eager)]
+        scores = [c.score(picture, "a red ball", image_gain=True) for c in (own, eager)]
         assert scores[0].logprob == pytest.approx(scores[1].logprob, abs=close)
     for count in (3, 4, 1):
         found, expected = (c.caption(pictures(count), beam_size=3) for c in (own, eager))

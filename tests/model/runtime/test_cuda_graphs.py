@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from model.runtime import cuda_graphs as recording
-from model.runtime.cuda_graphs import Recorded, record_cuda_graph
+from model.runtime.cuda_graphs import CapturedGraphs, capture_cuda_graph
 from tests.model.replayed import Recorder
 
 
@@ -19,7 +19,7 @@ def inputs(batch: int, width: int = 3) -> tuple[Tensor, Tensor]:
 
 def test_it_gives_what_the_function_gives():
     record = Recorder()
-    recorded = Recorded(double, record)
+    recorded = CapturedGraphs(double, record)
     for batch in (3, 1, 4, 2, 3, 128, 200, 0):
         given = inputs(batch)
         for found, expected in zip(recorded(*given), double(*given), strict=True):
@@ -29,7 +29,7 @@ def test_it_gives_what_the_function_gives():
 
 
 def test_outputs_are_not_overwritten_by_the_next_call():
-    recorded = Recorded(double, Recorder())
+    recorded = CapturedGraphs(double, Recorder())
     first, _ = recorded(*inputs(2))
     kept = first.clone()
     recorded(*inputs(2))
@@ -38,7 +38,7 @@ def test_outputs_are_not_overwritten_by_the_next_call():
 
 def test_other_shapes_and_types_have_recordings_of_their_own():
     record = Recorder()
-    recorded = Recorded(double, record)
+    recorded = CapturedGraphs(double, record)
     recorded(*inputs(2))
     recorded(*inputs(2, width=5))
     recorded(*(one.double() for one in inputs(2)))
@@ -48,7 +48,7 @@ def test_other_shapes_and_types_have_recordings_of_their_own():
 def test_of_too_many_recordings_the_oldest_makes_room(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recording, "_MOST", 2)
     record = Recorder()
-    recorded = Recorded(double, record)
+    recorded = CapturedGraphs(double, record)
     for width in (1, 2, 1, 3, 1, 2):
         given = inputs(2, width)
         assert torch.equal(recorded(*given)[0], double(*given)[0])
@@ -56,7 +56,7 @@ def test_of_too_many_recordings_the_oldest_makes_room(monkeypatch: pytest.Monkey
 
 
 def test_what_is_given_again_is_taken_to_be_the_same():
-    recorded = Recorded(double, Recorder())
+    recorded = CapturedGraphs(double, Recorder())
     rows, others = inputs(2)
     expected = recorded(rows, others)[0].clone()
     others += 1  # which nobody must do
@@ -66,7 +66,7 @@ def test_what_is_given_again_is_taken_to_be_the_same():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_cuda_graph_gives_what_the_function_gives():
-    recorded = Recorded(double, record_cuda_graph)
+    recorded = CapturedGraphs(double, capture_cuda_graph)
     for batch in (3, 4, 1, 3):
         given = tuple(one.cuda() for one in inputs(batch))
         torch.testing.assert_close(recorded(*given)[0], double(*given)[0])

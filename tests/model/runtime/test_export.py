@@ -30,7 +30,7 @@ def test_another_process_makes_them_once(bundle, monkeypatch):
 
 def test_one_process_makes_those_that_are_not_there(bundle, tmp_path, monkeypatch):
     made = make(bundle)
-    writer = load_bundle(save_tiny_language_model(tmp_path / "writer"), TextConfig)
+    language_model = load_bundle(save_tiny_language_model(tmp_path / "writer"), TextConfig)
     commands, run = [], exporting.subprocess.run
 
     def running(command: list[str], **options: object) -> object:
@@ -38,11 +38,11 @@ def test_one_process_makes_those_that_are_not_there(bundle, tmp_path, monkeypatc
         return run(command, **options)
 
     monkeypatch.setattr(exporting.subprocess, "run", running)
-    folder, of_writer = export(bundle, writer)
-    assert (folder, of_writer) == (made, exported(writer))
+    folder, of_writer = export(bundle, language_model)
+    assert (folder, of_writer) == (made, exported(language_model))
     assert sorted(path.name for path in of_writer.iterdir()) == ["step.bin", "step.xml"]
     ((*_, asked),) = commands
-    assert asked == str(writer.folder)
+    assert asked == str(language_model.folder)
 
 
 def test_other_weights_have_graphs_of_their_own(bundle, tmp_path):

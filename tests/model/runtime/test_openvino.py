@@ -10,7 +10,7 @@ import pytest
 from model.captioning.caption import Caption
 from tests.model.captioning.test_captioner import KINDS, pictures
 from tests.model.exported import by_both
-from tests.tiny import save_finished_captioner, save_tiny_captioner
+from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -28,7 +28,7 @@ def agree(one: Caption, other: Caption) -> None:
     for mine, theirs in zip(one.tokens, other.tokens, strict=True):
         assert mine.token == theirs.token
         assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-5)
-        assert mine.grounding == pytest.approx(theirs.grounding, abs=1e-4)
+        assert mine.image_gain == pytest.approx(theirs.image_gain, abs=1e-4)
         if theirs.attention is None:
             assert mine.attention is None
         else:
@@ -49,23 +49,23 @@ def test_captions_are_those_of_pytorch(decoder, tmp_path, monkeypatch):
 
 
 def test_a_finished_captioner_is_the_same_in_all_that_it_tells(tmp_path, monkeypatch):
-    bundle = save_finished_captioner(tmp_path / "finished")
+    bundle = save_finalized_captioner(tmp_path / "finished")
     by_torch, by_openvino = by_both(bundle, tmp_path / "cache", monkeypatch)
     assert by_openvino.self_test() == 1
     for picture in pictures(4):
-        options = {"beam_size": 3, "num_captions": 3, "grounding": True}
+        options = {"beam_size": 3, "num_captions": 3, "image_gain": True}
         (found,), (expected,) = (c.caption([picture], **options) for c in (by_openvino, by_torch))
         for one, other in zip(found, expected, strict=True):
             agree(one, other)
-        scored = by_openvino.score(picture, "a red ball", attention=True, grounding=True)
-        agree(scored, by_torch.score(picture, "a red ball", attention=True, grounding=True))
+        scored = by_openvino.score(picture, "a red ball", attention=True, image_gain=True)
+        agree(scored, by_torch.score(picture, "a red ball", attention=True, image_gain=True))
 
 
 def test_what_a_step_gave_outlasts_the_next(tmp_path, monkeypatch):
     bundle = save_tiny_captioner(tmp_path / "tiny")
     _, captioner = by_both(bundle, tmp_path / "cache", monkeypatch)
     runner = captioner.runner
-    picture = runner.begin(captioner.encode(captioner.prepare(pictures(1))))
+    picture = runner.encode_context(captioner.encode(captioner.prepare(pictures(1))))
     state = tuple(part[:, None] for part in picture.start)
     first, after, weights = runner.step(np.array([[1]]), state, picture)
     kept = [array.copy() for array in (first, *after, weights)]
@@ -83,7 +83,7 @@ def test_the_network_itself_is_elsewhere(tmp_path, monkeypatch):
 
 
 def test_pytorch_is_never_imported(tmp_path, monkeypatch):
-    bundle = save_finished_captioner(tmp_path / "finished")
+    bundle = save_finalized_captioner(tmp_path / "finished")
     by_both(bundle, tmp_path / "cache", monkeypatch)
     program = f"""
 import sys
@@ -91,7 +91,7 @@ from PIL import Image
 from model.captioning.captioner import Captioner
 captioner = Captioner.load({str(bundle)!r}, "cpu", runtime="auto", self_test=True)
 picture = Image.new("RGB", (50, 40), "red")
-captioner.caption([picture], attention=True, grounding=True)
+captioner.caption([picture], attention=True, image_gain=True)
 captioner.score(picture, "a red ball")
 sys.exit("torch" in sys.modules or sys.modules["openvino_telemetry"] is not None)
 """

@@ -52,7 +52,7 @@ def test_a_step_is_that_of_the_network(both):
         # Parts that differ: begun alike, h and c could stand for one another.
         state = tuple(
             torch.rand(part.shape, generator=generator) - 0.5
-            for part in by_torch.network.begin(rows)
+            for part in by_torch.network.initial_state(rows)
         )
         tokens = np.arange(rows) % len(by_torch.vocabulary)
         expected, after = by_torch.runner.step(tokens, state)
@@ -63,10 +63,10 @@ def test_a_step_is_that_of_the_network(both):
 
 
 def test_what_a_step_gave_outlasts_the_next(both):
-    _, writer = both
-    state = writer.runner.place(writer.network.begin(2))
-    first, after = writer.runner.step(np.array([4, 5]), state)
+    _, language_model = both
+    state = language_model.runner.place(language_model.network.initial_state(2))
+    first, after = language_model.runner.step(np.array([4, 5]), state)
     kept = [array.copy() for array in (first, *after)]
-    writer.runner.step(np.array([5, 4]), after)
+    language_model.runner.step(np.array([5, 4]), after)
     for array, copy in zip((first, *after), kept, strict=True):
         assert np.array_equal(array, copy)

@@ -94,30 +94,30 @@ def test_eight_bits_are_for_openvino(bundle, monkeypatch):
 
 
 @pytest.fixture
-def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[TextConfig]:
+def language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[TextConfig]:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
     return load_text_bundle(save_tiny_language_model(tmp_path / "writer"))
 
 
-def test_a_writer_takes_openvino_where_its_graph_is_made(writer):
-    assert load_text_runner(writer, "cpu", "auto") is None
-    make(writer)
-    assert isinstance(load_text_runner(writer, "cpu", "auto"), OpenVinoTextRunner)
-    assert load_text_runner(writer, "cpu", "torch") is None
-    assert load_text_runner(writer, "cuda", "auto") is None
+def test_a_writer_takes_openvino_where_its_graph_is_made(language_model):
+    assert load_text_runner(language_model, "cpu", "auto") is None
+    make(language_model)
+    assert isinstance(load_text_runner(language_model, "cpu", "auto"), OpenVinoTextRunner)
+    assert load_text_runner(language_model, "cpu", "torch") is None
+    assert load_text_runner(language_model, "cuda", "auto") is None
     with pytest.raises(ValueError, match="not on cuda"):
-        load_text_runner(writer, "cuda", "openvino")
+        load_text_runner(language_model, "cuda", "openvino")
 
 
-def test_a_writers_graph_is_made_where_openvino_is_asked_for(writer):
-    assert isinstance(load_text_runner(writer, "cpu", "openvino"), OpenVinoTextRunner)
-    assert exported(writer) is not None
+def test_a_writers_graph_is_made_where_openvino_is_asked_for(language_model):
+    assert isinstance(load_text_runner(language_model, "cpu", "openvino"), OpenVinoTextRunner)
+    assert exported(language_model) is not None
 
 
-def test_a_writers_graph_that_cannot_be_run_is_pytorchs(writer, caplog):
-    (make(writer) / "step.xml").write_text("no graph")
+def test_a_writers_graph_that_cannot_be_run_is_pytorchs(language_model, caplog):
+    (make(language_model) / "step.xml").write_text("no graph")
     with caplog.at_level(logging.WARNING):
-        assert load_text_runner(writer, "cpu", "auto") is None
+        assert load_text_runner(language_model, "cpu", "auto") is None
     assert "PyTorch will" in caplog.text
     with pytest.raises(RuntimeError):
-        load_text_runner(writer, "cpu", "openvino")
+        load_text_runner(language_model, "cpu", "openvino")

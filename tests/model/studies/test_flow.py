@@ -37,7 +37,7 @@ def test_products_of_jacobians(cell: str, layers: int) -> None:
     network, row = make(cell, layers), tokens()
     flow = gradient_flow(network, row, STEPS)
     network = network.double().eval()
-    shape = network.begin(1)[0].shape
+    shape = network.initial_state(1)[0].shape
     parts = network.recurrent.parts
 
     def pack(state: State) -> Tensor:
@@ -53,7 +53,7 @@ def test_products_of_jacobians(cell: str, layers: int) -> None:
         logits = network.score(unpack(flat)[0][-1])
         return torch.nn.functional.cross_entropy(logits, row[0, -1:])
 
-    states = [pack(network.begin(1)).double()]
+    states = [pack(network.initial_state(1)).double()]
     for token in row[0, :-1]:
         states.append(step(states[-1], token).detach())
     gradient = torch.autograd.functional.jacobian(loss, states[-1])
@@ -80,7 +80,7 @@ def test_finite_differences(cell: str) -> None:
     def gradient(k: int) -> Tensor:
         """By moving each number of the state k steps before the loss a little up and down."""
         split = row.shape[1] - 1 - k
-        state = network.begin(1)
+        state = network.initial_state(1)
         for token in row[0, :split]:
             state = network.recurrent.step(network.read(token[None]), state)[1]
         found = []

@@ -155,7 +155,7 @@ def test_a_clipped_step_has_the_gradients_direction(corpus: Path) -> None:
     read = torch.cat([torch.full((32, 1), text.vocabulary.start_id), cut], dim=1)
     losses = []
     for _ in range(2):  # the text is shorter than a chunk: it is read from its beginning again
-        logits, _ = network(read[:, :-1], network.begin(32))
+        logits, _ = network(read[:, :-1], network.initial_state(32))
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), read[:, 1:].flatten())
         losses.append(float(loss.detach()))
         network.zero_grad()

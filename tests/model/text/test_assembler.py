@@ -2,20 +2,20 @@
 
 import pytest
 
-from model.text.assembler import Joiner, draw_seed, printable_text, summarise
-from model.text.stop_strings import Piece
+from model.text.assembler import TextAssembler, draw_seed, printable_text, summarise
+from model.text.stop_strings import TextDelta
 
 PIECES = [
-    Piece(0, "a", "a", -1.0, (("a", -1.0), ("b", -2.0))),
-    Piece(1, " x", "x", -0.5, (("x", -0.5),)),
-    Piece(0, "bc", "bc", -2.0, (("a", -1.0),)),
-    Piece(1, "", "<END>", -0.25, (("x", -3.0),), "stop"),
-    Piece(0, "", finish_reason="length"),
+    TextDelta(0, "a", "a", -1.0, (("a", -1.0), ("b", -2.0))),
+    TextDelta(1, " x", "x", -0.5, (("x", -0.5),)),
+    TextDelta(0, "bc", "bc", -2.0, (("a", -1.0),)),
+    TextDelta(1, "", "<END>", -0.25, (("x", -3.0),), "stop"),
+    TextDelta(0, "", finish_reason="length"),
 ]
 
 
 def test_all_at_once() -> None:
-    first, second = Joiner("p ").join(PIECES)
+    first, second = TextAssembler("p ").join(PIECES)
     assert (first.index, first.text, first.finish_reason) == (0, "p abc", "length")
     assert (first.tokens, first.logprobs, first.offsets) == (["a", "bc"], [-1.0, -2.0], [2, 3])
     assert first.top == [{"a": -1.0, "b": -2.0}, {"a": -1.0}]
@@ -25,13 +25,13 @@ def test_all_at_once() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_the_same_in_parts(size: int) -> None:
-    joiner = Joiner("p ")
+    joiner = TextAssembler("p ")
     parts = [
         part
         for start in range(0, len(PIECES), size)
         for part in joiner.join(PIECES[start : start + size])
     ]
-    for whole in Joiner("p ").join(PIECES):
+    for whole in TextAssembler("p ").join(PIECES):
         own = [part for part in parts if part.index == whole.index]
         assert "".join(part.text for part in own) == whole.text
         assert [offset for part in own for offset in part.offsets] == whole.offsets

@@ -13,7 +13,7 @@ import model.text.prefill
 from model.bundle.read import BundleError
 from model.config import SamplingConfig
 from model.text.language_model import LanguageModel, TextScore, TextToken
-from model.text.stop_strings import Piece
+from model.text.stop_strings import TextDelta
 from model.vocabulary import Vocabulary
 from tests.tiny import VERSE, WORDS, save_tiny_language_model, tiny_language_model
 
@@ -32,7 +32,7 @@ PROMPTS = [
 
 
 @pytest.fixture(scope="module")
-def writer() -> LanguageModel:
+def language_model() -> LanguageModel:
     return tiny_language_model()
 
 
@@ -42,26 +42,28 @@ def ending() -> LanguageModel:
     return tiny_language_model(seed=1, text="abcd", ends=True)
 
 
-def text_of(pieces: list[Piece], index: int = 0) -> str:
+def text_of(pieces: list[TextDelta], index: int = 0) -> str:
     return "".join(piece.text for piece in pieces if piece.index == index)
 
 
-def tokens_of(pieces: list[Piece], index: int = 0) -> list[str]:
+def tokens_of(pieces: list[TextDelta], index: int = 0) -> list[str]:
     return [p.token for p in pieces if p.index == index and p.token is not None]
 
 
-def by_hand(writer: LanguageModel, tokens: list[int]) -> Tensor:
+def by_hand(language_model: LanguageModel, tokens: list[int]) -> Tensor:
     """The log-probabilities of what may come after each token, in one piece: (tokens, V)."""
     with torch.no_grad():
-        logits, _ = writer.network(torch.tensor([tokens]), writer.network.begin(1))
+        logits, _ = language_model.network(
+            torch.tensor([tokens]), language_model.network.initial_state(1)
+        )
     return logits[0].log_softmax(-1)
 
 
-def leaning(writer: LanguageModel, *ids: int) -> LanguageModel:
+def leaning(language_model: LanguageModel, *ids: int) -> LanguageModel:
     """Make tokens by far the likeliest, always."""
     with torch.no_grad():
-        writer.network.to_word.bias[list(ids)] += 50
-    return writer
+        language_model.network.to_word.bias[list(ids)] += 50
+    return language_model
 
 
 # Writing
@@ -70,45 +72,47 @@ def leaning(writer: LanguageModel, *ids: int) -> LanguageModel:
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("prompt", ["", "How I "])
 def test_a_written_texts_logprobs_are_its_scores(network, prompt):
-    writer = tiny_language_model(**network)
-    options = {"temperature": 0.6, "top_k": 7, "top_p": 0.9, "block_ngram": 3}
-    pieces = list(writer.generate(prompt, seed=4, max_tokens=30, **options))
-    score = writer.score(prompt + text_of(pieces)).tokens[len(prompt) :]
+    language_model = tiny_language_model(**network)
+    options = {"temperature": 0.6, "top_k": 7, "top_p": 0.9, "no_repeat_ngram_size": 3}
+    pieces = list(language_model.generate(prompt, seed=4, max_tokens=30, **options))
+    score = language_model.score(prompt + text_of(pieces)).tokens[len(prompt) :]
     assert [token.token for token in score] == tokens_of(pieces)
     # The model's own, whatever the sampling made of them.
     assert [piece.logprob for piece in pieces[:-1]] == pytest.approx(
         [token.logprob for token in score], abs=1e-5
     )
-    assert pieces[-1] == Piece(0, "", finish_reason="length")
+    assert pieces[-1] == TextDelta(0, "", finish_reason="length")
     assert len(pieces) == 31
 
 
-def test_without_temperature_the_likeliest_is_written(writer):
-    pieces = list(writer.generate("Tw", temperature=0, max_tokens=25))
-    read = [writer.vocabulary.start_id, *writer.encode("Tw")]
-    allowed = [i for i, token in enumerate(writer.vocabulary.tokens) if token not in SPECIAL]
+def test_without_temperature_the_likeliest_is_written(language_model):
+    pieces = list(language_model.generate("Tw", temperature=0, max_tokens=25))
+    read = [language_model.vocabulary.start_id, *language_model.encode("Tw")]
+    allowed = [
+        i for i, token in enumerate(language_model.vocabulary.tokens) if token not in SPECIAL
+    ]
     for token in tokens_of(pieces):
-        logprobs = by_hand(writer, read)[-1]
+        logprobs = by_hand(language_model, read)[-1]
         expected = max(allowed, key=lambda i: float(logprobs[i]))
-        assert writer.vocabulary.tokens[expected] == token
+        assert language_model.vocabulary.tokens[expected] == token
         read.append(expected)
 
 
-def test_the_same_seed_writes_the_same_text(writer):
-    one, two = (list(writer.generate("star", seed=9)) for _ in range(2))
+def test_the_same_seed_writes_the_same_text(language_model):
+    one, two = (list(language_model.generate("star", seed=9)) for _ in range(2))
     assert one == two
-    texts = {text_of(list(writer.generate("star", seed=seed))) for seed in range(5)}
+    texts = {text_of(list(language_model.generate("star", seed=seed))) for seed in range(5)}
     assert len(texts) == 5
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("seed", [0, -3, 2**63 - 2])
 def test_a_text_is_the_same_however_many_are_written_beside_it(network, seed):
-    writer = tiny_language_model(**network)
-    options = {"block_ngram": 3, "top": 2, "stop": ["e", "ar"], "temperature": 0.9}
-    together = list(writer.generate("How", n=5, seed=seed, **options))
+    language_model = tiny_language_model(**network)
+    options = {"no_repeat_ngram_size": 3, "top": 2, "stop": ["e", "ar"], "temperature": 0.9}
+    together = list(language_model.generate("How", n=5, seed=seed, **options))
     for i in range(5):
-        alone = list(writer.generate("How", seed=seed + i, **options))
+        alone = list(language_model.generate("How", seed=seed + i, **options))
         beside = [piece for piece in together if piece.index == i]
         assert [(p.text, p.token, p.finish_reason) for p in alone] == [
             (p.text, p.token, p.finish_reason) for p in beside
@@ -138,87 +142,97 @@ def test_the_end_token_ends_a_text_and_counts(ending):
             assert [t.token for t in score.tokens] == tokens_of(pieces)
             assert score.logprob == pytest.approx(sum(p.logprob for p in pieces), abs=1e-5)
         else:
-            assert pieces[-1] == Piece(0, "", finish_reason="length")
+            assert pieces[-1] == TextDelta(0, "", finish_reason="length")
             assert len(tokens_of(pieces)) == 12
         assert "<END>" not in tokens_of(pieces)[:-1]
     assert 5 < finished < 20
 
 
 def test_an_end_lets_go_of_what_was_held_for_a_stop():
-    writer = leaning(tiny_language_model(text="ab", ends=True), Vocabulary.end_id)
+    language_model = leaning(tiny_language_model(text="ab", ends=True), Vocabulary.end_id)
     with torch.no_grad():
-        writer.network.to_word.bias[4] += 50  # "a" as likely as the end
-    free = [list(writer.generate(seed=seed)) for seed in range(10)]
+        language_model.network.to_word.bias[4] += 50  # "a" as likely as the end
+    free = [list(language_model.generate(seed=seed)) for seed in range(10)]
     assert len({text_of(pieces) for pieces in free}) > 2
     for seed in range(10):  # the stop never comes, and seems to come all the time
-        assert list(writer.generate(seed=seed, stop=["aaaaaaaaab"])) == free[seed]
+        assert list(language_model.generate(seed=seed, stop=["aaaaaaaaab"])) == free[seed]
 
 
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_special_tokens_are_never_written_however_likely(ends, temperature):
-    writer = leaning(tiny_language_model(ends=ends), *((0, 1, 3) if ends else range(4)))
-    pieces = list(writer.generate(n=5, max_tokens=15, temperature=temperature, top_k=2, top_p=0.5))
+    language_model = leaning(tiny_language_model(ends=ends), *((0, 1, 3) if ends else range(4)))
+    pieces = list(
+        language_model.generate(n=5, max_tokens=15, temperature=temperature, top_k=2, top_p=0.5)
+    )
     assert {piece.token for piece in pieces} & SPECIAL <= ({"<END>"} if ends else set())
     assert all(piece.logprob < -30 for piece in pieces if piece.token)
-    for text, found in writer.search("How", beam_size=4, num_results=4, max_tokens=5):
-        names = [writer.vocabulary.tokens[i] for i in found.tokens]
+    for text, found in language_model.search("How", beam_size=4, num_results=4, max_tokens=5):
+        names = [language_model.vocabulary.tokens[i] for i in found.tokens]
         assert set(names[:-1]).isdisjoint(SPECIAL)
         assert names[-1] not in SPECIAL - ({"<END>"} if ends else set())
         assert text == "".join(name for name in names if name != "<END>")
 
 
-def test_a_stop_text_ends_it_and_is_left_out(writer):
-    whole = text_of(list(writer.generate(seed=2, max_tokens=60)))
+def test_a_stop_text_ends_it_and_is_left_out(language_model):
+    whole = text_of(list(language_model.generate(seed=2, max_tokens=60)))
     for start, length in itertools.product((0, 7, 30), (1, 2, 4)):
         stop = whole[start : start + length]
-        pieces = list(writer.generate(seed=2, max_tokens=60, stop=["never there", stop]))
+        pieces = list(language_model.generate(seed=2, max_tokens=60, stop=["never there", stop]))
         assert text_of(pieces) == whole[: whole.index(stop)]
-        assert pieces[-1] == Piece(0, "", finish_reason="stop")
+        assert pieces[-1] == TextDelta(0, "", finish_reason="stop")
         assert tokens_of(pieces) == list(text_of(pieces))
 
 
-def test_a_stop_in_the_prompt_ends_nothing(writer):
-    free = list(writer.generate("star", seed=1, max_tokens=5))
-    assert list(writer.generate("star", seed=1, max_tokens=5, stop=["star"])) == free
+def test_a_stop_in_the_prompt_ends_nothing(language_model):
+    free = list(language_model.generate("star", seed=1, max_tokens=5))
+    assert list(language_model.generate("star", seed=1, max_tokens=5, stop=["star"])) == free
 
 
 @pytest.mark.parametrize("count", [1, 2, 17])
-def test_max_tokens(writer, count):
-    assert len(tokens_of(list(writer.generate(max_tokens=count)))) == count
+def test_max_tokens(language_model, count):
+    assert len(tokens_of(list(language_model.generate(max_tokens=count)))) == count
 
 
 def test_a_bundles_sampling_is_the_default():
-    writer = tiny_language_model(sampling=SamplingConfig(max_tokens=9, temperature=0, top_k=3))
-    assert len(tokens_of(list(writer.generate()))) == 9
-    assert list(writer.generate(seed=1)) == list(writer.generate(seed=2))
-    warm = {text_of(list(writer.generate(seed=seed, temperature=1.0))) for seed in range(4)}
+    language_model = tiny_language_model(
+        sampling=SamplingConfig(max_tokens=9, temperature=0, top_k=3)
+    )
+    assert len(tokens_of(list(language_model.generate()))) == 9
+    assert list(language_model.generate(seed=1)) == list(language_model.generate(seed=2))
+    warm = {text_of(list(language_model.generate(seed=seed, temperature=1.0))) for seed in range(4)}
     assert len(warm) > 1
 
 
-def test_the_likeliest_beside_each_token(writer):
-    pieces = list(writer.generate("H", seed=3, top=4, max_tokens=6))
-    read = [writer.vocabulary.start_id, *writer.encode("H" + text_of(pieces))]
-    for piece, logprobs in zip(pieces, by_hand(writer, read)[1:], strict=False):
+def test_the_likeliest_beside_each_token(language_model):
+    pieces = list(language_model.generate("H", seed=3, top=4, max_tokens=6))
+    read = [language_model.vocabulary.start_id, *language_model.encode("H" + text_of(pieces))]
+    for piece, logprobs in zip(pieces, by_hand(language_model, read)[1:], strict=False):
         if piece.token is None:
             continue
         values, ids = logprobs.topk(4)
-        assert [name for name, _ in piece.top] == [writer.vocabulary.tokens[i] for i in ids]
+        assert [name for name, _ in piece.top] == [language_model.vocabulary.tokens[i] for i in ids]
         assert [value for _, value in piece.top] == pytest.approx(values.tolist(), abs=1e-5)
-    (piece, _) = writer.generate(top=1000, max_tokens=1)
-    assert len(piece.top) == len(writer.vocabulary)
+    (piece, _) = language_model.generate(top=1000, max_tokens=1)
+    assert len(piece.top) == len(language_model.vocabulary)
     assert sum(math.exp(value) for _, value in piece.top) == pytest.approx(1)
-    assert next(iter(writer.generate())).top is None
+    assert next(iter(language_model.generate())).top is None
 
 
-def test_blocked_ngrams_come_no_second_time_the_prompt_included(writer):
-    text = "How I " + text_of(list(writer.generate("How I ", temperature=0, block_ngram=2)))
+def test_blocked_ngrams_come_no_second_time_the_prompt_included(language_model):
+    text = "How I " + text_of(
+        list(language_model.generate("How I ", temperature=0, no_repeat_ngram_size=2))
+    )
     grams = [a + b for a, b in pairwise(text)]
     assert len(set(grams)) == len(grams)
     for seed in range(5):
-        other = text_of(list(writer.generate("Twinkle", seed=seed, block_ngram=1, max_tokens=6)))
+        other = text_of(
+            list(
+                language_model.generate("Twinkle", seed=seed, no_repeat_ngram_size=1, max_tokens=6)
+            )
+        )
         assert set(other).isdisjoint("Twinkle")
-    free = text_of(list(writer.generate("How I ", temperature=0)))
+    free = text_of(list(language_model.generate("How I ", temperature=0)))
     assert len({a + b for a, b in pairwise(free)}) < len(free) - 1  # else this proves nothing
 
 
@@ -233,36 +247,36 @@ def test_blocked_ngrams_come_no_second_time_the_prompt_included(writer):
         ({"top_k": -1}, "top_k"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
-        ({"block_ngram": -1}, "block_ngram"),
+        ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size"),
     ],
 )
-def test_numbers_out_of_range_are_refused_at_once(writer, options, message):
+def test_numbers_out_of_range_are_refused_at_once(language_model, options, message):
     with pytest.raises(ValueError, match=message):
-        writer.generate(**options)  # nothing is asked of it yet
+        language_model.generate(**options)  # nothing is asked of it yet
 
 
-def test_a_writer_may_be_left_in_the_middle(writer):
-    whole = list(writer.generate("How", seed=5))
-    pieces = writer.generate("How", seed=5)
+def test_a_writer_may_be_left_in_the_middle(language_model):
+    whole = list(language_model.generate("How", seed=5))
+    pieces = language_model.generate("How", seed=5)
     taken = [next(pieces), next(pieces)]
     assert taken == whole[:2]
     assert not torch.is_inference_mode_enabled()
     pieces.close()
     assert not torch.is_inference_mode_enabled()
     assert list(pieces) == []
-    assert list(writer.generate("How", seed=5)) == whole
+    assert list(language_model.generate("How", seed=5)) == whole
     torch.ones(1, requires_grad=True).sum().backward()
 
 
-def test_texts_written_by_turns_are_those_written_alone(writer):
-    alone = [list(writer.generate("How", seed=seed)) for seed in (1, 2)]
-    by_turns = zip(*(writer.generate("How", seed=seed) for seed in (1, 2)), strict=True)
+def test_texts_written_by_turns_are_those_written_alone(language_model):
+    alone = [list(language_model.generate("How", seed=seed)) for seed in (1, 2)]
+    by_turns = zip(*(language_model.generate("How", seed=seed) for seed in (1, 2)), strict=True)
     assert [list(pieces) for pieces in zip(*by_turns, strict=True)] == alone
 
 
-def test_writing_leaves_the_worlds_chance_alone(writer):
+def test_writing_leaves_the_worlds_chance_alone(language_model):
     before = torch.get_rng_state()
-    list(writer.generate(n=3))
+    list(language_model.generate(n=3))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -270,21 +284,25 @@ def test_writing_leaves_the_worlds_chance_alone(writer):
 
 
 def test_words_bring_their_spaces():
-    writer = tiny_language_model(text=" ".join(WORDS), level="word")
+    language_model = tiny_language_model(text=" ".join(WORDS), level="word")
     for prompt in ("", "a dog", "A dog, ", "a dog\n", "...", "(", " "):
-        text = text_of(list(writer.generate(prompt, seed=1, max_tokens=7)))
+        text = text_of(list(language_model.generate(prompt, seed=1, max_tokens=7)))
         assert text.startswith(" ") == bool(prompt.strip() and prompt == prompt.rstrip())
         assert "  " not in prompt.strip() + text.lstrip() + "."
         assert len(text.split()) == 7
-        assert writer.encode(prompt + text) == writer.encode(prompt) + writer.encode(text)
+        assert language_model.encode(prompt + text) == language_model.encode(
+            prompt
+        ) + language_model.encode(text)
 
 
 def test_words_are_scored_as_they_are_written():
-    writer = tiny_language_model(text=" ".join(WORDS), level="word", ends=True, embedding_size=8)
+    language_model = tiny_language_model(
+        text=" ".join(WORDS), level="word", ends=True, embedding_size=8
+    )
     for seed in range(6):
-        pieces = list(writer.generate("a dog", seed=seed, max_tokens=40))
+        pieces = list(language_model.generate("a dog", seed=seed, max_tokens=40))
         if pieces[-1].token == "<END>":
-            score = writer.score("A Dog" + text_of(pieces))
+            score = language_model.score("A Dog" + text_of(pieces))
             assert [t.token for t in score.tokens[2:]] == tokens_of(pieces)
             assert [t.logprob for t in score.tokens[2:]] == pytest.approx(
                 [piece.logprob for piece in pieces], abs=1e-5
@@ -292,10 +310,10 @@ def test_words_are_scored_as_they_are_written():
 
 
 def test_a_stop_text_of_words():
-    writer = tiny_language_model(text=" ".join(WORDS), level="word")
-    whole = text_of(list(writer.generate(seed=3)))
+    language_model = tiny_language_model(text=" ".join(WORDS), level="word")
+    whole = text_of(list(language_model.generate(seed=3)))
     third = whole.split()[2]
-    stopped = text_of(list(writer.generate(seed=3, stop=[f" {third}"])))
+    stopped = text_of(list(language_model.generate(seed=3, stop=[f" {third}"])))
     assert stopped == whole[: whole.index(f" {third}")]
 
 
@@ -305,28 +323,31 @@ def test_a_stop_text_of_words():
 @pytest.mark.parametrize("level", ["character", "word"])
 @pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: ascii(prompt[:9]))
 def test_any_prompt_is_read(level, prompt):
-    writer = tiny_language_model(level=level)
-    assert len(tokens_of(list(writer.generate(prompt, max_tokens=3, n=2)))) == 3
-    score = writer.score(prompt)
+    language_model = tiny_language_model(level=level)
+    assert len(tokens_of(list(language_model.generate(prompt, max_tokens=3, n=2)))) == 3
+    score = language_model.score(prompt)
     assert score.characters == len(prompt)
     assert score.logprob <= 0
     assert math.isfinite(score.perplexity)
-    assert len(writer.activations(prompt).values) == len(score.tokens)
-    ((text, found),) = writer.search(prompt, max_tokens=3)
+    assert len(language_model.activations(prompt).values) == len(score.tokens)
+    ((text, found),) = language_model.search(prompt, max_tokens=3)
     assert len(found.tokens) == 3
     assert text
 
 
-def test_any_characters_of_unicode_are_read(writer):
+def test_any_characters_of_unicode_are_read(language_model):
     chance = random.Random(0)
     for _ in range(50):
         prompt = "".join(chr(chance.randrange(0x110000)) for _ in range(chance.randrange(1, 30)))
-        assert len(tokens_of(list(writer.generate(prompt, max_tokens=1)))) == 1
+        assert len(tokens_of(list(language_model.generate(prompt, max_tokens=1)))) == 1
 
 
-def test_characters_are_read_as_their_nearest(writer):
-    assert writer.score("Hów Ì “wond\u0301er”").tokens == writer.score('How I "wonder"').tokens
-    assert writer.score("I \U0001f642").tokens[2].token == "<UNK>"
+def test_characters_are_read_as_their_nearest(language_model):
+    assert (
+        language_model.score("Hów Ì “wond\u0301er”").tokens
+        == language_model.score('How I "wonder"').tokens
+    )
+    assert language_model.score("I \U0001f642").tokens[2].token == "<UNK>"
 
 
 # Scores
@@ -335,11 +356,11 @@ def test_characters_are_read_as_their_nearest(writer):
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_score_is_the_networks(network, ends):
-    writer = tiny_language_model(ends=ends, **network)
+    language_model = tiny_language_model(ends=ends, **network)
     text = "wonder what"
-    tokens = writer.encode(text) + ([writer.vocabulary.end_id] if ends else [])
-    expected = by_hand(writer, [writer.vocabulary.start_id, *tokens])
-    score = writer.score(text)
+    tokens = language_model.encode(text) + ([language_model.vocabulary.end_id] if ends else [])
+    expected = by_hand(language_model, [language_model.vocabulary.start_id, *tokens])
+    score = language_model.score(text)
     assert [t.token for t in score.tokens] == list(text) + (["<END>"] if ends else [])
     assert [t.logprob for t in score.tokens] == pytest.approx(
         [float(row[token]) for row, token in zip(expected, tokens, strict=False)], abs=1e-5
@@ -355,25 +376,25 @@ def test_perplexity_and_bits_by_hand():
     assert TextScore((TextToken("x", -1e9),), 1).perplexity == pytest.approx(math.exp(700))
 
 
-def test_an_empty_text(writer, ending):
-    empty = writer.score("")
+def test_an_empty_text(language_model, ending):
+    empty = language_model.score("")
     assert (empty.tokens, empty.characters, empty.logprob) == ((), 0, 0.0)
     assert empty.perplexity == 1.0
     assert math.copysign(1, empty.bits_per_character) == 1.0  # not -0.0
     assert [token.token for token in ending.score("").tokens] == ["<END>"]
-    activations = writer.activations("")
+    activations = language_model.activations("")
     assert activations.values.shape == (0, 12)
     assert len(activations.units) == 12
 
 
 def test_all_texts_share_a_probability_of_one():
-    writer = tiny_language_model(text="abcd", ends=True)
+    language_model = tiny_language_model(text="abcd", ends=True)
     with torch.no_grad():
-        writer.network.to_word.bias[[0, 1, 3]] = -1e4  # what is never written has none
+        language_model.network.to_word.bias[[0, 1, 3]] = -1e4  # what is never written has none
     texts = ["".join(t) for n in range(4) for t in itertools.product("abcd", repeat=n)]
-    ended = math.fsum(math.exp(writer.score(text).logprob) for text in texts)
+    ended = math.fsum(math.exp(language_model.score(text).logprob) for text in texts)
     longer = math.fsum(
-        math.exp(float(writer.logprobs(writer.encode(text + letter)).sum()))
+        math.exp(float(language_model.logprobs(language_model.encode(text + letter)).sum()))
         for text in texts[-64:]
         for letter in "abcd"
     )
@@ -384,25 +405,25 @@ def test_all_texts_share_a_probability_of_one():
 
 
 def test_a_long_text_is_read_in_chunks_that_change_nothing():
-    writer = tiny_language_model(layers=2)
+    language_model = tiny_language_model(layers=2)
     text = (VERSE * 30)[:1500]
     lengths: list[int] = []
-    writer.network.recurrent.register_forward_pre_hook(
+    language_model.network.recurrent.register_forward_pre_hook(
         lambda _, inputs: lengths.append(inputs[0].shape[1])
     )
-    score = writer.score(text)
+    score = language_model.score(text)
     assert lengths == [512, 512, 476]
-    assert len(list(writer.score_in_turns(text))) == 3
-    assert len(list(writer.activations_in_turns(text))) == 24
+    assert len(list(language_model.score_incrementally(text))) == 3
+    assert len(list(language_model.activations_incrementally(text))) == 24
     lengths.clear()
-    writing = writer.begin(text, writer.sampling(max_tokens=3))
+    writing = language_model.start(text, language_model.sampling(max_tokens=3))
     for read in (1, 2, 3):  # others may be served between two chunks
         writing.go_on()
         assert not writing.waits
         assert len(lengths) == read
     assert lengths == [512, 512, 476]  # the last character is read by the step that writes
-    tokens = writer.encode(text)
-    whole = by_hand(writer, [writer.vocabulary.start_id, *tokens])[:-1]
+    tokens = language_model.encode(text)
+    whole = by_hand(language_model, [language_model.vocabulary.start_id, *tokens])[:-1]
     expected = whole.gather(1, torch.tensor(tokens)[:, None])[:, 0]
     assert [t.logprob for t in score.tokens] == pytest.approx(expected.tolist(), abs=1e-4)
 
@@ -410,14 +431,14 @@ def test_a_long_text_is_read_in_chunks_that_change_nothing():
 @pytest.mark.parametrize("chunk", [1, 3, 10, 11, 12])
 def test_wherever_the_chunks_end(monkeypatch, chunk):
     text = "How I wonde"
-    writer = tiny_language_model(layers=2, cell="gru")
+    language_model = tiny_language_model(layers=2, cell="gru")
 
     def everything():
         return (
-            [token.logprob for token in writer.score(text).tokens],
-            [piece.logprob for piece in writer.generate(text, seed=1) if piece.token],
-            list(writer.search(text, max_tokens=4)[0][1].logprobs),
-            writer.activations(text).values.flatten().tolist(),
+            [token.logprob for token in language_model.score(text).tokens],
+            [piece.logprob for piece in language_model.generate(text, seed=1) if piece.token],
+            list(language_model.search(text, max_tokens=4)[0][1].logprobs),
+            language_model.activations(text).values.flatten().tolist(),
         )
 
     whole = everything()
@@ -430,17 +451,17 @@ def test_wherever_the_chunks_end(monkeypatch, chunk):
 # Search
 
 
-def enumerate_all(writer: LanguageModel, prompt: str, longest: int) -> dict[str, float]:
+def enumerate_all(language_model: LanguageModel, prompt: str, longest: int) -> dict[str, float]:
     """The log-probability of every text that goes on from a prompt and ends."""
-    letters = [t for t in writer.vocabulary.tokens if t not in SPECIAL]
-    read = len(writer.encode(prompt))
+    letters = [t for t in language_model.vocabulary.tokens if t not in SPECIAL]
+    read = len(language_model.encode(prompt))
     texts = (
         "".join(text)
         for length in range(longest)
         for text in itertools.product(letters, repeat=length)
     )
     return {
-        text: math.fsum(t.logprob for t in writer.score(prompt + text).tokens[read:])
+        text: math.fsum(t.logprob for t in language_model.score(prompt + text).tokens[read:])
         for text in texts
     }
 
@@ -451,10 +472,10 @@ def enumerate_all(writer: LanguageModel, prompt: str, longest: int) -> dict[str,
 @pytest.mark.parametrize("prompt", ["", "ba"])
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_a_wide_beam_finds_what_enumeration_finds(network, prompt, penalty):
-    writer = tiny_language_model(seed=5, text="abc", ends=True, **network)
-    truth = enumerate_all(writer, prompt, longest=4)
+    language_model = tiny_language_model(seed=5, text="abc", ends=True, **network)
+    truth = enumerate_all(language_model, prompt, longest=4)
     best = sorted(truth, key=lambda text: -truth[text] / (len(text) + 1) ** penalty)
-    found = writer.search(
+    found = language_model.search(
         prompt, beam_size=27, num_results=12, max_tokens=4, length_penalty=penalty
     )
     assert [text for text, _ in found] == best[:12]
@@ -467,31 +488,33 @@ def test_a_wide_beam_finds_what_enumeration_finds(network, prompt, penalty):
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("prompt", ["", "star"])
 def test_a_beam_of_one_is_greedy(network, prompt):
-    writer = tiny_language_model(seed=2, **network)
-    ((text, found),) = writer.search(prompt, beam_size=1, max_tokens=15)
-    pieces = list(writer.generate(prompt, temperature=0, max_tokens=15))
+    language_model = tiny_language_model(seed=2, **network)
+    ((text, found),) = language_model.search(prompt, beam_size=1, max_tokens=15)
+    pieces = list(language_model.generate(prompt, temperature=0, max_tokens=15))
     assert text == text_of(pieces)
     assert not found.finished
     assert found.logprobs == pytest.approx([p.logprob for p in pieces[:-1]], abs=1e-5)
 
 
 def test_found_words_are_joined():
-    writer = tiny_language_model(text=" ".join(WORDS), level="word")
-    for text, found in writer.search("a dog", beam_size=3, num_results=3, max_tokens=4):
-        assert text.split(" ") == [writer.vocabulary.tokens[i] for i in found.tokens]
+    language_model = tiny_language_model(text=" ".join(WORDS), level="word")
+    for text, found in language_model.search("a dog", beam_size=3, num_results=3, max_tokens=4):
+        assert text.split(" ") == [language_model.vocabulary.tokens[i] for i in found.tokens]
 
 
 # Units
 
 
 def test_an_lstms_units_by_hand():
-    writer = tiny_language_model(layers=2, hidden_size=5)
-    weights = {name: t.double() for name, t in writer.network.recurrent.state_dict().items()}
+    language_model = tiny_language_model(layers=2, hidden_size=5)
+    weights = {
+        name: t.double() for name, t in language_model.network.recurrent.state_dict().items()
+    }
     text = "How I wonder"
     h, c = torch.zeros(2, 2, 5).double()
     expected = []
-    for token in [writer.vocabulary.start_id, *writer.encode(text)]:
-        x = torch.eye(len(writer.vocabulary)).double()[token]
+    for token in [language_model.vocabulary.start_id, *language_model.encode(text)]:
+        x = torch.eye(len(language_model.vocabulary)).double()[token]
         for layer in range(2):
             gates = weights[f"projections.{layer}.weight"] @ x
             gates = gates + weights[f"projections.{layer}.bias"]
@@ -500,7 +523,7 @@ def test_an_lstms_units_by_hand():
             c[layer] = f.sigmoid() * c[layer] + i.sigmoid() * g.tanh()
             h[layer] = x = o.sigmoid() * c[layer].tanh()
         expected.append(c.tanh().flatten().clone())
-    found = writer.activations(text)
+    found = language_model.activations(text)
     assert found.tokens == tuple(text)
     assert found.values.shape == (12, 10)
     assert found.values.dtype == "float32"
@@ -512,14 +535,14 @@ def test_an_lstms_units_by_hand():
 
 @pytest.mark.parametrize("network", NETWORKS[1:], ids=str)
 def test_other_cells_show_their_h_step_by_step(network):
-    writer = tiny_language_model(**network)
+    language_model = tiny_language_model(**network)
     text = "twinkle"
-    state, expected = writer.network.begin(1), []
+    state, expected = language_model.network.initial_state(1), []
     with torch.no_grad():
-        for token in [writer.vocabulary.start_id, *writer.encode(text)]:
-            _, state = writer.network.step(torch.tensor([token]), state)
+        for token in [language_model.vocabulary.start_id, *language_model.encode(text)]:
+            _, state = language_model.network.step(torch.tensor([token]), state)
             expected.append(state[0][:, 0].flatten())  # (layers * hidden,)
-    found = writer.activations(text)
+    found = language_model.activations(text)
     torch.testing.assert_close(
         torch.from_numpy(found.values), torch.stack(expected[1:]), atol=1e-5, rtol=0
     )
@@ -531,17 +554,19 @@ def test_other_cells_show_their_h_step_by_step(network):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_a_loaded_writer_writes_as_the_saved_one(tmp_path, network):
-    writer = tiny_language_model(seed=3, **network)
+    language_model = tiny_language_model(seed=3, **network)
     with torch.no_grad():  # matrices are kept in half precision
-        for parameter in writer.network.parameters():
+        for parameter in language_model.network.parameters():
             parameter.copy_(parameter.half() if parameter.ndim > 1 else parameter)
     folder = save_tiny_language_model(tmp_path / "tiny", seed=3, **network)
     loaded = LanguageModel.load(folder, device="cpu")
-    assert list(loaded.generate("How", n=2, seed=1)) == list(writer.generate("How", n=2, seed=1))
-    assert loaded.score(VERSE) == writer.score(VERSE)
+    assert list(loaded.generate("How", n=2, seed=1)) == list(
+        language_model.generate("How", n=2, seed=1)
+    )
+    assert loaded.score(VERSE) == language_model.score(VERSE)
     assert not any(module.training for module in loaded.network.modules())
-    assert loaded.card == writer.card
-    assert loaded.config.network == writer.config.network
+    assert loaded.card == language_model.card
+    assert loaded.config.network == language_model.config.network
 
 
 def test_there_must_be_such_a_device(tmp_path):

@@ -250,7 +250,7 @@ def test_the_same_text_gives_the_same_model():
 def test_step_is_logprobs(order):
     text, size = verse()
     model = NGram.train(text, size, order)
-    (start,) = model.begin(2)
+    (start,) = model.initial_state(2)
     assert start.shape == (2, order - 1)
     state = (start[:, None].expand(-1, 3, -1),)
     sequences = torch.from_numpy(text[: 2 * 3 * 25].reshape(2, 3, 25))
@@ -268,7 +268,7 @@ def test_step_is_logprobs(order):
 def test_step_without_a_token_begins_a_text():
     text, size = verse()
     model = NGram.train(text, size, order=5)
-    (start,) = model.begin(1)
+    (start,) = model.initial_state(1)
     logprobs, state = model.step(torch.tensor([[-1]]), (start[:, None],))
     np.testing.assert_allclose(logprobs[0, 0], model.logprobs([]), rtol=1e-6)
     logprobs, _ = model.step(torch.tensor([[3]]), state)
@@ -282,7 +282,7 @@ def test_beam_search_drives_it(order):
     start, end = text[0], text[VERSE.index("\n")]
     found = search(
         model.step,
-        model.begin(2),
+        model.initial_state(2),
         start_token=int(start),
         end_token=int(end),
         beam_size=4,
@@ -320,4 +320,4 @@ def test_bad_texts_are_refused():
     with pytest.raises(ValueError, match="an empty text has no mean"):
         model.orders([])
     with pytest.raises(ValueError, match=r"ids must be in 0\.\.1, one is 2"):
-        model.step(torch.tensor([[2]]), (model.begin(1)[0][:, None],))
+        model.step(torch.tensor([[2]]), (model.initial_state(1)[0][:, None],))

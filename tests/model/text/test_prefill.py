@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from model.networks.text_network import TextNetwork
-from model.text.prefill import Turns, complete, read, read_activations, read_logprobs
+from model.text.prefill import Incremental, complete, iter_activations, iter_logprobs, read
 from tests.tiny import tiny_language_model
 
 
@@ -17,27 +17,29 @@ def network() -> TextNetwork:
 def test_chunks_are_the_whole(network: TextNetwork, length: int) -> None:
     tokens = [4 + i * i % 11 for i in range(length)]
     with torch.inference_mode():
-        logits, state = network(torch.tensor([tokens]), network.begin(1))
+        logits, state = network(torch.tensor([tokens]), network.initial_state(1))
         chunks = list(read(network, tokens))
         torch.testing.assert_close(torch.cat([c for c, _ in chunks]), logits[0])
         torch.testing.assert_close(chunks[-1][1], state)
         own = logits[0].log_softmax(-1)[:-1].gather(1, torch.tensor(tokens)[1:, None])[:, 0]
         torch.testing.assert_close(
-            torch.cat([torch.zeros(0), *read_logprobs(network, tokens)]), own
+            torch.cat([torch.zeros(0), *iter_logprobs(network, tokens)]), own
         )
-        states, _ = network.recurrent.states(network.read(torch.tensor([tokens])), network.begin(1))
+        states, _ = network.recurrent.states(
+            network.read(torch.tensor([tokens])), network.initial_state(1)
+        )
         torch.testing.assert_close(
-            torch.cat(list(read_activations(network, tokens))), torch.tanh(states[1])[0].flatten(1)
+            torch.cat(list(iter_activations(network, tokens))), torch.tanh(states[1])[0].flatten(1)
         )
 
 
 def test_no_chunk_is_longer_than_agreed(network: TextNetwork) -> None:
     assert [len(logits) for logits, _ in read(network, [4] * 1100)] == [512, 512, 76]
-    assert [len(values) for values in read_activations(network, [4] * 150)] == [64, 64, 22]
+    assert [len(values) for values in iter_activations(network, [4] * 150)] == [64, 64, 22]
 
 
 def test_work_is_completed_whatever_it_yields() -> None:
-    def work() -> Turns[str]:
+    def work() -> Incremental[str]:
         yield
         yield
         return "done"

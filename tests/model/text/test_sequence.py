@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.text.sequence import Draft
-from model.text.stop_strings import Piece
+from model.text.stop_strings import TextDelta
 from model.vocabulary import Vocabulary
 
 SPECIAL = ["<PAD>", "<START>", "<END>", "<UNK>"]
@@ -16,7 +16,7 @@ END = LETTERS.end_id
 
 
 def draft(vocabulary: Vocabulary = LETTERS, *begun: int, **options: object) -> Draft:
-    given = {"spaced": True, "block_ngram": 0, "stop": ()} | options
+    given = {"spaced": True, "no_repeat_ngram_size": 0, "stop": ()} | options
     return Draft(7, vocabulary, begun, **given)  # type: ignore[arg-type]
 
 
@@ -28,7 +28,7 @@ def test_words_bring_the_space_before_them(spaced: bool, first: str) -> None:
 
 def test_a_piece_tells_all_of_its_token() -> None:
     top = (("b", -0.5), ("a", -1.5))
-    assert draft().add(4, -1.5, top) == [Piece(7, "a", "a", -1.5, top)]
+    assert draft().add(4, -1.5, top) == [TextDelta(7, "a", "a", -1.5, top)]
 
 
 def test_the_end_token_lets_go_of_what_was_held() -> None:
@@ -42,7 +42,7 @@ def test_a_stop_ends_it_and_is_left_out() -> None:
     text = draft(stop=["bc"])
     pieces = [piece for token in (4, 5, 6) for piece in text.add(token, -1)]
     assert "".join(piece.text for piece in pieces) == "a"
-    assert pieces[-1] == Piece(7, "", finish_reason="stop")
+    assert pieces[-1] == TextDelta(7, "", finish_reason="stop")
     assert text.ended
 
 
@@ -54,6 +54,6 @@ def test_a_cut_lets_go_of_what_was_held() -> None:
 
 
 def test_what_it_goes_on_from_is_not_repeated_either() -> None:
-    text, logprobs = draft(LETTERS, 4, 5, 4, block_ngram=2), np.zeros(7)
+    text, logprobs = draft(LETTERS, 4, 5, 4, no_repeat_ngram_size=2), np.zeros(7)
     text.forbid(logprobs)
     assert logprobs.tolist() == [0, 0, 0, 0, 0, -math.inf, 0]

@@ -4,19 +4,19 @@ import random
 
 import pytest
 
-from model.text.stop_strings import Piece, Stopper
+from model.text.stop_strings import StopStrings, TextDelta
 
 
-def pieces_of(texts: list[str]) -> list[Piece]:
-    return [Piece(3, text, token=f"t{i}", logprob=-float(i)) for i, text in enumerate(texts)]
+def pieces_of(texts: list[str]) -> list[TextDelta]:
+    return [TextDelta(3, text, token=f"t{i}", logprob=-float(i)) for i, text in enumerate(texts)]
 
 
-def text_of(pieces: list[Piece]) -> str:
+def text_of(pieces: list[TextDelta]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def run(stops: list[str], texts: list[str]) -> tuple[list[Piece], bool]:
-    stopper, released = Stopper(stops), []
+def run(stops: list[str], texts: list[str]) -> tuple[list[TextDelta], bool]:
+    stopper, released = StopStrings(stops), []
     for piece in pieces_of(texts):
         more, ended = stopper.add(piece)
         released += more
@@ -65,7 +65,7 @@ def test_nothing_comes_too_early_and_nothing_is_held_for_nothing(seed):
         stops = [random_text(chance, 1, 5) for _ in range(chance.randint(1, 3))]
         texts = [random_text(chance, 0, 3) for _ in range(12)]
         expected, _ = before_the_first_stop("".join(texts), stops)
-        stopper, released, taken = Stopper(stops), "", ""
+        stopper, released, taken = StopStrings(stops), "", ""
         for piece in pieces_of(texts):
             more, ended = stopper.add(piece)
             released, taken = released + text_of(more), taken + piece.text
@@ -91,7 +91,7 @@ def test_where_it_stops_does_not_depend_on_the_pieces():
 
 
 def test_pieces_wait_no_longer_than_they_must():
-    stopper = Stopper(["\n\n"])
+    stopper = StopStrings(["\n\n"])
     given = [[p.text for p in stopper.add(piece)[0]] for piece in pieces_of(["a", "\n", "b"])]
     assert given == [["a"], [], ["\n", "b"]]
 
@@ -106,14 +106,14 @@ def test_a_stop_at_the_very_beginning_leaves_nothing():
 
 
 def test_without_stops_everything_comes_at_once():
-    stopper = Stopper(["", ""])
+    stopper = StopStrings(["", ""])
     for piece in pieces_of(["a", "", "b"]):
         assert stopper.add(piece) == ([piece], False)
     assert stopper.flush() == []
 
 
 def test_flushing_gives_what_is_held_once():
-    stopper = Stopper(["abc"])
+    stopper = StopStrings(["abc"])
     (piece,) = pieces_of(["ab"])
     assert stopper.add(piece) == ([], False)
     assert stopper.flush() == [piece]

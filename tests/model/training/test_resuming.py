@@ -170,10 +170,10 @@ def test_what_changes_no_weights_may_change_for_a_captioner(captioner_again, tmp
         "version": "2",
         "checkpoint_minutes": 1e-6,
         "feature_cache": str(tmp_path / "features"),
-        "decoding": {"beam_size": 1, "joints": ["and"]},
+        "decoding": {"beam_size": 1, "no_echo_words": ["and"]},
     }
     run = captioner_again(change, {"optimisation": {"epochs": 2, "patience": 9}})
-    assert json.loads((run / "recipe.json").read_text())["decoding"]["joints"] == ["and"]
+    assert json.loads((run / "recipe.json").read_text())["decoding"]["no_echo_words"] == ["and"]
     assert read_progress(run / "checkpoint.safetensors")["step"] == 10
 
 

@@ -108,12 +108,12 @@ def test_a_consensus_changes_the_order_and_no_number(finished: httpx.Client) -> 
 
 def test_grounding_is_there_where_it_is_asked_for(finished: httpx.Client) -> None:
     (plain,) = captions(raw(finished, JPEG))
-    (grounded,) = captions(raw(finished, JPEG, grounding="true", attention="true"))
+    (grounded,) = captions(raw(finished, JPEG, image_gain="true", attention="true"))
     for token, bare in zip(grounded["tokens"], plain["tokens"], strict=True):
         assert set(bare) == {"token", "logprob"}
-        assert set(token) == {"token", "logprob", "attention", "grounding"}
+        assert set(token) == {"token", "logprob", "attention", "image_gain"}
         assert token["logprob"] == pytest.approx(bare["logprob"])
-    assert any(abs(token["grounding"]) > 1e-3 for token in grounded["tokens"])
+    assert any(abs(token["image_gain"]) > 1e-3 for token in grounded["tokens"])
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_sampling_reaches_the_model(writers: httpx.Client) -> None:
     assert texts(writers, temperature=0, seed=2) == greedy
     assert texts(writers, top_k=1, seed=2) == texts(writers, top_p=1e-9, seed=2) == greedy
     assert texts(writers, temperature=5e-324, seed=2) == greedy
-    (varied,) = texts(writers, temperature=0, block_ngram=2, max_tokens=30)
+    (varied,) = texts(writers, temperature=0, no_repeat_ngram_size=2, max_tokens=30)
     pairs = list(itertools.pairwise(varied))
     assert len(set(pairs)) == len(pairs)
     (short,) = texts(writers, max_tokens=1)

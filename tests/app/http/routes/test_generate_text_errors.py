@@ -41,7 +41,7 @@ def send(client: httpx.Client, path: str, body: str | bytes | dict) -> httpx.Res
         ({"top_k": -1}, "top_k"),
         ({"top_p": 0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
-        ({"block_ngram": 101}, "block_ngram"),
+        ({"no_repeat_ngram_size": 101}, "no_repeat_ngram_size"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({"seed": 1.5}, "seed"),

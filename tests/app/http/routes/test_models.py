@@ -28,8 +28,8 @@ def test_one_model(client: httpx.Client) -> None:
         "num_captions": 1,
         "max_length": 20,
         "length_penalty": 0,
-        "block_ngram": 0,
-        "joints": [],
+        "no_repeat_ngram_size": 0,
+        "no_echo_words": [],
         "consensus": False,
     }
     assert detail["calibration"] is None
@@ -62,5 +62,5 @@ def test_writers(writers: httpx.Client) -> None:
     assert (detail["level"], detail["ends"], detail["device"]) == ("word", True, "cpu")
     assert detail["network"]["cell"] == "lstm"
     assert detail["sampling"] == {
-        "max_tokens": 20, "temperature": 1, "top_k": 0, "top_p": 1, "block_ngram": 0,
+        "max_tokens": 20, "temperature": 1, "top_k": 0, "top_p": 1, "no_repeat_ngram_size": 0,
     }  # fmt: skip

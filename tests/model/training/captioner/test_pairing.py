@@ -6,8 +6,8 @@ from PIL import Image
 
 from model.captioning.captioner import Captioner
 from model.captioning.scoring import read
-from model.networks.image_context import from_parts, parts
-from model.training.captioner.pairing import Corpus, Matcher
+from model.networks.image_context import ImageContext
+from model.training.captioner.pairing import Matcher, SentenceIndex
 from tests.tiny import tiny_captioner
 
 SENTENCES = [
@@ -23,7 +23,7 @@ SENTENCES = [
 
 
 def test_a_corpus_holds_each_sentence_once_and_none_too_short_or_too_long():
-    assert Corpus(SENTENCES).sentences == [
+    assert SentenceIndex(SENTENCES).sentences == [
         "a brown dog runs through the grass",
         "two brown dogs run through the snow",
         "a dog jumps over a log in the woods",
@@ -32,34 +32,34 @@ def test_a_corpus_holds_each_sentence_once_and_none_too_short_or_too_long():
 
 
 def test_the_likest_come_first_with_a_likeness_of_at_most_1():
-    found = Corpus(SENTENCES).like(["Two brown dogs running through the snow"], 3)
+    found = SentenceIndex(SENTENCES).like(["Two brown dogs running through the snow"], 3)
     assert found[0].sentence == "two brown dogs run through the snow"
     assert found[1].sentence == "a brown dog runs through the grass"
     assert 1 > found[0].likeness > found[1].likeness > found[2].likeness > 0
 
 
 def test_likeness_is_the_cosine_with_the_mean_of_the_captions():
-    corpus = Corpus(SENTENCES)
+    corpus = SentenceIndex(SENTENCES)
     (same, *_) = corpus.like(["a man rides a wave on the surfboard"], 1)
     (half, *_) = corpus.like(["a man rides a wave on the surfboard", "unknown words alone"], 1)
     assert half.likeness == pytest.approx(same.likeness)  # what nobody knows changes no direction
 
 
 def test_what_was_said_of_the_picture_is_not_found_again():
-    found = Corpus(SENTENCES).like(["A brown dog runs through the grass ."], 4)
+    found = SentenceIndex(SENTENCES).like(["A brown dog runs through the grass ."], 4)
     assert "a brown dog runs through the grass" not in [one.sentence for one in found]
     assert len(found) == 3
 
 
 def test_held_out_sentences_are_never_found_however_they_are_written():
-    corpus = Corpus(SENTENCES, without=["A MAN rides a wave on a surfboard."])
+    corpus = SentenceIndex(SENTENCES, without=["A MAN rides a wave on a surfboard."])
     assert "a man rides a wave on a surfboard" not in corpus.sentences
     assert len(corpus.sentences) == 3
 
 
 def test_a_corpus_without_sentences_is_refused():
     with pytest.raises(ValueError, match="no sentence of 5 to 18 words"):
-        Corpus(["dog", "cat"])
+        SentenceIndex(["dog", "cat"])
 
 
 def make_matcher(candidates: int = 36) -> tuple[Matcher, Captioner]:
@@ -68,9 +68,9 @@ def make_matcher(candidates: int = 36) -> tuple[Matcher, Captioner]:
     sentences = [" ".join(words[(i + j * j) % len(words)] for j in range(5)) for i in range(30)]
     grid = captioner.encode(captioner.prepare([Image.new("RGB", (32, 32), "gray")]))
     with torch.inference_mode():
-        picture = captioner.network.decoder.begin(grid)
-    mean = from_parts({name: part * 0.5 for name, part in parts(picture).items()})
-    return Matcher(captioner, mean, Corpus(sentences), candidates), captioner
+        picture = captioner.network.decoder.encode_context(grid)
+    mean = ImageContext.from_dict({name: part * 0.5 for name, part in picture.to_dict().items()})
+    return Matcher(captioner, mean, SentenceIndex(sentences), candidates), captioner
 
 
 def test_a_matcher_chooses_what_is_worth_most_of_the_candidates():
@@ -81,7 +81,7 @@ def test_a_matcher_chooses_what_is_worth_most_of_the_candidates():
 
     decoder = captioner.network.decoder
     with torch.inference_mode():
-        seen = decoder.begin(captioner.encode(captioner.prepare([picture])))
+        seen = decoder.encode_context(captioner.encode(captioner.prepare([picture])))
         worth = {}
         for sentence, likeness in matcher._corpus.like(said, 8):
             ids = [*captioner.vocabulary.encode(sentence), captioner.vocabulary.end_id]

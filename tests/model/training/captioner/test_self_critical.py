@@ -57,7 +57,7 @@ def log_probability(
     decoder: Decoder, grid: Tensor, ids: Sequence[int], temperature: float = 1.0
 ) -> Tensor:
     """Read a caption step by step, as a search does; never written tokens have no chance."""
-    picture = decoder.begin(grid)
+    picture = decoder.encode_context(grid)
     state = tuple(part[:, None] for part in picture.start)
     total = grid.new_zeros(())
     for last, token in zip([Vocabulary.start_id, *ids], ids, strict=False):

@@ -423,7 +423,7 @@ import torch
 from model.training.captioner import self_critical
 
 def ranked(decoder, grid, samples, max_words, *, temperature):
-    picture = decoder.begin(grid.detach())
+    picture = decoder.encode_context(grid.detach())
     state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
     tokens, steps = torch.ones(len(grid), samples, dtype=torch.long), []
     for _ in range(max_words + 1):

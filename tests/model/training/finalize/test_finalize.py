@@ -11,8 +11,8 @@ from PIL import Image
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.training.finalize.finalize import (
-    Finished,
-    FinishSettings,
+    Finalized,
+    FinalizeSettings,
     choose_golden,
     finish,
 )
@@ -20,7 +20,7 @@ from tests.model.data.toys import draw
 from tests.model.evaluation.agreeing import write_agreeing_set
 from tests.tiny import save_tiny_captioner, tiny_captioner
 
-SETTINGS = FinishSettings(beam_sizes=(1, 2), level=0.3, java=False, progress=False)
+SETTINGS = FinalizeSettings(beam_sizes=(1, 2), level=0.3, java=False, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, captioner: Captioner) -> C
 
 
 @pytest.fixture(scope="module")
-def finished(captioner: Captioner, dataset: CaptionDataset) -> Finished:
+def finished(captioner: Captioner, dataset: CaptionDataset) -> Finalized:
     return finish(captioner, [dataset], [draw(1), draw(2)], SETTINGS)
 
 
@@ -53,8 +53,8 @@ def test_everything_is_in_the_bundle(finished, captioner, tmp_path):
     assert before[0].agreement is None
     assert 0 <= after[0].agreement <= 1
     assert 0 < after[0].confidence < 1
-    (grounded,) = loaded.caption([draw(3)], grounding=True)
-    assert all(token.grounding is not None for token in grounded[0].tokens)
+    (grounded,) = loaded.caption([draw(3)], image_gain=True)
+    assert all(token.image_gain is not None for token in grounded[0].tokens)
 
 
 def test_a_bundle_is_finished_again(finished, tmp_path):

@@ -5,8 +5,7 @@ import torch
 
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
-from model.networks.image_context import parts
-from model.training.finalize.training_pictures import look_at_training_pictures
+from model.training.finalize.training_pictures import encode_training_pictures
 from tests.model.evaluation.agreeing import write_agreeing_set
 from tests.tiny import tiny_captioner
 
@@ -22,16 +21,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, captioner: Captioner) -> C
 
 
 def test_the_mean_picture_is_the_mean_of_what_the_decoder_sees(captioner, dataset):
-    found = look_at_training_pictures(
+    found = encode_training_pictures(
         captioner, [dataset, dataset], limit=5, batch_size=2, progress=False
     )
     entries = dataset.split("train")
     chosen = [entries[i * len(entries) // 5] for i in range(5)]
     grids = [captioner.encode(captioner.prepare([dataset.picture(one)])) for one in chosen]
     with torch.inference_mode():
-        seen = parts(captioner.network.decoder.begin(torch.cat(grids)))
-    assert parts(found.mean_picture).keys() == seen.keys()
-    for name, part in parts(found.mean_picture).items():
+        seen = captioner.network.decoder.encode_context(torch.cat(grids)).to_dict()
+    assert found.mean_context.to_dict().keys() == seen.keys()
+    for name, part in found.mean_context.to_dict().items():
         torch.testing.assert_close(part, seen[name].mean(0, True), atol=1e-5, rtol=1e-4)
     features = torch.cat(grids).mean((1, 2))
     torch.testing.assert_close(found.features, torch.cat([features] * 2), atol=1e-5, rtol=1e-4)
@@ -40,4 +39,4 @@ def test_the_mean_picture_is_the_mean_of_what_the_decoder_sees(captioner, datase
 
 def test_an_unknown_split_is_told(captioner, dataset):
     with pytest.raises(ValueError, match="toys has no split 'nothing'"):
-        look_at_training_pictures(captioner, [dataset], split="nothing", progress=False)
+        encode_training_pictures(captioner, [dataset], split="nothing", progress=False)

@@ -90,8 +90,8 @@ def test_a_text_that_repeats_itself_is_learned_by_heart(tmp_path, cell):
     assert losses[0] > 1
     assert losses[-1] < 0.05
     assert validated[-1] < 0.06  # the first letters are anyone's guess
-    writer = LanguageModel.load(run / "bundle", "cpu")
-    written = "".join(piece.text for piece in writer.generate("she sells", max_tokens=35))
+    language_model = LanguageModel.load(run / "bundle", "cpu")
+    written = "".join(piece.text for piece in language_model.generate("she sells", max_tokens=35))
     assert written == " sea shells. she sells sea shells. "
 
 
@@ -275,27 +275,27 @@ def letters(count: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("count", [2, 40, 300, 511])
 def test_a_short_text_costs_what_the_language_model_says(count):
-    writer, tokens = random_writer(), letters(count)
-    by_hand = -writer.logprobs(tokens.tolist()).mean().item()
-    writer.network.train()
-    assert nats_per_token(writer.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
+    language_model, tokens = random_writer(), letters(count)
+    by_hand = -language_model.logprobs(tokens.tolist()).mean().item()
+    language_model.network.train()
+    assert nats_per_token(language_model.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_a_long_text_is_read_in_several_streams():
-    writer, tokens = random_writer(), letters(3 * 256 + 31)
-    thirds = [writer.logprobs(third.tolist()).mean() for third in tokens[:798].view(3, 266)]
+    language_model, tokens = random_writer(), letters(3 * 256 + 31)
+    thirds = [language_model.logprobs(third.tolist()).mean() for third in tokens[:798].view(3, 266)]
     by_hand = -torch.stack(thirds).mean().item()
-    assert nats_per_token(writer.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
+    assert nats_per_token(language_model.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_where_a_text_starts_is_not_foretold_and_where_it_ends_is():
-    writer, start, end = random_writer(ends=True), 1, 2
+    language_model, start, end = random_writer(ends=True), 1, 2
     tokens = torch.tensor([start, 5, 6, end, start, 7, end, start, 4, 4, 9, end])
-    logprobs = writer.logprobs(tokens.tolist())
+    logprobs = language_model.logprobs(tokens.tolist())
     by_hand = -logprobs[tokens != start].mean().item()
-    assert nats_per_token(writer.network, tokens, start) == pytest.approx(by_hand, rel=1e-5)
-    loss, count, _ = TextLoss(writer.network.eval(), start)(
-        streams(tokens, 1, start), writer.network.begin(1)
+    assert nats_per_token(language_model.network, tokens, start) == pytest.approx(by_hand, rel=1e-5)
+    loss, count, _ = TextLoss(language_model.network.eval(), start)(
+        streams(tokens, 1, start), language_model.network.initial_state(1)
     )
     assert count.item() == 9
     assert loss.item() == pytest.approx(9 * by_hand, rel=1e-5)
@@ -387,10 +387,10 @@ def test_the_bundle_says_where_it_comes_from(tmp_path):
 
 
 def test_lines_of_words_are_written_with_their_ends(lines):
-    writer = LanguageModel.load(lines / "bundle", "cpu")
-    assert (writer.config.level, writer.config.ends) == ("word", True)
+    language_model = LanguageModel.load(lines / "bundle", "cpu")
+    assert (language_model.config.level, language_model.config.ends) == ("word", True)
     assert of_steps(lines, "loss")[-1] < 0.8  # the entropy: (log(5) + log(4)) / 4 = 0.75
-    pieces = list(writer.generate("the", n=20, max_tokens=30))
+    pieces = list(language_model.generate("the", n=20, max_tokens=30))
     for index in range(20):
         own = [piece for piece in pieces if piece.index == index]
         noun, verb = "".join(piece.text for piece in own).split()
@@ -400,17 +400,17 @@ def test_lines_of_words_are_written_with_their_ends(lines):
 
 
 def test_a_text_of_the_bundle_is_scored_end_and_all(lines):
-    writer = LanguageModel.load(lines / "bundle", "cpu")
-    likely, odd = writer.score("the dog runs"), writer.score("runs the dog")
+    language_model = LanguageModel.load(lines / "bundle", "cpu")
+    likely, odd = language_model.score("the dog runs"), language_model.score("runs the dog")
     assert [token.token for token in likely.tokens] == ["the", "dog", "runs", "<END>"]
     assert likely.logprob > odd.logprob + 3
     assert likely.logprob == pytest.approx(-math.log(20), abs=0.3)
 
 
 def test_a_text_begins_as_lines_do_and_not_where_streams_were_cut(lines):
-    writer = LanguageModel.load(lines / "bundle", "cpu")
-    assert math.exp(writer.score("the").tokens[0].logprob) > 0.97
-    written = "".join(piece.text for piece in writer.generate(n=1, seed=2))
+    language_model = LanguageModel.load(lines / "bundle", "cpu")
+    assert math.exp(language_model.score("the").tokens[0].logprob) > 0.97
+    written = "".join(piece.text for piece in language_model.generate(n=1, seed=2))
     assert written.startswith("the ")
 
 

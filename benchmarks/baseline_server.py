@@ -1,6 +1,6 @@
 """What one would write in an afternoon: the same captioner behind a plain FastAPI route.
 
-    python -m benchmarks.plain WEIGHTS PORT THREADS
+    python -m benchmarks.baseline_server WEIGHTS PORT THREADS
 
 The network's modules as they were trained, a simple beam search over them, each request in one of
 FastAPI's threads. Knows the captioner's network; does not know batches, limits, errors of clients,
@@ -47,7 +47,7 @@ def make_app(captioner: Captioner) -> FastAPI:
 def search(captioner: Captioner, pixels: Tensor) -> tuple[list[int], float]:
     """Find the likeliest caption of one picture; the beam narrows as captions end."""
     network, vocabulary = captioner.network, captioner.vocabulary
-    picture = network.decoder.begin(network.encoder(pixels))
+    picture = network.decoder.encode_context(network.encoder(pixels))
     state = tuple(part[:, None] for part in picture.start)  # (1, rows, hidden)
     device = pixels.device
     tokens = torch.tensor([[vocabulary.start_id]], device=device)
@@ -61,11 +61,11 @@ def search(captioner: Captioner, pixels: Tensor) -> tuple[list[int], float]:
         grown = [[*alive[row], word] for row, word in zip(rows, words.tolist(), strict=True)]
         ends = words == vocabulary.end_id
         ended += [(grown[row], float(totals[row])) for row in ends.nonzero()[:, 0].tolist()]
-        kept = (~ends).nonzero()[:, 0]
-        alive, totals = [grown[row] for row in kept.tolist()], totals[kept]
+        loaded = (~ends).nonzero()[:, 0]
+        alive, totals = [grown[row] for row in loaded.tolist()], totals[loaded]
         if not alive:
             break
-        tokens, state = words[kept][None], tuple(part[:, rows[kept]] for part in state)
+        tokens, state = words[loaded][None], tuple(part[:, rows[loaded]] for part in state)
     candidates = ended or list(zip(alive, totals.tolist(), strict=True))
     return max(candidates, key=lambda candidate: candidate[1])
 

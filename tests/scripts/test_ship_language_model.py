@@ -10,14 +10,20 @@ from model.data.corpus import Corpus
 from model.text.language_model import LanguageModel
 from tests.model.evaluation.test_language_model import RHYME, writer_of
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_writer.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_language_model.py"
 
 
 def test_scores_and_a_sample_go_into_the_bundle(tmp_path):
     (tmp_path / "rhyme.txt").write_text(RHYME)
-    writer = writer_of(Corpus.read(tmp_path / "rhyme.txt"))
+    language_model = writer_of(Corpus.read(tmp_path / "rhyme.txt"))
     trained = tmp_path / "trained"
-    save_bundle(trained, writer.config, writer.network.state_dict(), writer.vocabulary, "# Toy\n")
+    save_bundle(
+        trained,
+        language_model.config,
+        language_model.network.state_dict(),
+        language_model.vocabulary,
+        "# Toy\n",
+    )
     report = {
         "corpus": "rhyme",
         "level": "character",

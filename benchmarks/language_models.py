@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from benchmarks.bench import PYTORCH, Bench
-from benchmarks.floors import Work, count, multiply, read_weights
 from benchmarks.report import Row, Sample, Table
+from benchmarks.roofline import Cost, count, multiply, read_weights
 from benchmarks.timing import interleave, seconds
 from model.bundle.read import Bundle
 from model.bundle.text import load_text_bundle
@@ -114,8 +114,8 @@ class _Model:
 class _Naive:
     """The obvious writer: `nn.LSTM` (or its like) called for one character after the other."""
 
-    def __init__(self, writer: LanguageModel) -> None:
-        config, vocabulary = writer.config.network, len(writer.vocabulary)
+    def __init__(self, language_model: LanguageModel) -> None:
+        config, vocabulary = language_model.config.network, len(language_model.vocabulary)
         size = config.embedding_size or vocabulary
         kind = {"rnn": nn.RNN, "gru": nn.GRU}.get(config.cell, nn.LSTM)
         self._embedding = nn.Embedding(vocabulary, size)
@@ -133,18 +133,21 @@ class _Naive:
         return texts * _WRITTEN / (time.perf_counter() - began)
 
 
-def _count_step(writer: LanguageModel, texts: int) -> Work:
-    tokens, state = torch.zeros(texts, dtype=torch.long), writer.network.begin(texts)
-    return count(partial(writer.network.step, tokens, state), writer.network)
+def _count_step(language_model: LanguageModel, texts: int) -> Cost:
+    tokens, state = (
+        torch.zeros(texts, dtype=torch.long),
+        language_model.network.initial_state(texts),
+    )
+    return count(partial(language_model.network.step, tokens, state), language_model.network)
 
 
-def _write(writer: LanguageModel, texts: int) -> float:
+def _write(language_model: LanguageModel, texts: int) -> float:
     began = time.perf_counter()
-    pieces = writer.generate(n=texts, max_tokens=_WRITTEN)
+    pieces = language_model.generate(n=texts, max_tokens=_WRITTEN)
     return sum(piece.token is not None for piece in pieces) / (time.perf_counter() - began)
 
 
-def _read(writer: LanguageModel, tokens: Sequence[int]) -> float:
+def _read(language_model: LanguageModel, tokens: Sequence[int]) -> float:
     began = time.perf_counter()
-    writer.logprobs(tokens)
+    language_model.logprobs(tokens)
     return len(tokens) / (time.perf_counter() - began)

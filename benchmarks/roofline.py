@@ -15,14 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Work", "count", "multiply", "read_weights"]
+__all__ = ["Cost", "count", "multiply", "read_weights"]
 
 _EDGE = 1024
 _LOOKUP = torch.ops.aten.embedding.default
 
 
 @dataclass(frozen=True)
-class Work:
+class Cost:
     """What a call costs at least; weights count each time an operation reads them."""
 
     multiply_adds: int
@@ -33,13 +33,13 @@ class Work:
         return max(self.multiply_adds / multiply_adds_a_second, self.weight_bytes / bytes_a_second)
 
 
-def count(call: Callable[[], object], network: nn.Module) -> Work:
+def count(call: Callable[[], object], network: nn.Module) -> Cost:
     """Run a call once and count its matrix products and convolutions, and the weights they read."""
     reads = _Reads(network)
     # Inside inference mode a linear layer arrives whole, rather than as a view and a product.
     with torch.inference_mode(), FlopCounterMode(display=False) as counter, reads:
         call()
-    return Work(counter.get_total_flops() // 2, reads.total)
+    return Cost(counter.get_total_flops() // 2, reads.total)
 
 
 def multiply() -> tuple[Callable[[], object], int]:

@@ -7,7 +7,7 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from benchmarks.plain import make_app, search
+from benchmarks.baseline_server import make_app, search
 from model.captioning.scoring import read
 from tests.tiny import tiny_captioner
 
@@ -19,7 +19,7 @@ def test_its_search_finds_what_ours_finds(colour: str):
 
     with torch.inference_mode():
         tokens, logprob = search(captioner, pixels)
-        picture = captioner.network.decoder.begin(captioner.network.encoder(pixels))
+        picture = captioner.network.decoder.encode_context(captioner.network.encoder(pixels))
         (logprobs,), _ = read(captioner.network.decoder, picture, [tokens])
 
     assert logprob == pytest.approx(sum(logprobs), abs=1e-4)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import peers
+from benchmarks import other_models
 from benchmarks.bench import ROOT, Bench
 from benchmarks.machine import parameters
 from tests.tiny import save_tiny_captioner
@@ -19,13 +19,13 @@ def bench(tmp_path: Path) -> Bench:
 def test_without_transformers_the_others_are_measured(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(peers, "find_spec", lambda _: None)
-    (table,) = peers.measure(bench)
-    ours, plain = table.rows
+    monkeypatch.setattr(other_models, "find_spec", lambda _: None)
+    (table,) = other_models.measure(bench)
+    ours, baseline_server = table.rows
     size = sum(weights.numel() for weights in parameters(bench.eager))
-    assert ours["million parameters"] == plain["million parameters"] == size / 1e6
-    assert plain["times Unrolled"].median == pytest.approx(
-        plain["ms a picture"].median / ours["ms a picture"].median
+    assert ours["million parameters"] == baseline_server["million parameters"] == size / 1e6
+    assert baseline_server["times Unrolled"].median == pytest.approx(
+        baseline_server["ms a picture"].median / ours["ms a picture"].median
     )
     assert "`transformers` is not installed" in table.notes[-1]
 
@@ -33,7 +33,7 @@ def test_without_transformers_the_others_are_measured(
 @pytest.mark.slow
 def test_every_peer_captions_in_a_process_of_its_own(bench: Bench):
     pytest.importorskip("transformers")
-    (table,) = peers.measure(bench, scale="tiny")
+    (table,) = other_models.measure(bench, scale="tiny")
     assert [row["captioner"] for row in table.rows] == [
         "Unrolled, over HTTP",
         "plain FastAPI, over HTTP",
@@ -49,7 +49,7 @@ def test_peers_have_the_published_sizes():
     pytest.importorskip("transformers")
     import torch
 
-    from benchmarks.peer import KINDS, SCALES
+    from benchmarks.other_model import KINDS, SCALES
 
     with torch.device("meta"):
         made = {kind: make(SCALES["published"]).network for kind, make in KINDS.items()}
@@ -63,6 +63,6 @@ def test_peers_have_the_published_sizes():
 def test_a_peer_that_fails_says_why(bench: Bench):
     with (
         pytest.raises(RuntimeError, match="KeyError"),
-        peers._running("none", "float32", "1", "tiny"),
+        other_models._running("none", "float32", "1", "tiny"),
     ):
         pass

@@ -1,8 +1,9 @@
 """How long other captioners take for the same photographs, in the same run.
 
 BLIP-base and ViT-GPT2 in processes of their own, driven picture by picture through pipes, beside
-`unrolled serve` and the plain server of `benchmarks.plain`, which are asked over HTTP. Knows how
-to start and ask them; does not know what captions are worth: the peers' weights are random.
+`unrolled serve` and the plain server of `benchmarks.baseline_server`, which are asked over HTTP.
+Knows how to start and ask them; does not know what captions are worth: the peers' weights are
+random.
 """
 
 import subprocess
@@ -18,10 +19,10 @@ from typing import IO
 
 from benchmarks.bench import ROOT, SIZE, Bench
 from benchmarks.machine import parameters
+from benchmarks.other_model import BEAM, TOKENS
 from benchmarks.peak import peak_bytes
-from benchmarks.peer import BEAM, TOKENS
 from benchmarks.report import Row, Sample, Table
-from benchmarks.server import Server, caption, running, running_plain
+from benchmarks.server import Server, caption, running, running_baseline
 from benchmarks.timing import interleave
 from model.runtime.select import takes_openvino
 
@@ -35,7 +36,7 @@ _NAMES = {"ViT-GPT2": "vit-gpt2", "BLIP-base": "blip-base"}
 _DATA_TYPES = ("float32", "bfloat16")
 _LACKING = (
     "BLIP and ViT-GPT2 are left out, since `transformers` is not installed: "
-    "pip install -e '.[peers]' brings it."
+    "pip install -e '.[other-models]' brings it."
 )
 
 
@@ -52,7 +53,10 @@ def measure(bench: Bench, scale: str = "published") -> list[Table]:
     """Let every captioner caption every photograph, in turn; `scale` is for tests."""
     installed = find_spec("transformers") is not None
     with ExitStack() as stack:
-        ours, plain = stack.enter_context(running(bench)), stack.enter_context(running_plain(bench))
+        ours, plain = (
+            stack.enter_context(running(bench)),
+            stack.enter_context(running_baseline(bench)),
+        )
         size = sum(weights.numel() for weights in parameters(bench.eager))
         captioners = {_OURS: _Captioner(partial(_ask, ours), ours.pid, size)}
         if takes_openvino(bench.runtime, "cpu"):
@@ -99,8 +103,8 @@ def _notes(bench: Bench) -> list[str]:
         f"a round takes all {len(bench.photographs)} photographs, {SIZE[0]}x{SIZE[1]} JPEG, one by "
         f"one, decoding included, beam {BEAM}, {bench.served_threads} threads each; while one is "
         "measured the others are idle. Peaks are of each process's resident memory.",
-        "Unrolled and the plain server (the same bundle, see `benchmarks/plain.py`) are asked over "
-        "HTTP; int8 is Unrolled with `UNROLLED_PRECISION=int8`. The others are asked through a "
+        "Unrolled and the plain server (the same bundle, `benchmarks/baseline_server.py`) are asked "
+        "over HTTP; int8 is Unrolled by `UNROLLED_PRECISION=int8`. The others are asked through a "
         "pipe, and make no text of their tokens: both are in their favour.",
         "BLIP-base and ViT-GPT2 are built from the configurations of "
         "Salesforce/blip-image-captioning-base and nlpconnect/vit-gpt2-image-captioning by "
@@ -124,14 +128,14 @@ def _ask(server: Server, photograph: bytes) -> None:
 
 @contextmanager
 def _running(*arguments: str) -> Iterator[_Captioner]:
-    """Start `benchmarks.peer`, wait until it is ready, stop it in the end.
+    """Start `benchmarks.other_model`, wait until it is ready, stop it in the end.
 
     Raises:
         RuntimeError: it stopped; the message holds what it said.
     """
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.peer", *arguments],
+            [sys.executable, "-m", "benchmarks.other_model", *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -152,12 +156,14 @@ def _caption(questions: IO[bytes], answers: IO[bytes], said: IO[bytes], photogra
     questions.write(b"%d\n" % len(photograph) + photograph)
     questions.flush()
     if (written := _answer(answers, said)) != TOKENS:
-        raise RuntimeError(f"benchmarks.peer wrote {written} tokens, not {TOKENS}")
+        raise RuntimeError(f"benchmarks.other_model wrote {written} tokens, not {TOKENS}")
 
 
 def _answer(answers: IO[bytes], said: IO[bytes]) -> int:
     line = answers.readline()
     if not line:
         said.seek(0)
-        raise RuntimeError(f"benchmarks.peer stopped:\n{said.read().decode(errors='replace')}")
+        raise RuntimeError(
+            f"benchmarks.other_model stopped:\n{said.read().decode(errors='replace')}"
+        )
     return int(line)

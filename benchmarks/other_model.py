@@ -1,6 +1,6 @@
 """A process that captions by another captioner, of the very sizes of a published one.
 
-    python -m benchmarks.peer KIND DATA_TYPE THREADS SCALE
+    python -m benchmarks.other_model KIND DATA_TYPE THREADS SCALE
 
 Needs `transformers`, and no network: it is built from its configuration, so its weights are random.
 What it writes makes no sense and takes as long as what the published one would, since every
@@ -40,7 +40,7 @@ SCALES = {"published": Scale(), "tiny": Scale(16, 1, 2)}
 
 
 @dataclass(frozen=True)
-class Peer:
+class OtherModel:
     """A model with `generate`, and how a picture is put before it."""
 
     network: Any
@@ -50,7 +50,7 @@ class Peer:
     deviation: tuple[float, float, float]
 
 
-def make_blip(scale: Scale) -> Peer:
+def make_blip(scale: Scale) -> OtherModel:
     """Make BLIP-base as in Salesforce/blip-image-captioning-base."""
     from transformers import BlipConfig, BlipForConditionalGeneration  # noqa: PLC0415 - optional
 
@@ -64,7 +64,7 @@ def make_blip(scale: Scale) -> Peer:
         text_config=sizes | {"vocab_size": 30524, "encoder_hidden_size": scale.hidden_size},
         vision_config=sizes | {"image_size": 384, "patch_size": 16},
     )
-    return Peer(
+    return OtherModel(
         BlipForConditionalGeneration(config),
         384,
         Image.Resampling.BICUBIC,
@@ -73,7 +73,7 @@ def make_blip(scale: Scale) -> Peer:
     )
 
 
-def make_vit_gpt2(scale: Scale) -> Peer:
+def make_vit_gpt2(scale: Scale) -> OtherModel:
     """Make ViT-GPT2 as in nlpconnect/vit-gpt2-image-captioning."""
     from transformers import (  # noqa: PLC0415
         GPT2Config,
@@ -101,10 +101,13 @@ def make_vit_gpt2(scale: Scale) -> Peer:
     end = text.eos_token_id
     config.decoder_start_token_id = config.eos_token_id = config.pad_token_id = end
     half = (0.5, 0.5, 0.5)
-    return Peer(VisionEncoderDecoderModel(config), 224, Image.Resampling.BILINEAR, half, half)
+    return OtherModel(VisionEncoderDecoderModel(config), 224, Image.Resampling.BILINEAR, half, half)
 
 
-KINDS: dict[str, Callable[[Scale], Peer]] = {"blip-base": make_blip, "vit-gpt2": make_vit_gpt2}
+KINDS: dict[str, Callable[[Scale], OtherModel]] = {
+    "blip-base": make_blip,
+    "vit-gpt2": make_vit_gpt2,
+}
 
 
 def _main(kind: str, data_type: str, threads: str, scale: str) -> None:
@@ -113,14 +116,14 @@ def _main(kind: str, data_type: str, threads: str, scale: str) -> None:
     torch.manual_seed(0)
     # Made in the data type: a peak of memory would else remember a larger one.
     torch.set_default_dtype(getattr(torch, data_type))
-    peer = KINDS[kind](SCALES[scale])
+    other = KINDS[kind](SCALES[scale])
     torch.set_default_dtype(torch.float32)
-    network = peer.network.eval()
-    mean, deviation = (np.array(values, np.float32) for values in (peer.mean, peer.deviation))
+    network = other.network.eval()
+    mean, deviation = (np.array(values, np.float32) for values in (other.mean, other.deviation))
     print(sum(weights.numel() for weights in network.parameters()), file=answers, flush=True)
     while line := sys.stdin.buffer.readline():
         with Image.open(io.BytesIO(sys.stdin.buffer.read(int(line)))) as picture:
-            shown = picture.convert("RGB").resize((peer.size, peer.size), peer.resampling)
+            shown = picture.convert("RGB").resize((other.size, other.size), other.resampling)
         pixels = (np.asarray(shown, np.float32) / 255 - mean) / deviation
         with torch.inference_mode():
             written = network.generate(

@@ -1,6 +1,6 @@
 """Put a trained language model into `weights/text/`, with its scores and its card.
 
-    python scripts/ship_writer.py runs/shakespeare/bundle recipes/text/shakespeare-card.md \
+    python scripts/ship_language_model.py runs/shakespeare/bundle recipes/text/shakespeare-card.md \
         weights/text/shakespeare --report runs/shakespeare/reports/shakespeare-validation.json
 
 The scores are those of the report that `unrolled evaluate text` wrote. In the card, `{scores}`
@@ -29,10 +29,10 @@ def main() -> None:
     parser.add_argument("--prompt", default="")
     arguments = parser.parse_args()
 
-    writer = LanguageModel.load(arguments.bundle, device="cpu")
+    language_model = LanguageModel.load(arguments.bundle, device="cpu")
     report = json.loads(arguments.report.read_text())
     sample = arguments.prompt + "".join(
-        piece.text for piece in writer.generate(arguments.prompt, seed=1)
+        piece.text for piece in language_model.generate(arguments.prompt, seed=1)
     )
     scores = {
         f"nats_per_{report['level']}": round(report["nats"], 4),
@@ -40,13 +40,19 @@ def main() -> None:
         "bits_per_character": round(report["bits_per_character"], 4),
     }
     config = replace(
-        writer.config,
-        version=arguments.version or writer.config.version,
+        language_model.config,
+        version=arguments.version or language_model.config.version,
         scores={f"{report['corpus']}/validation": {"model": scores}},
     )
     card = arguments.card.read_text().replace("{scores}", table(report))
     card = card.replace("{sample}", sample.strip("\n"))
-    save_bundle(arguments.output, config, writer.network.state_dict(), writer.vocabulary, card)
+    save_bundle(
+        arguments.output,
+        config,
+        language_model.network.state_dict(),
+        language_model.vocabulary,
+        card,
+    )
     size = sum(path.stat().st_size for path in arguments.output.iterdir())
     print(f"wrote {arguments.output}, {size / 1e6:.1f} MB")
 
