@@ -16,8 +16,7 @@ from benchmarks.bench import PYTORCH, Bench
 from benchmarks.report import Row, Sample, Table
 from benchmarks.roofline import Cost, count, multiply, read_weights
 from benchmarks.timing import interleave, seconds
-from model.bundle.read import Bundle
-from model.bundle.text import load_text_bundle
+from model.bundle.read import Bundle, load_text_bundle
 from model.config import TextConfig
 from model.runtime.select import Runtime, takes_openvino
 from model.text.language_model import LanguageModel

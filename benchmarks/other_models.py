@@ -103,9 +103,10 @@ def _notes(bench: Bench) -> list[str]:
         f"a round takes all {len(bench.photographs)} photographs, {SIZE[0]}x{SIZE[1]} JPEG, one by "
         f"one, decoding included, beam {BEAM}, {bench.served_threads} threads each; while one is "
         "measured the others are idle. Peaks are of each process's resident memory.",
-        "Unrolled and the plain server (the same bundle, `benchmarks/baseline_server.py`) are asked "
-        "over HTTP; int8 is Unrolled by `UNROLLED_PRECISION=int8`. The others are asked through a "
-        "pipe, and make no text of their tokens: both are in their favour.",
+        "Unrolled and the plain server (the same bundle, `benchmarks/baseline_server.py`) are "
+        "asked over HTTP; int8 is Unrolled by `UNROLLED_PRECISION=int8`. The others get "
+        "their pictures through a pipe, and make no text of their tokens: both are in their "
+        "favour.",
         "BLIP-base and ViT-GPT2 are built from the configurations of "
         "Salesforce/blip-image-captioning-base and nlpconnect/vit-gpt2-image-captioning by "
         f"`transformers`, in eager PyTorch, with random weights. Each writes {TOKENS} tokens for "

@@ -106,8 +106,7 @@ def read_bundles(
     Raises:
         ValueError: there is none, or one cannot be used; the message says why.
     """
-    from model.bundle.read import load_bundle  # noqa: PLC0415
-    from model.bundle.text import load_text_bundle  # noqa: PLC0415
+    from model.bundle.read import load_bundle, load_text_bundle  # noqa: PLC0415
     from model.config import CaptionerConfig  # noqa: PLC0415
 
     folders = find_bundle_folders(weights)

@@ -1,12 +1,11 @@
-"""A weights bundle on disk: found, and checked.
+"""Read a weights bundle from disk, and check it.
 
 A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`; a
 captioner's may also hold `mean-picture.safetensors` (see `model.captioning.image_gain`),
 `consensus.safetensors` (see `model.captioning.neighbours`) and pictures in `golden/` (see
-`model.captioning.self_test`). Nothing in it is ever unpickled. Loading compares every file with its
-sha256 and every tensor's name and shape with what the configuration asks for, before any memory is
-taken for the network, and says what is wrong and how to mend it. Knows nothing of what the network
-does; `model.bundle.write` writes bundles, and reads the tensors.
+`model.captioning.self_test`). Nothing in it is ever unpickled. Every file is compared with its
+sha256, and every tensor's name and shape with what the configuration asks for, before any memory is
+taken for the network.
 """
 
 import hashlib
@@ -17,37 +16,30 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
 
+from model.bundle.format import (
+    CARD,
+    CONFIG,
+    CONSENSUS,
+    MEAN_PICTURE,
+    MEND,
+    VOCABULARY,
+    WEIGHTS,
+    BundleError,
+)
+from model.bundle.tensors import read_shapes
 from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig
 from model.vocabulary import Vocabulary
 
 __all__ = [
-    "CARD",
-    "CONFIG",
-    "CONSENSUS",
-    "MEAN_PICTURE",
-    "MEND",
-    "VOCABULARY",
-    "WEIGHTS",
     "Bundle",
-    "BundleError",
     "Config",
-    "added_files",
     "count_parameters",
-    "digest",
     "load_bundle",
+    "load_text_bundle",
+    "optional_files",
     "read_config",
 ]
-
-CONFIG, WEIGHTS, VOCABULARY, CARD = (
-    "config.json",
-    "model.safetensors",
-    "vocabulary.json",
-    "README.md",
-)
-MEAN_PICTURE = "mean-picture.safetensors"
-CONSENSUS = "consensus.safetensors"
 
 # No honest configuration, vocabulary or card comes near this; weights may be of any size.
 _TEXT_LIMIT = 16 * 2**20
@@ -55,12 +47,6 @@ _TEXT_LIMIT = 16 * 2**20
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
 Config = TypeVar("Config", CaptionerConfig, TextConfig)
-
-MEND = "restore the bundle from where you got it, or train it again"
-
-
-class BundleError(ValueError):
-    """A bundle that cannot be used; the message names the fault and what would mend it."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +92,23 @@ def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
     return Bundle(folder, config, vocabulary, _text(folder / CARD))
 
 
+def load_text_bundle(folder: str | Path) -> Bundle[TextConfig]:
+    """Read and check a language model's bundle, all but its weights.
+
+    Raises:
+        BundleError: it cannot be used; the message says why.
+    """
+    bundle = load_bundle(folder, TextConfig)
+    if bundle.vocabulary.level != bundle.config.level:
+        raise BundleError(
+            f"{folder}: its vocabulary has the level {bundle.vocabulary.level!r}, its "
+            f"configuration {bundle.config.level!r}"
+        )
+    if len(bundle.vocabulary) <= bundle.vocabulary.unknown_id + 1:
+        raise BundleError(f"{folder}: its vocabulary has no token to write with")
+    return bundle
+
+
 def count_parameters(bundle: Bundle[Any]) -> int:
     """Say how many numbers a network learned, by the header of its weights alone.
 
@@ -114,13 +117,9 @@ def count_parameters(bundle: Bundle[Any]) -> int:
     Raises:
         BundleError: the file has no such header.
     """
-    path = bundle.folder / WEIGHTS
-    try:
-        with safe_open(path, framework="numpy") as file:
-            learned = [name for name in file.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118 - it is no dict
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in learned)
-    except SafetensorError as error:
-        raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
+    shapes = read_shapes(bundle.folder / WEIGHTS)
+    learned = (shape for name, shape in shapes.items() if not name.endswith(_STATISTICS))
+    return sum(map(math.prod, learned))
 
 
 def read_config(folder: Path) -> CaptionerConfig | TextConfig:
@@ -148,10 +147,10 @@ def read_config(folder: Path) -> CaptionerConfig | TextConfig:
 def _files(config: CaptionerConfig | TextConfig) -> list[str]:
     """Name the files of a bundle; whatever else has a digest is not its, and never opened."""
     optional = [MEAN_PICTURE] if MEAN_PICTURE in config.sha256 else []
-    return [WEIGHTS, VOCABULARY, CARD, *optional, *added_files(config)]
+    return [WEIGHTS, VOCABULARY, CARD, *optional, *optional_files(config)]
 
 
-def added_files(config: CaptionerConfig | TextConfig) -> list[str]:
+def optional_files(config: CaptionerConfig | TextConfig) -> list[str]:
     """Name the files that a configuration asks for and that not every bundle has."""
     if not isinstance(config, CaptionerConfig):
         return []
@@ -180,11 +179,6 @@ def _text(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise BundleError(f"{path} is not UTF-8 text: {MEND}") from error
-
-
-def digest(data: bytes) -> str:
-    """Give the sha256 of a file's bytes."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def _sha256_of(path: Path) -> str:

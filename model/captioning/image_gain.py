@@ -16,12 +16,12 @@ a bundle, and no other.
 from collections.abc import Sequence
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from safetensors.numpy import save as safetensors_bytes
 
 from model.arrays import to_numpy
-from model.bundle.read import MEAN_PICTURE, MEND, Bundle, BundleError
+from model.bundle.format import MEAN_PICTURE, MEND, BundleError
+from model.bundle.read import Bundle
+from model.bundle.tensors import read_arrays
 from model.captioning.scoring import read
 from model.config import CaptionerConfig
 from model.networks.image_context import ImageContext
@@ -71,10 +71,7 @@ def read_mean_context(bundle: Bundle[CaptionerConfig], runner: Runner) -> ImageC
     if MEAN_PICTURE not in bundle.config.sha256:
         return None
     path = bundle.folder / MEAN_PICTURE
-    try:
-        named = load_file(path)
-    except SafetensorError as error:
-        raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
+    named = read_arrays(path)
     size = bundle.config.preprocessing.size
     nothing = np.zeros((1, 3, size, size), dtype=np.float32)
     expected = runner.encode_context(runner.encode(nothing)).to_dict()

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from safetensors.numpy import save as safetensors_bytes
 
-from model.bundle.read import CONSENSUS, MEND, Bundle, BundleError
+from model.bundle.format import CONSENSUS, MEND, BundleError
+from model.bundle.read import Bundle
+from model.bundle.tensors import read_arrays
 from model.config import CaptionerConfig
 from model.vocabulary import Vocabulary
 
@@ -114,10 +114,7 @@ def read_neighbours(bundle: Bundle[CaptionerConfig], channels: int) -> Neighbour
         BundleError: the file does not hold what it should, or not of this captioner.
     """
     path = bundle.folder / CONSENSUS
-    try:
-        arrays = load_file(path)
-    except SafetensorError as error:
-        raise BundleError(f"{path} is not a whole safetensors file ({error}): {MEND}") from error
+    arrays = read_arrays(path)
     if {name: array.dtype for name, array in arrays.items()} != _TYPES:
         raise BundleError(f"{path} does not hold {', '.join(_TYPES)} as it should: {MEND}")
     known = NeighbourIndex(**arrays)

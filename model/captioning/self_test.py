@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from model.bundle.read import MEND, Bundle, BundleError
+from model.bundle.format import MEND, BundleError
+from model.bundle.read import Bundle
 from model.captioning.caption import Caption
 from model.config import CaptionerConfig, GoldenConfig
 

@@ -7,7 +7,6 @@ on, so a cache can never be taken for another's.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from model.data.augmentation import augment
 from model.data.karpathy import CaptionDataset, Entry
+from model.files import atomic_write
 from model.networks.encoder import Encoder
 from model.preprocessing import Preprocessing
 
@@ -138,8 +138,5 @@ def _write(
         pixels = pixels.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             grids.append(encoder(pixels).half().cpu().numpy())
-    part.path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = part.path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with atomic_write(part.path) as temporary, temporary.open("wb") as file:
         np.save(file, np.concatenate(grids), allow_pickle=False)
-    temporary.replace(part.path)

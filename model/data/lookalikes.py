@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data.karpathy import Entry
+from model.files import write_json
 
 __all__ = ["nearest", "read_lookalikes", "write_lookalikes"]
 
@@ -36,9 +37,7 @@ def nearest(features: Tensor, count: int) -> Tensor:
 
 def write_lookalikes(path: Path, lookalikes: Mapping[str, Sequence[str]]) -> None:
     """Write the file, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(lookalikes))
-    temporary.replace(path)
+    write_json(path, lookalikes, indent=None)
 
 
 def read_lookalikes(path: str | Path, entries: Sequence[Entry], count: int) -> list[list[int]]:

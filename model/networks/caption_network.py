@@ -6,11 +6,12 @@ Knows nothing of files, of words or of how captions are searched for.
 import torch
 from torch import nn
 
-from model.bundle.read import Bundle, BundleError
-from model.bundle.write import load_weights
+from model.bundle.format import BundleError
+from model.bundle.read import Bundle
 from model.config import CaptionerConfig
 from model.networks.decoder import Decoder, make_decoder
 from model.networks.encoder import Encoder
+from model.networks.weights import load_weights
 
 __all__ = ["CaptionNetwork", "load_caption_network"]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from model.bundle.read import Bundle
-from model.bundle.write import load_weights
 from model.config import RecurrentConfig, TextConfig
 from model.networks.cells import CellState
 from model.networks.recurrent import Recurrent
+from model.networks.weights import load_weights
 
 __all__ = ["TextNetwork", "TokenNetwork", "load_text_network"]
 

@@ -4,7 +4,6 @@ The same lines always give the same layout and colours; no window, no style of t
 state of matplotlib's is involved. Knows nothing of what the lines mean.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from model.files import atomic_write
 
 __all__ = ["COLOURS", "Line", "Panel", "draw"]
 
@@ -69,13 +70,9 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
     FigureCanvasAgg(figure)
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         _fill(axes, panel)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        temporary = Path(folder) / path.name
-        figure.savefig(
-            temporary, format="png", metadata={"Software": None}
-        )  # else matplotlib's version
-        temporary.replace(path)
+    with atomic_write(path) as temporary:
+        # Without the name of matplotlib's version, so that the same lines give the same bytes.
+        figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def _fill(axes: Axes, panel: Panel) -> None:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -22,8 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.bundle.read import WEIGHTS, Bundle, load_bundle, read_config
+from model.bundle.format import WEIGHTS
+from model.bundle.read import Bundle, load_bundle, read_config
 from model.config import CaptionerConfig, TextConfig
+from model.files import atomic_folder
 
 __all__ = ["AnyBundle", "ExportError", "cache_folder", "export", "exported", "make"]
 
@@ -120,22 +121,19 @@ def make(bundle: AnyBundle) -> Path:
 
     openvino = openvino_module()
     folder = _folder(bundle)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
     try:
-        for graph in _graphs(bundle):
-            model = openvino.convert_model(graph.program)
-            for ports, names in ((model.inputs, graph.inputs), (model.outputs, graph.outputs)):
-                for port, name in zip(ports, names, strict=True):
-                    port.get_tensor().set_names({name})
-            # What is fixed is told again: the conversion forgets it, and speed depends on it.
-            model.reshape({name: list(shape) for name, shape in graph.inputs.items()})
-            openvino.save_model(model, temporary / f"{graph.name}.xml", compress_to_fp16=False)
-        if exported(bundle) is None:  # several processes may have begun at once
-            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted copy may have left
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with atomic_folder(folder) as temporary:
+            for graph in _graphs(bundle):
+                model = openvino.convert_model(graph.program)
+                for ports, names in ((model.inputs, graph.inputs), (model.outputs, graph.outputs)):
+                    for port, name in zip(ports, names, strict=True):
+                        port.get_tensor().set_names({name})
+                # What is fixed is told again: the conversion forgets it, and speed depends on it.
+                model.reshape({name: list(shape) for name, shape in graph.inputs.items()})
+                openvino.save_model(model, temporary / f"{graph.name}.xml", compress_to_fp16=False)
+    except OSError:
+        if exported(bundle) is None:  # else another process was faster
+            raise
     return folder
 
 

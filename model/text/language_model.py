@@ -16,8 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from model.bundle.read import Bundle
-from model.bundle.text import load_text_bundle
+from model.bundle.read import Bundle, load_text_bundle
 from model.config import SamplingConfig, TextConfig
 from model.decoding.beam_search import Hypothesis, search
 from model.decoding.sampling import chance

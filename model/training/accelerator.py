@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import save_file
 from torch import nn
 
+from model.files import atomic_write
 from model.training.recipe import CaptionerRecipe, TextRecipe
 
 __all__ = ["from_main", "keep_weights", "make_accelerator", "progress_bar"]
@@ -51,9 +52,9 @@ def from_main(accelerator: Accelerator, value: Value) -> Value:
 
 
 def keep_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights under a temporary name, then rename it."""
-    temporary = path.with_suffix(".tmp")
+    """Write a network's weights, whole or not at all."""
     state = network.state_dict()
     # Clones: tied weights share memory, which the format does not allow.
-    save_file({name: t.cpu().clone().contiguous() for name, t in state.items()}, temporary)
-    temporary.replace(path)
+    tensors = {name: tensor.cpu().clone().contiguous() for name, tensor in state.items()}
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary)

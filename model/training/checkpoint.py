@@ -5,16 +5,21 @@ Random choices need no place here: each step's are a function of the seed and th
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from model.bundle.tensors import complete_safetensors
+from model.files import atomic_write
+
 __all__ = ["load_checkpoint", "read_progress", "save_checkpoint"]
+
+
+_MEND = "delete it to begin anew"
 
 
 def save_checkpoint(
@@ -33,9 +38,8 @@ def save_checkpoint(
         tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
     # Clones: tied weights share memory, which the format does not allow.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"progress": json.dumps(progress)})
-    temporary.replace(path)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata={"progress": json.dumps(progress)})
 
 
 def read_progress(path: Path) -> Any:
@@ -44,11 +48,11 @@ def read_progress(path: Path) -> Any:
     Raises:
         ValueError: it is no whole checkpoint.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["progress"])
-    except (SafetensorError, KeyError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+    with complete_safetensors(path, _MEND), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    if "progress" not in metadata:
+        raise ValueError(f"{path} is not a checkpoint: {_MEND}")
+    return json.loads(metadata["progress"])
 
 
 def load_checkpoint(
@@ -59,12 +63,8 @@ def load_checkpoint(
     Raises:
         ValueError: it is no whole checkpoint, or of another network or another optimizer.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+    with complete_safetensors(path, _MEND), safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     for module_name, module in modules.items():
         prefix = f"{module_name}/"
         state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,6 +1,5 @@
 """A run's folder: its recipe, environment, curve and TensorBoard log beside its checkpoint."""
 
-import json
 import os
 import platform
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from model.files import write_json
 from model.training.recipe import CaptionerRecipe, TextRecipe
 
 __all__ = ["CHECKPOINT", "RECIPE", "Run"]
@@ -65,13 +65,6 @@ class Run:
         """Close what is open."""
         if self._board is not None:
             self._board.close()
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON under a temporary name, then rename it."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    temporary.replace(path)
 
 
 def _environment() -> dict[str, Any]:

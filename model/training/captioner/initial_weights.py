@@ -8,12 +8,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.bundle.read import WEIGHTS, load_bundle
-from model.bundle.write import check_tensors
+from model.bundle.format import WEIGHTS
+from model.bundle.read import load_bundle
+from model.bundle.tensors import check_tensors, complete_safetensors
 from model.config import CaptionerConfig
 from model.networks.caption_network import CaptionNetwork
 from model.networks.encoder import Encoder
@@ -91,10 +91,8 @@ def load_initial_weights(
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    try:
+    with complete_safetensors(path):
         return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
 
 
 def _compare_words(folder: Path, theirs: Vocabulary, ours: Vocabulary) -> None:

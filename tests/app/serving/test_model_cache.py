@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from app.serving.model_cache import ModelCache
-from model.bundle.read import BundleError
-from model.bundle.text import load_text_bundle
+from model.bundle.format import BundleError
+from model.bundle.read import load_text_bundle
 from model.text.language_model import LanguageModel
 from tests.app.answers import assert_error
 from tests.app.servers import in_thread

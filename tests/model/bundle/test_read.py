@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.bundle.read import BundleError, load_bundle
+from model.bundle.format import BundleError
+from model.bundle.read import load_bundle
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig
@@ -164,7 +165,7 @@ def test_an_encoder_that_does_not_exist(bundle):
 
 def test_another_encoder_than_the_weights(bundle):
     change_config(bundle, encoder={"name": "timm/resnet18"})
-    assert "has no tensor" in refused(bundle)
+    assert "lacks the tensor" in refused(bundle)
 
 
 def test_a_vocabulary_of_another_size(bundle):
@@ -193,7 +194,7 @@ def rewrite(bundle: Path, change) -> None:
 
 def test_a_missing_tensor(bundle):
     rewrite(bundle, lambda tensors: tensors.pop("decoder.output_bias"))
-    assert "has no tensor decoder.output_bias" in refused(bundle)
+    assert "lacks the tensor decoder.output_bias" in refused(bundle)
 
 
 def test_a_tensor_too_many(bundle):
@@ -214,7 +215,7 @@ def test_a_pickle_is_not_opened(bundle):
 
     (bundle / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
     sign(bundle, "model.safetensors")
-    assert "is not a whole safetensors file" in refused(bundle)
+    assert "is not a complete safetensors file" in refused(bundle)
     assert not (bundle / "exploded").exists()
 
 
@@ -222,7 +223,7 @@ def test_a_header_that_lies(bundle):
     header = b'{"w":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
     (bundle / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     sign(bundle, "model.safetensors")
-    assert "is not a whole safetensors file" in refused(bundle)
+    assert "is not a complete safetensors file" in refused(bundle)
 
 
 def test_a_card_or_configuration_of_many_megabytes(bundle):
@@ -267,10 +268,10 @@ def test_a_damaged_file_of_a_writer_is_named(writing, name):
     [
         ({"kind": "captioner"}, "config.json: captioner."),
         ({"level": "sentence"}, "text.level"),
-        ({"level": "word"}, "its vocabulary is of the level 'character', its configuration of"),
+        ({"level": "word"}, "its vocabulary has the level 'character', its configuration"),
         ({"network": {"cell": "transformer"}}, "text.network.cell"),
         ({"network": {"cell": "gru"}}, "has the shape"),
-        ({"network": {"layers": 2}}, "has no tensor recurrent.cells.1"),
+        ({"network": {"layers": 2}}, "lacks the tensor recurrent.cells.1"),
         ({"network": {"tie_output": True}}, "tie_output needs an embedding"),
         # The weights of this network would need terabytes.
         ({"network": {"hidden_size": 10**6, "layers": 16}}, "ask for [4000000, 1000000]"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.bundle.read import MEAN_PICTURE, BundleError
+from model.bundle.format import MEAN_PICTURE, BundleError
 from model.captioning.captioner import Captioner
 from model.captioning.image_gain import mean_context_file
 from model.networks.image_context import ImageContext
@@ -142,5 +142,5 @@ def test_a_damaged_file_is_named(bundle):
     with pytest.raises(BundleError, match=f"{MEAN_PICTURE} is damaged"):
         Captioner.load(bundle, "cpu")
     sign(bundle, MEAN_PICTURE)
-    with pytest.raises(BundleError, match=f"{MEAN_PICTURE} is not a whole safetensors file"):
+    with pytest.raises(BundleError, match=f"{MEAN_PICTURE} is not a complete safetensors file"):
         Captioner.load(bundle, "cpu")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from model.bundle.read import CONSENSUS, BundleError
+from model.bundle.format import CONSENSUS, BundleError
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
 from model.captioning.neighbours import count_ngrams, neighbours_file, ngram_key
@@ -105,7 +105,7 @@ def test_a_damaged_file_is_named(bundle):
     with pytest.raises(BundleError, match=f"{CONSENSUS} is damaged"):
         Captioner.load(bundle, "cpu")
     sign(bundle, CONSENSUS)
-    with pytest.raises(BundleError, match=f"{CONSENSUS} is not a whole safetensors file"):
+    with pytest.raises(BundleError, match=f"{CONSENSUS} is not a complete safetensors file"):
         Captioner.load(bundle, "cpu")
 
 

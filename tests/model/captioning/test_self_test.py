@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.bundle.read import BundleError
+from model.bundle.format import BundleError
 from model.bundle.write import save_bundle
 from model.captioning.caption import Caption
 from model.captioning.captioner import Captioner

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.bundle.text import load_text_bundle
+from model.bundle.read import load_text_bundle
 from model.runtime.export import make
 from model.runtime.openvino_text import OpenVinoTextRunner
 from model.runtime.text_base import TorchTextRunner

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle.read import Bundle, load_bundle
-from model.bundle.text import load_text_bundle
+from model.bundle.read import Bundle, load_bundle, load_text_bundle
 from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig, TextConfig
 from model.runtime import select as runtimes

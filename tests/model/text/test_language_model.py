@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import model.text.prefill
-from model.bundle.read import BundleError
+from model.bundle.format import BundleError
 from model.config import SamplingConfig
 from model.text.language_model import LanguageModel, TextScore, TextToken
 from model.text.stop_strings import TextDelta

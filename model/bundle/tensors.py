@@ -1,0 +1,71 @@
+"""Safetensors files of a bundle or a run: opened, and compared with what a network needs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file
+
+from model.bundle.format import CONFIG, MEND, VOCABULARY, BundleError
+
+__all__ = ["check_tensors", "complete_safetensors", "read_arrays", "read_shapes"]
+
+
+class _HasShape(Protocol):
+    @property
+    def shape(self) -> Any: ...
+
+
+@contextmanager
+def complete_safetensors(path: Path, mend: str = MEND) -> Iterator[None]:
+    """Turn the library's error into one that says what would be right.
+
+    Raises:
+        BundleError: the file that is read in this block is damaged or cut short.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise BundleError(f"{path} is not a complete safetensors file ({error}): {mend}") from error
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the names and shapes in a file's header.
+
+    Raises:
+        BundleError: the file is damaged or cut short.
+    """
+    with complete_safetensors(path), safe_open(path, framework="numpy") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read all tensors as NumPy arrays.
+
+    Raises:
+        BundleError: the file is damaged or cut short.
+    """
+    with complete_safetensors(path):
+        return load_file(path)
+
+
+def check_tensors(
+    shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, _HasShape], source: str
+) -> None:
+    """Compare names and shapes with what a network needs.
+
+    Raises:
+        BundleError: they differ; the message names the first difference.
+    """
+    for name, tensor in expected.items():
+        if name not in shapes:
+            raise BundleError(f"{source} lacks the tensor {name}, which its {CONFIG} asks for")
+        if shapes[name] != tuple(tensor.shape):
+            raise BundleError(
+                f"{source}: {name} has the shape {list(shapes[name])}, but its {CONFIG} and "
+                f"{VOCABULARY} ask for {list(tensor.shape)}"
+            )
+    if extra := sorted(set(shapes) - set(expected)):
+        raise BundleError(f"{source} has a tensor {extra[0]}, which its {CONFIG} does not ask for")
