@@ -184,7 +184,7 @@ class CaptionerConfig:
 
     `provenance` says where the weights come from (data, licence, recipe); `scores` maps a test
     set and a beam size to metrics; `sha256` maps each other file of the bundle to its digest.
-    `consensus`, `calibration` and `golden` are what `unrolled finish captioner` adds, for the
+    `consensus`, `calibration` and `golden` are what `unrolled finalize captioner` adds, for the
     order of captions, for confidence and for the self-test.
     """
 
@@ -209,7 +209,7 @@ class CaptionerConfig:
         if self.consensus is None and (self.decoding.consensus or "agreement" in features):
             raise ValueError(
                 "decoding or calibration ask for a consensus, and the bundle has none: "
-                "`unrolled finish captioner` puts one into it"
+                "`unrolled finalize captioner` puts one into it"
             )
         return self
 

@@ -8,7 +8,7 @@ The default decoding is chosen on validation data, after training; the scores ar
 reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table, and
 `{confidence}` that of how often the captions of the first report are as good as their confidence
 says, at the default beam size.
-What `unrolled finish captioner` added belongs to the decoding: it is kept where the decoding is,
+What `unrolled finalize captioner` added belongs to the decoding: it is kept where the decoding is,
 and left out where that is changed here.
 """
 
@@ -108,7 +108,7 @@ def reliability(reports: list[dict], beam_size: int) -> str:
     """Print how confident captions are, and how many of them are good, as a Markdown table."""
     report = reports[0] if reports else {"results": []}
     found = next((r["calibration"] for r in report["results"] if r["beam_size"] == beam_size), None)
-    if found is None:  # as before `unrolled finish captioner`
+    if found is None:  # as before `unrolled finalize captioner`
         return "Not measured yet."
     lines = ["| confidence | captions | its mean | good |", "|---|---:|---:|---:|"]
     lines += [

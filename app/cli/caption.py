@@ -112,9 +112,13 @@ def caption(
         )
     decoding = _decoding(captioner.config.decoding, asked)
     if image_gain and captioner.mean_context is None:
-        raise typer.BadParameter("--image-gain needs a bundle with a mean picture: see `finish`")
+        raise typer.BadParameter(
+            "--image-gain needs a bundle with a mean picture: see `unrolled finalize`"
+        )
     if consensus and captioner.consensus is None:
-        raise typer.BadParameter("--consensus needs a bundle with a consensus: see `finish`")
+        raise typer.BadParameter(
+            "--consensus needs a bundle with a consensus: see `unrolled finalize`"
+        )
     extras = Extras(
         confidence=captioner.config.calibration is not None,
         agreement=captioner.consensus is not None,

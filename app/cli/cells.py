@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
 from app.cli.terminal import told
-from app.cli.write import load_language_model
 from model.text.assembler import printable_text
 
 if TYPE_CHECKING:

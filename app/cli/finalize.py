@@ -1,4 +1,4 @@
-"""`unrolled finish`: what a bundle can only be given once it is trained.
+"""`unrolled finalize`: what a bundle can only be given once it is trained.
 
 Knows options; `model.training.finalize.finalize` does the work, and is imported only then.
 """
@@ -13,17 +13,12 @@ from app.cli.terminal import require_extra, told
 from app.settings import Device, read_settings
 from model.bundle.discovery import captioner_folder
 
-__all__ = ["finish"]
+__all__ = ["finalize"]
 
-finish = typer.Typer(help="Give a trained model what it lacks.", no_args_is_help=True)
-
-
-@finish.callback()
-def _group() -> None:
-    """Keep a group of one command a group."""
+finalize = typer.Typer(help="Give a trained model what it lacks.", no_args_is_help=True)
 
 
-@finish.command("captioner")
+@finalize.command("captioner")
 def finalize_captioner(
     weights: Annotated[Path | None, typer.Argument(help="A bundle; else the shipped one.")] = None,
     *,
@@ -66,11 +61,11 @@ def finalize_captioner(
         from model.config import ConsensusConfig  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
         from model.training.finalize.finalize import FinalizeSettings  # noqa: PLC0415
-        from model.training.finalize.finalize import finish as work  # noqa: PLC0415
+        from model.training.finalize.finalize import finish as finalize_bundle  # noqa: PLC0415
     with told(ValueError, OSError, PictureError):
         settings = read_settings()
         captioner = Captioner.load(captioner_folder(weights or settings.weights), device)
-        finished = work(
+        finalized = finalize_bundle(
             captioner,
             [CaptionDataset(path, pictures) for path in dataset],
             [read_picture(path, settings.max_pixels).image for path in golden],
@@ -84,6 +79,6 @@ def finalize_captioner(
                 batch_size=batch_size,
             ),
         )
-        finished.write(output)
-        finished.report.write(reports or output.parent / "reports")
-    typer.echo(finished.report.as_markdown())
+        finalized.write(output)
+        finalized.report.write(reports or output.parent / "reports")
+    typer.echo(finalized.report.as_markdown())

@@ -1,22 +1,41 @@
-"""Bundles and their scores as tables that fit a filter_top_k_top_p terminal.
+"""`unrolled models`: the bundles and their scores, as tables that fit a narrow terminal."""
 
-Knows what a bundle's summary holds; does not know where bundles lie.
-"""
-
+import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
+import typer
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from model.bundle.discovery import BundleSummary
+from app.cli.options import Weights, settings_from
+from app.cli.terminal import told
+from model.bundle.discovery import BundleSummary, list_bundles
 
-__all__ = ["model_tables"]
+__all__ = ["models"]
 
 
-def model_tables(bundles: Iterable[BundleSummary]) -> Iterator[RenderableType]:
+def models(
+    *,
+    weights: Weights = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the bundles in the weights folder, with their scores."""
+    settings = settings_from(weights=weights)
+    with told(ValueError):
+        bundles = list_bundles(settings.weights)
+    if as_json:
+        typer.echo(json.dumps([asdict(bundle) for bundle in bundles], indent=2))
+        return
+    console = Console()
+    for table in _tables(bundles):
+        console.print(table)
+
+
+def _tables(bundles: Iterable[BundleSummary]) -> Iterator[Table]:
     """Give a table of all bundles, then one of scores for each that has some."""
     table = Table("name", "kind", "version", "size", box=box.SIMPLE_HEAD)
     scored = []

@@ -1,5 +1,6 @@
 """Options that several commands share, and the settings that they stand for."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ __all__ = [
     "ModelName",
     "Pictures",
     "RuntimeName",
+    "TextFormat",
     "Weights",
     "read_beam_sizes",
     "settings_from",
@@ -37,6 +39,13 @@ Pictures = Annotated[
     list[str], typer.Option(help="A folder, a tar file or a pattern of either; repeatable.")
 ]
 BeamSizes = Annotated[str, typer.Option(help="One or several, with commas.")]
+
+
+class TextFormat(StrEnum):
+    """What `--format` takes."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
 
 
 def read_beam_sizes(given: str) -> tuple[int, ...]:

@@ -1,27 +1,48 @@
-"""Run the service under uvicorn, from the command line.
+"""`unrolled serve`: run the service under uvicorn."""
 
-Knows sockets and the server; `app.main` knows the service.
-"""
+from __future__ import annotations
 
 import os
 import socket
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
-import uvicorn
+import typer
 
-from app.main import create_app
-from app.settings import Settings
+from app.cli.options import DeviceName, RuntimeName, Weights, settings_from
+from app.cli.terminal import told
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 __all__ = ["serve"]
 
 
-def serve(settings: Settings) -> None:
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.")] = None,
+    weights: Weights = None,
+    device: DeviceName = None,
+    runtime: RuntimeName = None,
+) -> None:
+    """Serve captions and texts over HTTP. Every setting is also an UNROLLED_* variable."""
+    settings = settings_from(host=host, port=port, weights=weights, device=device, runtime=runtime)
+    with told(OSError):
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
     """Serve until a signal comes. A captioner that cannot be loaded exits with status 1.
 
     Raises:
         OSError: the address cannot be listened on; the message says why.
     """
+    import uvicorn  # noqa: PLC0415
+
+    from app.main import create_app  # noqa: PLC0415
+
     # The event loop waits for Python's lock behind the threads that decode and infer; a millisecond
     # each, rather than five, and it answers in time.
     sys.setswitchinterval(0.001)

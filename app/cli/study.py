@@ -37,11 +37,6 @@ study = typer.Typer(help="Compare recurrent cells.", no_args_is_help=True)
 Parameters = Annotated[int, typer.Option(min=1, help="Of each network, as nearly as may be.")]
 
 
-@study.callback()
-def _group() -> None:
-    """Keep a group a group."""
-
-
 @study.command("cells")
 def study_cells(
     *,

@@ -360,4 +360,4 @@ class Captioner:
 
     def _lacks(self, what: str) -> str:
         name = self.config.name
-        return f"the captioner {name!r} has no {what}: `unrolled finish captioner` gives it one"
+        return f"the captioner {name!r} has no {what}: `unrolled finalize captioner` gives it one"

@@ -2,7 +2,7 @@
 
 What people said of its training pictures, for a consensus; a confidence, fitted to what it
 writes about pictures it has not seen; the mean picture, for image_gain; golden pictures with their
-captions, for the self-test. What `unrolled finish captioner` runs. All belong to the very weights
+captions, for the self-test. What `unrolled finalize captioner` runs. All belong to the very weights
 and the default decoding that they were made with: a bundle whose decoding changes is to be
 finished again.
 """

@@ -1,4 +1,4 @@
-"""`unrolled finish captioner`, and what `unrolled evaluate captioner` then says of confidence."""
+"""`unrolled finalize captioner`, and what `unrolled evaluate captioner` then says of confidence."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def run(bundle: Path, *words: object) -> Result:
 
 def finish(bundle: Path, *options: object) -> Result:
     golden = ["--golden", bundle.parent / "golden.png"]
-    return run(bundle, "finish", "captioner", bundle, *golden, *options)
+    return run(bundle, "finalize", "captioner", bundle, *golden, *options)
 
 
 def test_a_bundle_is_finished_and_evaluated(bundle: Path) -> None:

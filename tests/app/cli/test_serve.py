@@ -55,7 +55,7 @@ def test_a_life_of_the_service(bundle: Path, tmp_path: Path) -> None:
     }.items()  # fmt: skip
     assert (missed["status"], missed["path"]) == (404, "/no%0Aline%20break")
     assert any(line["event"] == "ready" for line in lines)
-    assert lines[-1]["event"].startswith("Finalized")
+    assert lines[-1]["event"].startswith("Finished")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what a process has loaded from /proc")

@@ -176,7 +176,7 @@ def test_confidence_can_hang_on_agreement(tmp_path):
 
 def test_without_a_consensus_it_is_refused():
     captioner = tiny_captioner()
-    with pytest.raises(ValueError, match="'tiny' has no consensus: `unrolled finish captioner`"):
+    with pytest.raises(ValueError, match="'tiny' has no consensus: `unrolled finalize captioner`"):
         captioner.caption(pictures(1), consensus=True)
     (plain,) = captioner.caption(pictures(1), consensus=False)
     assert plain[0].agreement is None

@@ -1,0 +1,82 @@
+"""`unrolled score`: the log-probability of a given text, token by token."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from app.cli.loading import load_language_model
+from app.cli.options import DeviceName, ModelName, TextFormat, Weights, settings_from
+from app.cli.terminal import told
+from model.bundle.discovery import bundle_folder, is_text_bundle
+from model.text.assembler import printable_text, summarise
+
+if TYPE_CHECKING:
+    from model.captioning.captioner import Token
+    from model.text.language_model import TextToken
+
+__all__ = ["score"]
+
+
+def score(
+    model: ModelName,
+    text: Annotated[str, typer.Argument(help="What to score.")],
+    *,
+    image: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The picture, where a captioner scores."),
+    ] = None,
+    output_format: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TEXT,
+    weights: Weights = None,
+    device: DeviceName = None,
+) -> None:
+    """Say how likely a model finds a text, token by token."""
+    settings = settings_from(weights=weights, device=device)
+    text = printable_text(text)
+    with told(ValueError):
+        folder = bundle_folder(model, settings.weights)
+    if is_text_bundle(folder):
+        if image is not None:
+            raise typer.BadParameter(f"{model} reads no pictures: leave --image out")
+        with told(ValueError):
+            language_model = load_language_model(model, settings)
+        scored = language_model.score(text)
+        numbers = {"bits_per_character": scored.bits_per_character}
+        _tell_score(scored.tokens, numbers, output_format)
+        return
+    if image is None:
+        raise typer.BadParameter(f"{model} scores a text about a picture: give --image")
+
+    from app.errors import PictureError  # noqa: PLC0415
+    from app.pictures.decode import read_picture  # noqa: PLC0415
+    from model.captioning.captioner import Captioner  # noqa: PLC0415
+
+    with told(ValueError, OSError, PictureError):
+        picture = read_picture(image, settings.max_pixels)
+        captioner = Captioner.load(folder, settings.device, runtime=settings.runtime)
+    _tell_score(captioner.score(picture.image, text).tokens, {}, output_format)
+
+
+def _tell_score(
+    tokens: tuple[TextToken, ...] | tuple[Token, ...],
+    numbers: dict[str, float],
+    output_format: TextFormat,
+) -> None:
+    totals = summarise([token.logprob for token in tokens]) | numbers
+    if output_format is TextFormat.JSONL:
+        each = [{"token": token.token, "logprob": token.logprob} for token in tokens]
+        sys.stdout.write(json.dumps({"tokens": each, **totals}, ensure_ascii=False) + "\n")
+        return
+    console = Console(highlight=False, markup=False, emoji=False)
+    for token in tokens:
+        shown = token.token if token.token.isprintable() else repr(token.token)
+        line = Text.assemble((f"{token.logprob:9.3f}", "cyan"), f"  {shown}")
+        console.print(line, soft_wrap=True)
+    for name, value in totals.items():
+        console.print(Text(f"{value:9.3f}  {name.replace('_', ' ')}", style="bold"))

@@ -1,0 +1,177 @@
+"""`unrolled caption`, to standard output; `tests/app/bulk` has its files."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from model.captioning.captioner import Captioner
+from tests.app.photos import encoded, photo
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, of which one lies deeper and one is named oddly; and other files."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+    (tmp_path / "b [bold]é.PNG").write_bytes(encoded(photo(30, 50)))
+    (tmp_path / "deep" / "c.webp").write_bytes(encoded(photo(50, 30), "WEBP"))
+    (tmp_path / "notes.txt").write_text("not a picture, and not named like one")
+    return tmp_path
+
+
+def json_lines(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_jsonl_holds_what_the_model_says(run: Run, folder: Path, bundle: Path) -> None:
+    result = run("caption", folder, "--format", "jsonl", "--num-captions", "2")
+    assert result.exit_code == 0, result.stderr
+    lines = json_lines(result)
+    names = [folder / "a.jpg", folder / "b [bold]é.PNG", folder / "deep" / "c.webp"]
+    assert [line["path"] for line in lines] == [str(name) for name in names]
+    expected = Captioner.load(bundle, "cpu").caption([photo(30, 50)], num_captions=2)[0]
+    for found, caption in zip(lines[1]["captions"], expected, strict=True):
+        assert found["text"] == caption.text
+        assert found["logprob"] == pytest.approx(caption.logprob, abs=1e-4)
+        assert [token["token"] for token in found["tokens"]] == [t.token for t in caption.tokens]
+
+
+def test_csv(run: Run, folder: Path) -> None:
+    result = run("caption", folder, "--format", "csv", "--num-captions", "2", "--batch-size", "2")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0]) == ["path", "rank", "caption", "logprob", "mean_logprob", "finished"]
+    assert [row["rank"] for row in rows] == ["1", "2"] * 3
+    assert all(float(row["logprob"]) < float(row["mean_logprob"]) < 0 for row in rows)
+    assert {row["finished"] for row in rows} <= {"true", "false"}
+
+
+def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> None:
+    (caption, *_) = json_lines(run("caption", folder, "--format", "jsonl"))[0]["captions"]
+    assert set(caption) == {"text", "logprob", "mean_logprob", "finished", "tokens"}
+    assert set(caption["tokens"][0]) == {"token", "logprob"}
+    refused = run("caption", folder, "--image-gain")
+    assert refused.exit_code == 2
+    assert "--image-gain needs a bundle with a mean picture" in unframed(refused.stderr)
+    refused = run("caption", folder, "--consensus")
+    assert refused.exit_code == 2
+    assert "--consensus needs a bundle with a consensus" in unframed(refused.stderr)
+
+
+def test_confidence_and_grounding_in_every_format(
+    run: Run, folder: Path, finished_bundle: Path
+) -> None:
+    file, found = folder / "a.jpg", ["--weights", finished_bundle, "--image-gain"]
+    (line,) = json_lines(run("caption", file, "--format", "jsonl", *found))
+    (caption,) = line["captions"]
+    image_gain = [token["image_gain"] for token in caption["tokens"]]
+    assert 0 < caption["confidence"] < 1
+
+    (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *found).stdout))
+    assert list(row)[-3:] == ["confidence", "agreement", "image_gain"]
+    assert float(row["agreement"]) == pytest.approx(caption["agreement"])
+    assert float(row["confidence"]) == pytest.approx(caption["confidence"])
+    assert [float(number) for number in row["image_gain"].split()] == pytest.approx(
+        image_gain, abs=1e-4
+    )
+
+    _, told, words = run("caption", file, *found).stdout.splitlines()
+    assert f" {caption['confidence']:.0%}  {caption['text']}" in told
+    assert len(re.findall(r"\S+ [+-]\d+\.\d", words)) == len(image_gain)
+
+
+def test_captions_come_in_the_order_that_is_asked_for(
+    run: Run, folder: Path, finished_bundle: Path
+) -> None:
+    options = ["--format", "jsonl", "--beam-size", "8", "--num-captions", "8"]
+    found = {
+        option: json_lines(
+            run("caption", folder / "a.jpg", option, *options, "--weights", finished_bundle)
+        )[0]["captions"]
+        for option in ("--consensus", "--no-consensus")
+    }
+    likely = [one["logprob"] for one in found["--no-consensus"]]
+    assert likely == sorted(likely, reverse=True)
+    agreeing = [one["logprob"] for one in found["--consensus"]]
+    assert agreeing != likely
+    assert sorted(agreeing) == pytest.approx(sorted(likely))
+
+
+def test_confidence_alone(run: Run, folder: Path, finished_bundle: Path) -> None:
+    result = run("caption", folder, "--format", "csv", "--weights", finished_bundle)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0])[-3:] == ["finished", "confidence", "agreement"]
+    assert all(0 < float(row["confidence"]) < 1 for row in rows)
+
+
+def unframed(text: str) -> str:
+    """Usage errors come in a box, broken into lines."""
+    return re.sub(r"[^\w-]+", " ", text)
+
+
+def test_text_is_plain_when_piped(run: Run, folder: Path) -> None:
+    name = folder / "b [bold]é.PNG"
+    result = run("caption", name, "--num-captions", "3")
+    first, *captions = result.stdout.splitlines()
+    assert first == str(name)
+    assert len(captions) == 3
+    assert all(re.fullmatch(r" +-\d+\.\d{3}  [a-z ]+( \.\.\.)?", line) for line in captions)
+
+
+def test_globs_and_the_same_captions_whatever_the_batch(run: Run, folder: Path) -> None:
+    pattern = folder / "**" / "*.[jw]*"
+    one = json_lines(run("caption", pattern, "--format", "jsonl", "--batch-size", "1"))
+    both = json_lines(run("caption", pattern, "--format", "jsonl", "--batch-size", "16"))
+    assert [Path(line["path"]).name for line in one] == ["a.jpg", "c.webp"]
+    for alone, together in zip(one, both, strict=True):
+        assert alone["captions"][0]["text"] == together["captions"][0]["text"]
+
+
+def test_a_bad_file_is_reported_and_the_rest_goes_on(run: Run, folder: Path) -> None:
+    (folder / "a0.jpg").write_text("this is no photograph")
+    nowhere, nothing, empty = folder / "nowhere.jpg", folder / "*.gif", folder / "empty"
+    empty.mkdir()
+    result = run("caption", nowhere, folder, nothing, empty, "--format", "jsonl")
+    assert result.exit_code == 1
+    assert len(json_lines(result)) == 3
+    reports = result.stderr.splitlines()
+    assert reports[0] == f"{nowhere}: No such file or directory"
+    assert reports[1].startswith(f"{folder / 'a0.jpg'}: these bytes are no picture")
+    assert reports[2] == f"{nothing}: this pattern matches no file"
+    assert reports[3] == f"{empty}: there are no pictures in this folder"
+    assert len(reports) == 4
+
+
+def test_all_bad(run: Run, tmp_path: Path) -> None:
+    result = run("caption", tmp_path / "nowhere.jpg")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_a_bundle_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    result = run("caption", "x.jpg", "--weights", tmp_path)
+    assert result.exit_code == 1
+    assert "is not a folder" in result.stderr
+
+
+def test_a_reader_that_stops_reading(bundle: Path, folder: Path) -> None:
+    shell = f'"{sys.executable}" -c "from app.cli.main import app; app()" caption "$@" | head -n 1'
+    files = [str(folder / "a.jpg")] * 30
+    arguments = ["--weights", str(bundle), "--batch-size", "1", *files]
+    result = subprocess.run(
+        ["sh", "-c", shell, "sh", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout == f"{folder / 'a.jpg'}\n"
+    assert "Traceback" not in result.stderr

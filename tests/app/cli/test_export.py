@@ -1,0 +1,27 @@
+"""`unrolled export`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Run = Callable[..., Result]
+
+
+def test_export_makes_graphs_once(run: Run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
+    folders = {run("export").stdout.strip() for _ in range(2)}
+    (folder,) = map(Path, folders)
+    assert folder.parent == tmp_path / "openvino"
+    assert (folder / "step.xml").is_file()
+
+
+def test_export_makes_those_of_all_models(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
+    result = run("export", "--weights", weights)
+    folders = [Path(line) for line in result.stdout.split()]
+    assert len(set(folders)) == 3
+    assert all((folder / "step.xml").is_file() for folder in folders)
