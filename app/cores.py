@@ -1,7 +1,7 @@
-"""How many cores this process may use: what its container allows, not what the host has.
+"""Count the cores that this process may use: what its container allows, not what the host has.
 
-PyTorch makes a thread for every core that it sees; in a container that may use two of sixty-four,
-they all wait for each other. Knows nothing of what the cores are for.
+PyTorch starts a thread for every core that it sees; in a container limited to two of 64 cores,
+they would all wait for each other.
 """
 
 from loky import cpu_count
@@ -10,5 +10,5 @@ __all__ = ["usable_cores"]
 
 
 def usable_cores() -> int:
-    """Count them: physical ones, and no more than affinity and the container's quota allow."""
+    """Count the physical cores, limited by CPU affinity and the container's quota."""
     return int(cpu_count(only_physical_cores=True))

@@ -1,7 +1,4 @@
-"""Structured logs, one line an event, as JSON or for a terminal.
-
-Knows how a line looks; does not know what is worth one.
-"""
+"""Structured logs, one line per event, as JSON or for a terminal."""
 
 import logging
 import sys
@@ -13,11 +10,11 @@ __all__ = ["configure_logs"]
 
 
 def configure_logs(log_format: str, level: str) -> None:
-    """Send everything that is logged, uvicorn's and Python's warnings included, to stderr.
+    """Send all logs to standard error, including those of uvicorn and Python's warnings.
 
     Args:
         log_format: `json` or `console`.
-        level: the least severe level that is shown.
+        level: the lowest level that is logged.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -35,7 +32,7 @@ def configure_logs(log_format: str, level: str) -> None:
         else [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
-                # The richer one prints local variables: megabytes of somebody's photograph.
+                # The default prints local variables, such as megabytes of somebody's photograph.
                 exception_formatter=structlog.dev.plain_traceback,
             )
         ]
@@ -54,5 +51,5 @@ def configure_logs(log_format: str, level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # The service logs each request itself, with its id; uvicorn's line would double that.
+    # The service already logs each request, with its id.
     logging.getLogger("uvicorn.access").propagate = False

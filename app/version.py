@@ -1,4 +1,4 @@
-"""Which version of Unrolled this is, as the installed distribution says."""
+"""The version of Unrolled, from the installed distribution."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -6,5 +6,5 @@ __all__ = ["VERSION"]
 
 try:
     VERSION = version("unrolled")
-except PackageNotFoundError:  # run from a clone that was never installed
+except PackageNotFoundError:  # run from a clone that is not installed
     VERSION = "0+uninstalled"

@@ -1,4 +1,4 @@
-"""How the tests ask for captions, and what they expect of an error."""
+"""Requests for captions, and checks of the responses."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""Ray on this machine, for as long as a test needs it."""
+"""Run Ray on this machine for the length of a test."""
 
 import os
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",  # else it writes a token into the home folder
+    "RAY_AUTH_MODE": "disabled",  # or it writes a token into the home folder
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
 }
 
 
 @contextmanager
 def local_ray() -> Iterator[None]:
-    """Start Ray with two cores, and end it with everything that runs on it."""
+    """Start Ray with two cores, and shut it down with everything that runs on it."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in VARIABLES.items():
             patch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Captions in files of every format, read back alike."""
+"""Read captions back from files of every format."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import pytest
 
 
 def rows(path: Path) -> list[dict]:
-    """Give path, rank, caption and logprob of every caption in a file of any kind."""
+    """Return the path, rank, text and logprob of every caption in a file."""
     match path.suffix:
         case ".jsonl":
             return [

@@ -1,4 +1,4 @@
-"""Picture files for the tests, good and bad, made on the spot."""
+"""Picture files for the tests, good and bad, generated when needed."""
 
 import struct
 import zlib
@@ -25,7 +25,7 @@ def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> 
 
 
 def sideways(file_format: str = "JPEG") -> bytes:
-    """A picture stored on its side, with the EXIF orientation that turns it upright."""
+    """A picture stored sideways, with the EXIF orientation that turns it upright."""
     return encoded(photo().transpose(Image.Transpose.ROTATE_90), file_format, exif=orientation(6))
 
 
@@ -36,13 +36,13 @@ def orientation(value: int) -> Image.Exif:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises a size and ends soon after."""
+    """A PNG that declares a size and ends soon after."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0"))
 
 
 def malformed_exif() -> bytes:
-    """A sound JPEG whose EXIF block is rubbish."""
+    """A valid JPEG whose EXIF block is garbage."""
     return encoded(photo(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xfe" * 40)
 
 

@@ -1,4 +1,4 @@
-"""Threads are as many as the process may use, whatever the machine has."""
+"""The number of cores is what the process may use, not what the machine has."""
 
 import os
 import subprocess
@@ -11,15 +11,15 @@ from app.cores import usable_cores
 CODE = "from app.cores import usable_cores; print(usable_cores())"
 
 
-def test_there_are_some_and_no_more_than_there_are():
+def test_between_one_core_and_all_are_usable():
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
-def test_a_process_that_may_use_one_core_counts_one():
-    one = min(os.sched_getaffinity(0))
+def test_a_process_pinned_to_one_core_counts_one():
+    core = min(os.sched_getaffinity(0))
     done = subprocess.run(
-        [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{one}}}); {CODE}"],
+        [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{core}}}); {CODE}"],
         capture_output=True,
         text=True,
         check=True,

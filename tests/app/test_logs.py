@@ -7,7 +7,9 @@ import structlog
 from app.logs import configure_logs
 
 
-def test_json_lines_of_ours_and_of_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+def test_our_events_and_those_of_libraries_are_json_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     configure_logs("json", "info")
     with structlog.contextvars.bound_contextvars(request_id="mine"):
         structlog.get_logger("app").info("request", path="/a\nb")
@@ -20,7 +22,9 @@ def test_json_lines_of_ours_and_of_libraries(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_traceback_shows_no_values(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+def test_a_traceback_does_not_show_local_variables(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
     configure_logs(log_format, "info")
     picture = "bytes of a photograph"
     try:
@@ -35,6 +39,6 @@ def test_a_traceback_shows_no_values(capsys: pytest.CaptureFixture[str], log_for
 
 def test_uvicorns_access_log_is_off() -> None:
     configure_logs("json", "info")
-    # What uvicorn asks before it logs a request.
+    # uvicorn checks this before it logs a request.
     assert not logging.getLogger("uvicorn.access").hasHandlers()
     assert logging.getLogger("uvicorn.error").hasHandlers()
