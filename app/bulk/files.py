@@ -1,7 +1,6 @@
-"""Files, folders and globs to captions, in order and in batches; a bad file stops nothing.
+"""Caption files, folders and globs in order and in batches; a bad file does not stop the rest.
 
-Coming pictures are read, decoded and prepared in threads while the model works on a batch. Knows
-paths and pictures; does not know how results are shown or kept.
+While the model works on one batch, threads read, decode and prepare the pictures of the next.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ if TYPE_CHECKING:
     from model.captioning.captioner import Caption, Captioner
     from model.config import DecodingConfig
 
-__all__ = ["BATCHES_AHEAD", "Captioned", "Failed", "caption_files", "find_pictures"]
+__all__ = ["BATCHES_AHEAD", "CaptionedFile", "FailedFile", "caption_files", "find_pictures"]
 
 # One is prepared while the model works; the other makes up for a few large photographs in a row.
-# What waits is small (0.8 MB a picture at 260 x 260), whatever the photographs are.
+# A prepared picture is small (0.8 MB at 260 x 260), however large the photograph was.
 BATCHES_AHEAD = 2
 
-# A photograph is whole in memory while its thread works on it: 50 million pixels take 0.4 GB.
-_MOST_THREADS = 8
+# Each thread holds one whole photograph in memory: 50 million pixels take 0.4 GB.
+_MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedFile:
     """A picture file and its captions, best first."""
 
     path: Path
@@ -46,37 +45,37 @@ class Captioned:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A path that gave no captions, and why."""
+class FailedFile:
+    """A path without captions, and the reason."""
 
     path: Path
     reason: str
 
 
-def find_pictures(paths: Iterable[str]) -> list[Path | Failed]:
-    """List the files that paths mean: files as they are, folders and globs in sorted order.
+def find_pictures(paths: Iterable[str]) -> list[Path | FailedFile]:
+    """List the files that paths stand for: files as given, folders and globs in sorted order.
 
-    A folder gives the files in it, at any depth, that are named like pictures; a path that
-    means nothing is in the list as `Failed`.
+    A folder stands for the files in it, at any depth, that have the suffix of a picture. A folder
+    or glob without any is listed as a `FailedFile`.
     """
-    found: list[Path | Failed] = []
+    found: list[Path | FailedFile] = []
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_picture(p))
-            found += inside or [Failed(path, "there are no pictures in this folder")]
+            pictures = sorted(p for p in path.rglob("*") if p.is_file() and _is_picture(p))
+            found += pictures or [FailedFile(path, "there are no pictures in this folder")]
         elif path.exists() or not glob.has_magic(name):
             found.append(path)
         else:
             matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
             files = [match for match in matches if match.is_file()]
-            found += files or [Failed(path, "this pattern matches no file")]
+            found += files or [FailedFile(path, "no file matches this pattern")]
     return found
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A picture file as the encoder expects it."""
+class _PreparedPicture:
+    """A picture file, prepared for the encoder."""
 
     path: Path
     pixels: NDArray[np.float32]
@@ -84,39 +83,39 @@ class _Prepared:
 
 def caption_files(
     captioner: Captioner,
-    paths: Iterable[Path | Failed],
+    paths: Iterable[Path | FailedFile],
     decoding: DecodingConfig,
     *,
     batch_size: int,
     max_pixels: int,
     image_gain: bool = False,
-) -> Generator[Captioned | Failed, None, None]:
+) -> Generator[CaptionedFile | FailedFile, None, None]:
     """Caption files, `batch_size` at a time, and yield one result for each, in order.
 
-    Beside the batch that the model works on, no more than `BATCHES_AHEAD` batches are taken from
-    `paths`. Close the generator to stop early.
+    At most `BATCHES_AHEAD` batches are taken from `paths` beyond the one that the model works on.
+    Close the generator to stop early.
 
     Raises:
-        ValueError: image_gain is asked for and the captioner has no mean picture.
+        ValueError: `image_gain` is set and the captioner has no mean picture.
     """
     options = asdict(decoding) | {"image_gain": image_gain}
 
-    def prepare(path: Path | Failed) -> _Prepared | Failed:
-        return path if isinstance(path, Failed) else _prepare(captioner, path, max_pixels)
+    def prepare(path: Path | FailedFile) -> _PreparedPicture | FailedFile:
+        return path if isinstance(path, FailedFile) else _prepare(captioner, path, max_pixels)
 
-    coming = prefetch(
+    prepared = prefetch(
         prepare,
         paths,
-        threads=min(usable_cores(), _MOST_THREADS),
+        threads=min(usable_cores(), _MAX_THREADS),
         ahead=BATCHES_AHEAD * batch_size,
     )
-    batch: list[_Prepared | Failed] = []
+    batch: list[_PreparedPicture | FailedFile] = []
     pictures = 0
-    with closing(coming):
-        for entry in coming:
+    with closing(prepared):
+        for entry in prepared:
             batch.append(entry)
-            pictures += not isinstance(entry, Failed)
-            # Failures are not held back once nothing before them waits.
+            pictures += not isinstance(entry, FailedFile)
+            # With no picture waiting before it, a failure is reported at once.
             if pictures in (0, batch_size):
                 yield from _caption_batch(captioner, batch, options)
                 batch, pictures = [], 0
@@ -127,20 +126,20 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _Prepared | Failed:
+def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _PreparedPicture | FailedFile:
     try:
-        return _Prepared(path, captioner.prepare([read_picture(path, max_pixels).image]))
+        return _PreparedPicture(path, captioner.prepare([read_picture(path, max_pixels).image]))
     except OSError as error:
-        return Failed(path, error.strerror or str(error))
+        return FailedFile(path, error.strerror or str(error))
     except PictureError as error:
-        return Failed(path, error.message)
+        return FailedFile(path, error.message)
 
 
 def _caption_batch(
-    captioner: Captioner, batch: list[_Prepared | Failed], options: dict[str, Any]
-) -> Iterator[Captioned | Failed]:
-    pixels = [entry.pixels for entry in batch if isinstance(entry, _Prepared)]
+    captioner: Captioner, batch: list[_PreparedPicture | FailedFile], options: dict[str, Any]
+) -> Iterator[CaptionedFile | FailedFile]:
+    pixels = [entry.pixels for entry in batch if isinstance(entry, _PreparedPicture)]
     grid = captioner.encode(np.concatenate(pixels)) if pixels else None
     captions = iter([] if grid is None else captioner.search(grid, **options))
     for entry in batch:
-        yield entry if isinstance(entry, Failed) else Captioned(entry.path, next(captions))
+        yield entry if isinstance(entry, FailedFile) else CaptionedFile(entry.path, next(captions))

@@ -1,7 +1,4 @@
-"""Captions of files as text, JSON lines, CSV or rows of a table.
-
-Knows how results are shown; does not know how they come about, nor where they are kept.
-"""
+"""Format the captions of files as text, JSON lines, CSV or table rows."""
 
 from __future__ import annotations
 
@@ -20,26 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from app.bulk.files import Captioned
+    from app.bulk.files import CaptionedFile
     from model.captioning.caption import Caption, Token
 
 __all__ = [
     "CSV_COLUMNS",
-    "Extras",
-    "Lines",
+    "LineFormat",
+    "OptionalFields",
     "OutputFormat",
     "as_rows",
     "csv_line",
-    "lines_of",
-    "make_writer",
-    "printable",
+    "line_format",
+    "make_printer",
+    "printable_path",
 ]
 
 CSV_COLUMNS = ("path", "rank", "caption", "logprob", "mean_logprob", "finished")
 
 
 class OutputFormat(StrEnum):
-    """What `--format` takes."""
+    """The formats that `--format` accepts."""
 
     TEXT = "text"
     JSONL = "jsonl"
@@ -48,8 +45,8 @@ class OutputFormat(StrEnum):
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What captions have that not all have; a table's columns are known before its rows."""
+class OptionalFields:
+    """Which optional fields captions have: a table needs its columns before its first row."""
 
     confidence: bool = False
     agreement: bool = False
@@ -57,50 +54,52 @@ class Extras:
 
     @property
     def names(self) -> list[str]:
-        """Those that there are, in the order of columns."""
-        return [name for name, there in asdict(self).items() if there]
+        """The fields that are present, in column order."""
+        return [name for name, present in asdict(self).items() if present]
 
 
 @dataclass(frozen=True)
-class Lines:
-    """A format of lines: what comes first, and a file's captions, with their ends of line."""
+class LineFormat:
+    """A line-based format: its header, and how a file's captions are encoded, newlines included."""
 
     header: str
-    encode: Callable[[Captioned], str]
+    encode: Callable[[CaptionedFile], str]
 
 
-def lines_of(output_format: OutputFormat, extras: Extras) -> Lines:
-    """Give a format of lines, which JSONL and CSV are.
+def line_format(output_format: OutputFormat, optional_fields: OptionalFields) -> LineFormat:
+    """Return the line format for JSONL or CSV.
 
     Raises:
-        ValueError: the format is another.
+        ValueError: the format is not line-based.
     """
     match output_format:
         case OutputFormat.JSONL:
-            return Lines("", _json_line)
+            return LineFormat("", _json_line)
         case OutputFormat.CSV:
-            columns = [*CSV_COLUMNS, *extras.names]
-            return Lines(csv_line(columns), lambda captioned: _csv_lines(columns, captioned))
+            columns = [*CSV_COLUMNS, *optional_fields.names]
+            return LineFormat(csv_line(columns), lambda captioned: _csv_lines(columns, captioned))
         case _:
-            raise ValueError(f"{output_format} is no format of lines")
+            raise ValueError(f"{output_format} is not a line-based format")
 
 
-def make_writer(output_format: OutputFormat, extras: Extras) -> Callable[[Captioned], None]:
-    """Give the function that writes one file's captions to standard output; CSV begins at once."""
+def make_printer(
+    output_format: OutputFormat, optional_fields: OptionalFields
+) -> Callable[[CaptionedFile], None]:
+    """Return a function that prints one file's captions; for CSV, print the header now."""
     if output_format is OutputFormat.TEXT:
         console = Console(highlight=False, markup=False, emoji=False)
         return lambda captioned: _write_text(console, captioned)
-    lines = lines_of(output_format, extras)
+    lines = line_format(output_format, optional_fields)
     if lines.header:
         _write(lines.header)
     return lambda captioned: _write(lines.encode(captioned))
 
 
-def as_rows(captioned: Captioned) -> list[dict[str, object]]:
-    """Give one row for each caption, with all the columns that there can be but the tokens'."""
+def as_rows(captioned: CaptionedFile) -> list[dict[str, object]]:
+    """Return one row for each caption, with every column except the tokens."""
     return [
         {
-            "path": printable(captioned.path),
+            "path": printable_path(captioned.path),
             "rank": rank,
             "caption": caption.text,
             "logprob": caption.logprob,
@@ -114,41 +113,45 @@ def as_rows(captioned: Captioned) -> list[dict[str, object]]:
 
 
 def csv_line(values: Sequence[object]) -> str:
-    """Write one line of CSV."""
+    """Format one line of CSV."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
     return line.getvalue()
 
 
-def printable(path: Path) -> str:
-    """Write a path so that it can be printed, whatever bytes the file system holds."""
+def printable_path(path: Path) -> str:
+    """Make a path printable, whatever bytes its name contains."""
     return str(path).encode(errors="replace").decode()
 
 
-def _write_text(console: Console, captioned: Captioned) -> None:
-    console.print(Text(printable(captioned.path), style="bold"), soft_wrap=True)
+def _write_text(console: Console, captioned: CaptionedFile) -> None:
+    console.print(Text(printable_path(captioned.path), style="bold"), soft_wrap=True)
     for caption in captioned.captions:
-        cut = "" if caption.finished else " ..."
-        sure = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
-        line = Text.assemble((f"{caption.logprob:9.3f}{sure}", "cyan"), f"  {caption.text}{cut}")
+        ellipsis = "" if caption.finished else " ..."
+        confidence = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
+        line = Text.assemble(
+            (f"{caption.logprob:9.3f}{confidence}", "cyan"), f"  {caption.text}{ellipsis}"
+        )
         console.print(line, soft_wrap=True)
-        if grounds := [f"{t.token} {t.image_gain:+.1f}" for t in _grounded(caption)]:
-            console.print(Text(f"{' ' * 11}{'  '.join(grounds)}", style="dim"), soft_wrap=True)
+        if gains := [f"{t.token} {t.image_gain:+.1f}" for t in _tokens_with_gain(caption)]:
+            console.print(Text(f"{' ' * 11}{'  '.join(gains)}", style="dim"), soft_wrap=True)
 
 
-def _json_line(captioned: Captioned) -> str:
+def _json_line(captioned: CaptionedFile) -> str:
     captions = [_without_none(asdict(caption)) for caption in captioned.captions]
     for caption in captions:
         caption["tokens"] = [_without_none(token) for token in caption["tokens"]]
-    line = {"path": printable(captioned.path), "captions": captions}
+    line = {"path": printable_path(captioned.path), "captions": captions}
     return json.dumps(line, ensure_ascii=False) + "\n"
 
 
-def _csv_lines(columns: Sequence[str], captioned: Captioned) -> str:
+def _csv_lines(columns: Sequence[str], captioned: CaptionedFile) -> str:
     lines = []
     for row, caption in zip(as_rows(captioned), captioned.captions, strict=True):
         row["finished"] = str(caption.finished).lower()
-        row["image_gain"] = " ".join(f"{token.image_gain:.4f}" for token in _grounded(caption))
+        row["image_gain"] = " ".join(
+            f"{token.image_gain:.4f}" for token in _tokens_with_gain(caption)
+        )
         lines.append(csv_line([row[name] for name in columns]))
     return "".join(lines)
 
@@ -158,7 +161,7 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _grounded(caption: Caption) -> list[Token]:
+def _tokens_with_gain(caption: Caption) -> list[Token]:
     return [token for token in caption.tokens if token.image_gain is not None]
 
 

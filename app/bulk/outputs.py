@@ -1,8 +1,8 @@
-"""Where captions go: standard output, or a file that a later run can go on with.
+"""Write captions to standard output, or to a file that a later run can resume.
 
-Nothing that is there is written over, and nothing is added to what was made in another way: the
-settings of a run lie beside its lines (`captions.jsonl.settings.json`), or in its Parquet. Knows
-files, old and new; does not know how captions come about.
+An existing file is never overwritten, and a run only resumes a file that was made with the same
+settings. These are kept next to a file of lines (`captions.jsonl.settings.json`), or in the
+metadata of Parquet.
 """
 
 from __future__ import annotations
@@ -13,88 +13,103 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.bulk.formats import Extras, Lines, OutputFormat, lines_of, make_writer, printable
-from app.bulk.resume import WrittenCaptions, read_csv, read_json_lines
+from app.bulk.formats import (
+    LineFormat,
+    OptionalFields,
+    OutputFormat,
+    line_format,
+    make_printer,
+    printable_path,
+)
+from app.bulk.resume import CompleteResults, read_csv, read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from io import FileIO
 
-    from app.bulk.files import Captioned, Failed
+    from app.bulk.files import CaptionedFile, FailedFile
 
 __all__ = ["Output", "OutputError", "choose_format", "open_output", "remaining"]
 
-_MEND = "give another name, or move it away"
+_REMEDY = "choose another name, or move it away"
 
 
 class OutputError(Exception):
-    """An output cannot be written; the message says what would be right."""
+    """An output that cannot be written; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """Takes captions; `done` counts how often each path was there when it was opened."""
+    """An open output; `done` counts how often it already had each path when it was opened."""
 
-    write: Callable[[Captioned], None]
+    write: Callable[[CaptionedFile], None]
     done: Counter[str]
     close: Callable[[], None]
 
 
-def choose_format(asked: OutputFormat | None, output: Path | None) -> OutputFormat:
-    """Take the format that is asked for, else the one that the output's name says.
+def choose_format(requested: OutputFormat | None, output: Path | None) -> OutputFormat:
+    """Return the requested format, or else the one that the output's suffix stands for.
 
     Raises:
-        ValueError: the output's name says none, or the format does not go there.
+        ValueError: the suffix stands for no format, or the format cannot be written there.
     """
     if output is None:
-        if asked is OutputFormat.PARQUET:
-            raise ValueError("--format parquet needs --output: it cannot be streamed")
-        return asked or OutputFormat.TEXT
-    kept = [one for one in OutputFormat if one is not OutputFormat.TEXT]
-    named = {f".{one}": one for one in kept}
-    chosen = asked or named.get(output.suffix.lower())
-    if chosen not in kept:
-        raise ValueError(f"--output is named {', '.join(named)}, or has one of these as --format")
+        if requested is OutputFormat.PARQUET:
+            raise ValueError(
+                "--format parquet needs --output: Parquet cannot be written to standard output"
+            )
+        return requested or OutputFormat.TEXT
+    by_suffix = {f".{each}": each for each in OutputFormat if each is not OutputFormat.TEXT}
+    chosen = requested or by_suffix.get(output.suffix.lower())
+    if chosen not in by_suffix.values():
+        raise ValueError(
+            f"--output must end in {', '.join(by_suffix)}, or --format must name one of these"
+        )
     return chosen
 
 
 def open_output(
     path: Path | None,
     output_format: OutputFormat,
-    extras: Extras,
+    optional_fields: OptionalFields,
     settings: dict[str, Any],
     *,
     resume: bool,
 ) -> Output:
-    """Open an output, which must be new unless `resume` is given; without a path, standard output.
+    """Open an output: a new file, an existing one to resume, or without a path standard output.
 
-    The settings are how captions are made: `num_captions`, and whatever else counts.
+    The settings are everything that decides what captions come out; `num_captions` is required.
 
     Raises:
-        OutputError: it is there already, was made in another way, or cannot be written.
-        ModuleNotFoundError: Parquet needs pyarrow.
+        OutputError: the file exists and `resume` is not set, has other settings, or cannot be
+            written.
+        ModuleNotFoundError: the format is Parquet and pyarrow is not installed.
     """
     if path is None:
-        return Output(make_writer(output_format, extras), Counter(), lambda: None)
+        return Output(make_printer(output_format, optional_fields), Counter(), lambda: None)
     if path.exists() and not resume:
-        raise OutputError(f"{path} is there already: --resume goes on with it; else {_MEND}")
+        raise OutputError(f"{path} already exists: resume it with --resume, or {_REMEDY}")
     settings = json.loads(json.dumps({"format": output_format} | settings))
-    open_ = _open_parts if output_format is OutputFormat.PARQUET else _open_lines
+    open_ = _open_parquet if output_format is OutputFormat.PARQUET else _open_lines
     try:
-        output = open_(path, output_format, extras, settings)
+        output = open_(path, output_format, optional_fields, settings)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise OutputError(f"cannot go on with {path}: {error}; {_MEND}") from error
-    return Output(_told(path, output.write), output.done, _told(path, output.close))
+        raise OutputError(f"cannot resume {path}: {error}; {_REMEDY}") from error
+    return Output(
+        _raise_output_error(path, output.write),
+        output.done,
+        _raise_output_error(path, output.close),
+    )
 
 
-def remaining(files: Iterable[Path | Failed], done: Counter[str]) -> list[Path | Failed]:
-    """Leave out the files that are done; one that is named twice is to be done twice."""
+def remaining(files: Iterable[Path | FailedFile], done: Counter[str]) -> list[Path | FailedFile]:
+    """Return the files that are not done; a file that is listed twice must be done twice."""
     done = done.copy()
-    rest: list[Path | Failed] = []
+    rest: list[Path | FailedFile] = []
     for file in files:
-        name = printable(file) if isinstance(file, Path) else ""
+        name = printable_path(file) if isinstance(file, Path) else ""
         if done[name] > 0:
             done[name] -= 1
         else:
@@ -103,69 +118,79 @@ def remaining(files: Iterable[Path | Failed], done: Counter[str]) -> list[Path |
 
 
 def _open_lines(
-    path: Path, output_format: OutputFormat, extras: Extras, settings: dict[str, Any]
+    path: Path,
+    output_format: OutputFormat,
+    optional_fields: OptionalFields,
+    settings: dict[str, Any],
 ) -> Output:
-    lines = lines_of(output_format, extras)
-    beside = path.with_name(f"{path.name}.settings.json")
-    # Without a buffer, a line is there as soon as it is written, and mostly whole.
+    lines = line_format(output_format, optional_fields)
+    settings_file = path.with_name(f"{path.name}.settings.json")
+    # Unbuffered, so that a killed run leaves every line that it wrote, and few torn ones.
     file = path.open("ab", buffering=0)
     try:
         if file.tell() > 0:
-            if not beside.exists():
-                raise ValueError(f"{beside.name}, which says how it was made, is not beside it")
-            _compare(json.loads(beside.read_text("utf-8")), settings)
+            if not settings_file.exists():
+                raise ValueError(
+                    f"{settings_file.name}, with the settings it was made with, is missing"
+                )
+            _require_same_settings(json.loads(settings_file.read_text("utf-8")), settings)
             written = _read(path, output_format, lines, settings["num_captions"])
         else:
-            beside.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-            written = WrittenCaptions(Counter(), 0)
-        file.truncate(written.end)
-        if written.end == 0:
+            settings_file.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+            written = CompleteResults(Counter(), 0)
+        file.truncate(written.size)
+        if written.size == 0:
             _write_all(file, lines.header)
     except BaseException:
         file.close()
         raise
-    return Output(lambda one: _write_all(file, lines.encode(one)), written.paths, file.close)
+    return Output(
+        lambda captioned: _write_all(file, lines.encode(captioned)), written.paths, file.close
+    )
 
 
-def _open_parts(
-    path: Path, output_format: OutputFormat, extras: Extras, settings: dict[str, Any]
+def _open_parquet(
+    path: Path,
+    output_format: OutputFormat,
+    optional_fields: OptionalFields,
+    settings: dict[str, Any],
 ) -> Output:
-    from app.bulk.parquet import Parts  # noqa: PLC0415 - pyarrow is an extra
+    from app.bulk.parquet import ParquetFolder  # noqa: PLC0415 - pyarrow is an extra
 
     del output_format
     if path.exists() and not path.is_dir():
-        raise ValueError("it is a file, and not the folder of parts that is written here")
-    earlier = Parts.settings(path)
+        raise ValueError("it is a file, but Parquet is written as a folder of parts")
+    earlier = ParquetFolder.read_settings(path)
     if earlier is not None:
-        _compare(earlier, settings)
-    parts = Parts(path, extras, settings)
-    return Output(parts.write, parts.written(), parts.close)
+        _require_same_settings(earlier, settings)
+    parts = ParquetFolder(path, optional_fields, settings)
+    return Output(parts.write, parts.count_paths(), parts.close)
 
 
 def _read(
-    path: Path, output_format: OutputFormat, lines: Lines, num_captions: int
-) -> WrittenCaptions:
+    path: Path, output_format: OutputFormat, lines: LineFormat, num_captions: int
+) -> CompleteResults:
     with path.open("rb") as file:
         if output_format is OutputFormat.CSV:
             return read_csv(file, lines.header, num_captions)
         return read_json_lines(file)
 
 
-def _compare(earlier: Any, settings: dict[str, Any]) -> None:
-    """See to it that an output is made in one way throughout.
+def _require_same_settings(earlier: Any, settings: dict[str, Any]) -> None:
+    """Check that the rest of an output is made like its beginning.
 
     Raises:
         ValueError: the settings differ; the message says how.
     """
     if not isinstance(earlier, dict):
         raise ValueError("its settings cannot be read")
-    other = [
+    changes = [
         f"{name} was {earlier.get(name)} and is {settings.get(name)}"
         for name in settings | earlier
         if earlier.get(name) != settings.get(name)
     ]
-    if other:
-        raise ValueError(f"it was made in another way ({', '.join(other)})")
+    if changes:
+        raise ValueError(f"it was made with other settings ({', '.join(changes)})")
 
 
 def _write_all(file: FileIO, text: str) -> None:
@@ -174,13 +199,13 @@ def _write_all(file: FileIO, text: str) -> None:
         data = data[file.write(data) :]
 
 
-def _told(path: Path, work: Callable[..., None]) -> Callable[..., None]:
-    """Let what goes wrong with the file, such as a full disk, be told with its name."""
+def _raise_output_error(path: Path, work: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a function to raise `OutputError` with the file's name, for instance on a full disk."""
 
-    def told(*arguments: Any) -> None:
+    def wrapped(*arguments: Any) -> None:
         try:
             work(*arguments)
         except OSError as error:
             raise OutputError(f"{path}: {error.strerror or error}") from error
 
-    return told
+    return wrapped

@@ -1,7 +1,4 @@
-"""Work done in threads on what comes next, while its user is busy with what came before.
-
-Knows threads and order; does not know what the work is.
-"""
+"""Process the next items in threads while the caller works on earlier results."""
 
 from __future__ import annotations
 
@@ -21,20 +18,20 @@ Result = TypeVar("Result")
 def prefetch(
     work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
 ) -> Generator[Result, None, None]:
-    """Yield what the work gives for each item, in order.
+    """Yield `work(item)` for each item, in order.
 
-    At most `ahead` items are taken whose results have not been asked for. Items are taken in the
-    thread that asks. To close the generator waits for the work in hand, and for no other.
+    At most `ahead` items are taken before their results are consumed. Items are taken in the
+    caller's thread. Closing the generator waits for items in progress, and drops the rest.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
-    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch")
+    pending: deque[Future[Result]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
-        # Python would do all that is submitted before it ends: Ctrl-C should not wait for that.
+        # Otherwise Python runs everything submitted before it exits, and Ctrl-C has to wait.
         pool.shutdown(cancel_futures=True)

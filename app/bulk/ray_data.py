@@ -1,8 +1,7 @@
-"""Data sets of any size to captions, on all machines of a Ray cluster or all cores of this one.
+"""Caption data sets of any size on a Ray cluster, or on all cores of this machine.
 
-Ray Data reads, shares out the work, starts again what a machine that was lost had to do, and
-writes; each of its workers has a captioner of its own. Knows tables of pictures and where they
-lie; does not know how captions are found. Needs the extra `cluster`.
+Ray Data reads, distributes the work, redoes what a lost machine had to do, and writes; each of its
+workers has its own captioner. Needs the extra `cluster`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pyarrow import fs
 from pyarrow.dataset import dataset, field
 from ray.data import ActorPoolStrategy, SaveMode
 
-from app.bulk.files import Failed, find_pictures
+from app.bulk.files import FailedFile, find_pictures
 from app.errors import PictureError
 from app.pictures.decode import SUFFIXES, decode_picture
 from app.settings import read_settings
@@ -43,8 +42,8 @@ _CAPTION = (
     ("agreement", pa.float64()),
 )
 
-# The best caption has columns of its own; `captions` has all, best first; where `error` says
-# what is wrong with a picture, it has none.
+# The best caption has its own columns; `captions` has all, best first. A picture that cannot be
+# captioned has an `error` and no captions.
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -54,23 +53,23 @@ SCHEMA = pa.schema(
     ]
 )
 
-# Two captioners of one thread each write more captions than one of two threads.
+# Two captioners with one thread each are faster than one with two.
 _CPUS = 1
 
-# Reading and writing waits for disks: were it to wait for cores too, captioners that have them all
-# would wait for it without end.
-_BESIDE = {"num_cpus": 0}
+# Reading and writing must not reserve cores: captioners hold all of them, and would wait for their
+# input for ever.
+_NO_CPUS = {"num_cpus": 0}
 
-# A part of the output has as many rows, where there are as many.
-_ROWS = 10_000
+# The least number of rows in a part of the output, except the last.
+_MIN_ROWS_PER_FILE = 10_000
 
-_NAMES = ("path", "id")
-_PICTURES = ("bytes", "image")
+_NAME_COLUMNS = ("path", "id")
+_PICTURE_COLUMNS = ("bytes", "image")
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How many rows were written, and how many of them have an error in place of captions."""
+    """How many rows were written, and how many of them have an error instead of captions."""
 
     rows: int
     errors: int
@@ -88,40 +87,41 @@ def caption_dataset(
 ) -> Summary:
     """Caption every picture of a data set, and write one row for each, in any order.
 
-    Starts Ray on this machine if RAY_ADDRESS names no cluster and none runs here. On a cluster,
-    `weights`, and `source` and `output` if they are paths, must be what they are here on all its
-    machines.
+    Starts Ray on this machine unless RAY_ADDRESS names a cluster or one already runs here. On a
+    cluster, `weights`, and `source` and `output` if they are paths, must be the same on every
+    machine.
 
     Args:
-        source: a picture, a folder of pictures or a pattern; a Parquet file, a folder of them or a
-            pattern, with the columns `path` or `id`, and `image` or `bytes`; or any of these but
-            a pattern as a URI (s3://, gs://).
+        source: a picture, a folder of pictures or a pattern; or a Parquet file, a folder of them or
+            a pattern, with the columns `path` or `id`, and `image` or `bytes`. All except
+            patterns may also be URIs (s3://, gs://).
         decoding: how captions are searched for.
-        output: a folder that is not there yet; its parts are JSON lines if its name ends in
+        output: a new folder; its parts are JSON lines if its name ends in
             .jsonl, else Parquet (see `SCHEMA`).
         weights: the captioner's bundle.
-        batch_size: pictures at once.
+        batch_size: how many pictures a captioner takes at once.
         max_pixels: as in `decode_picture`.
-        concurrency: how many captioners, each of which has a core, or a core and a GPU where the
-            cluster has GPUs; None starts as many as there is room for.
+        concurrency: how many captioners, each with one core, and one GPU if the cluster has any;
+            None starts as many as fit.
 
     Raises:
-        ValueError: there is nothing to caption in `source`, its table lacks a column, or `output`
-            is there already.
-        OSError: `source` or `output` cannot be reached.
+        ValueError: `source` has no pictures, its table lacks a column, or `output` already exists.
+        OSError: `source` cannot be read, or `output` cannot be written.
     """
-    paths, is_table = _find(source)
+    paths, is_table = _find_source(source)
     target = str(output) if _is_uri(str(output)) else str(Path(output).absolute())
     _require_absent(target)
-    ours = not ray.is_initialized()
-    if ours:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+    started_here = not ray.is_initialized()
+    if started_here:
+        os.environ.setdefault(
+            "RAY_USAGE_STATS_ENABLED", "0"
+        )  # or Ray sends usage data to its makers
         ray.init()
     try:
         pictures, columns = _read_table(paths) if is_table else (_read_files(paths), None)
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
         captioned = pictures.map_batches(
-            _Worker,
+            _CaptionWorker,
             fn_constructor_kwargs={
                 "weights": weights.absolute(),
                 "device": "cuda" if gpus else "cpu",
@@ -137,12 +137,12 @@ def caption_dataset(
         )
         return _write(captioned, target)
     finally:
-        if ours:
+        if started_here:
             ray.shutdown()
 
 
-class _Worker:
-    """What works in a process of Ray's: a captioner, and what it does with a part of the table."""
+class _CaptionWorker:
+    """A captioner in one of Ray's processes, called with a batch of the table."""
 
     def __init__(
         self,
@@ -162,16 +162,18 @@ class _Worker:
         names, files = (table[column].to_pylist() for column in self.columns)
         decoded = [self._decode(file) for file in files]
         pictures = [entry for entry in decoded if not isinstance(entry, str)]
-        found = iter(self.captioner.caption(pictures, **self.options) if pictures else ())
+        captions = iter(self.captioner.caption(pictures, **self.options) if pictures else ())
         rows = [
-            _row(str(name), error=entry) if isinstance(entry, str) else _row(str(name), next(found))
+            _row(str(name), error=entry)
+            if isinstance(entry, str)
+            else _row(str(name), next(captions))
             for name, entry in zip(names, decoded, strict=True)
         ]
         return pa.Table.from_pylist(rows, SCHEMA)
 
     def _decode(self, file: Any) -> Image.Image | str:
-        """Decode a cell, or say what is wrong with it."""
-        # As Hugging Face's data sets have their pictures.
+        """Return the picture in a cell, or a message that says what is wrong with it."""
+        # Hugging Face's data sets store a picture as a struct.
         data = file.get("bytes") if isinstance(file, dict) else file
         if not isinstance(data, bytes):
             return "there is no picture in this row"
@@ -190,7 +192,7 @@ def _load(weights: Path, device: str, *, threads: int) -> Captioner:
 def _row(
     path: str, captions: Iterable[Caption] = (), *, error: str | None = None
 ) -> dict[str, Any]:
-    told = [
+    fields = [
         {
             "caption": caption.text,
             "logprob": caption.logprob,
@@ -201,70 +203,74 @@ def _row(
         }
         for caption in captions
     ]
-    return {"path": path, **(told[0] if told else {}), "captions": told, "error": error}
+    return {"path": path, **(fields[0] if fields else {}), "captions": fields, "error": error}
 
 
 def _is_uri(name: str) -> bool:
     return "://" in name
 
 
-def _find(source: str) -> tuple[list[str], bool]:
-    """List what is to be read, and say whether it is Parquet."""
+def _find_source(source: str) -> tuple[list[str], bool]:
+    """List the files or folders to read, and whether they are Parquet."""
     if _is_uri(source):
-        return [source], source.endswith(".parquet") or _holds_parquet(source)
+        return [source], source.endswith(".parquet") or _contains_parquet(source)
     if glob.has_magic(source) and source.endswith(".parquet"):
         paths = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not paths:
-            raise ValueError(f"{source}: this pattern matches no file")
+            raise ValueError(f"{source}: no file matches this pattern")
         return [os.path.abspath(path) for path in paths], True  # noqa: PTH100
     path = Path(source)
     if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
         return [str(path.absolute())], True
     pictures = []
     for found in find_pictures([source]):
-        if isinstance(found, Failed):
+        if isinstance(found, FailedFile):
             raise ValueError(f"{found.path}: {found.reason}")
         if not found.exists():
-            raise ValueError(f"{found}: there is no such file")
+            raise ValueError(f"{found}: no such file")
         pictures.append(str(found.absolute()))
     return pictures, False
 
 
-def _holds_parquet(uri: str) -> bool:
+def _contains_parquet(uri: str) -> bool:
     filesystem, path = fs.FileSystem.from_uri(uri)
-    inside = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    return any(info.path.endswith(".parquet") for info in inside)
+    files = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return any(info.path.endswith(".parquet") for info in files)
 
 
 def _require_absent(target: str) -> None:
     filesystem, path = fs.FileSystem.from_uri(target)
     if filesystem.get_file_info(path).type != fs.FileType.NotFound:
-        raise ValueError(f"{target} is there already: name a folder that is not")
+        raise ValueError(f"{target} already exists: choose another output")
 
 
 def _read_files(paths: list[str]) -> Any:
     suffixes = sorted(SUFFIXES) if _is_uri(paths[0]) else None
     return ray.data.read_binary_files(
-        paths, include_paths=True, file_extensions=suffixes, **_BESIDE
+        paths, include_paths=True, file_extensions=suffixes, **_NO_CPUS
     )
 
 
 def _read_table(paths: list[str]) -> tuple[Any, tuple[str, str]]:
-    """Read a table, and say in which columns names and pictures are."""
-    table = ray.data.read_parquet(paths, **_BESIDE)
-    there = table.schema().names
-    name = next((column for column in _NAMES if column in there), None)
-    picture = next((column for column in _PICTURES if column in there), None)
+    """Read a table, and find its columns of names and pictures."""
+    table = ray.data.read_parquet(paths, **_NO_CPUS)
+    columns = table.schema().names
+    name = next((column for column in _NAME_COLUMNS if column in columns), None)
+    picture = next((column for column in _PICTURE_COLUMNS if column in columns), None)
     if name is None or picture is None:
         raise ValueError(
-            f"{paths[0]}: needs the columns path or id, and image or bytes: "
-            f"there is {', '.join(there)}"
+            f"{paths[0]} needs a column path or id, and a column image or bytes; "
+            f"it has {', '.join(columns)}"
         )
     return table.select_columns([name, picture]), (name, picture)
 
 
 def _write(captioned: Any, target: str) -> Summary:
-    options = {"mode": SaveMode.ERROR, "min_rows_per_file": _ROWS, "ray_remote_args": _BESIDE}
+    options = {
+        "mode": SaveMode.ERROR,
+        "min_rows_per_file": _MIN_ROWS_PER_FILE,
+        "ray_remote_args": _NO_CPUS,
+    }
     if target.endswith(".jsonl"):
         captioned.write_json(target, double_precision=15, force_ascii=False, **options)
         file_format = "json"

@@ -1,7 +1,6 @@
-"""What an earlier run has written to a file of lines: of which pictures, and how far it is whole.
+"""Find out which pictures an earlier run captioned, and where its complete lines end.
 
-A process that is killed may leave its last line torn. Knows JSONL and CSV as `caption_formats`
-writes them; does not know what is done about them.
+A killed process may leave a torn last line, in JSONL and CSV as `app.bulk.formats` writes them.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["WrittenCaptions", "read_csv", "read_json_lines"]
+__all__ = ["CompleteResults", "read_csv", "read_json_lines"]
 
 
 @dataclass(frozen=True)
-class WrittenCaptions:
-    """How often each path is there, and how many bytes hold whole results."""
+class CompleteResults:
+    """How often each path has complete results, and how many bytes these take."""
 
     paths: Counter[str]
-    end: int
+    size: int
 
 
-def read_json_lines(lines: Iterable[bytes]) -> WrittenCaptions:
-    """Read what is whole of JSON lines.
+def read_json_lines(lines: Iterable[bytes]) -> CompleteResults:
+    """Read the complete lines of a JSONL file.
 
     Raises:
-        ValueError: a whole line is none of `unrolled caption`.
+        ValueError: a complete line was not written by `unrolled caption`.
     """
     paths: Counter[str] = Counter()
     end = 0
@@ -41,23 +40,23 @@ def read_json_lines(lines: Iterable[bytes]) -> WrittenCaptions:
         try:
             paths[json.loads(line)["path"]] += 1
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number} holds no captions") from error
+            raise ValueError(f"line {number} has no captions") from error
         end += len(line)
-    return WrittenCaptions(paths, end)
+    return CompleteResults(paths, end)
 
 
-def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> WrittenCaptions:
-    """Read what is whole of a CSV file.
+def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> CompleteResults:
+    """Read the complete rows of a CSV file.
 
-    A picture has a row for each caption, so that the last picture's rows may be whole and too
-    few. Where they are fewer than `num_captions` they count as torn, though now and then a search
-    finds no more: to caption one picture again costs little.
+    A picture has a row for each caption, so the last picture may lack some. With fewer than
+    `num_captions` rows it counts as incomplete, although a search sometimes finds no more:
+    captioning one picture again costs little.
 
     Raises:
-        ValueError: the columns are others, or a whole row is none of `unrolled caption`.
+        ValueError: the columns differ, or a complete row was not written by `unrolled caption`.
     """
     paths: Counter[str] = Counter()
-    end = picture = 0  # where the rows end, and where those of the last picture begin
+    end = picture = 0  # where the complete rows end, and where the last picture's begin
     path, rank = "", num_captions
     for number, record in enumerate(_records(lines), start=1):
         if number == 1:
@@ -68,7 +67,7 @@ def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> WrittenC
                 path, place, *_ = next(csv.reader(io.StringIO(record.decode(), newline="")))
                 rank = int(place)
             except ValueError as error:
-                raise ValueError(f"row {number} holds no caption") from error
+                raise ValueError(f"row {number} has no caption") from error
             if rank == 1:
                 paths[path] += 1
                 picture = end
@@ -76,15 +75,15 @@ def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> WrittenC
     if rank < num_captions:
         paths[path] -= 1
         end = picture
-    return WrittenCaptions(+paths, end)
+    return CompleteResults(+paths, end)
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Give the whole records; one whose path has an end of line in it takes several lines."""
+    """Yield the complete records; one whose path contains a newline spans several lines."""
     record = b""
     for line in lines:
         record += line
-        # Quotes inside a quoted field are doubled: until it is closed, their number is odd.
+        # Quotes inside a quoted field are doubled: an odd number means that the field is open.
         if record.endswith(b"\n") and record.count(b'"') % 2 == 0:
             yield record
             record = b""

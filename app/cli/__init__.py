@@ -1,1 +1,1 @@
-"""The `unrolled` command, one module a command."""
+"""The `unrolled` command line, one module per command."""

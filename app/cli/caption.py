@@ -1,7 +1,6 @@
-"""`unrolled caption`: pictures to captions, on this machine or on a Ray cluster.
+"""`unrolled caption`: caption pictures, on this machine or on a Ray cluster.
 
-Knows options and what goes with what; what is done is `app.bulk.files`'s business, what is
-written `app.bulk.outputs`'s.
+This module checks which options go together; `app.bulk` reads, captions and writes the files.
 """
 
 from __future__ import annotations
@@ -14,10 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from app.bulk.formats import Extras, OutputFormat, printable
+from app.bulk.formats import OptionalFields, OutputFormat, printable_path
 from app.bulk.outputs import OutputError, choose_format, open_output, remaining
 from app.cli.options import DeviceName, RuntimeName, Weights, settings_from
-from app.cli.terminal import print_error, require_extra, show_log, told, with_progress
+from app.cli.terminal import (
+    exit_on,
+    print_error,
+    print_note,
+    require_extra,
+    show_log,
+    with_progress,
+)
 from app.cores import usable_cores
 from model.bundle.discovery import captioner_folder
 from model.decoding.options import resolve_decoding
@@ -31,7 +37,7 @@ __all__ = ["caption"]
 
 
 def caption(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, globs.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders or globs.")],
     *,
     beam_size: Annotated[
         int | None, typer.Option(min=1, max=10, help="Hypotheses kept; else the bundle's (3).")
@@ -48,33 +54,41 @@ def caption(
     consensus: Annotated[
         bool | None, typer.Option(help="Agree with people on pictures that look alike.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Pictures at once.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=1024, help="How many pictures to caption at once.")
+    ] = 8,
     image_gain: Annotated[
-        bool, typer.Option("--image-gain", help="Of each word: how far it is the picture's.")
+        bool,
+        typer.Option(
+            "--image-gain", help="Show for each word how much likelier the picture makes it."
+        ),
     ] = False,
     output_format: Annotated[
-        OutputFormat | None, typer.Option("--format", help="Else as --output is named; or text.")
+        OutputFormat | None,
+        typer.Option(
+            "--format", help="The output format; by default from the suffix of --output, else text."
+        ),
     ] = None,
     output: Annotated[
-        str | None, typer.Option(help="A new .jsonl, .csv or .parquet (a folder of parts).")
+        str | None, typer.Option(help="A new .jsonl or .csv file, or .parquet folder.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with --output where it ends, if it is there.")
+        bool, typer.Option("--resume", help="Continue an existing --output where it ends.")
     ] = False,
     ray: Annotated[
-        bool, typer.Option("--ray", help="On a Ray cluster: one PATH, or s3://, to --output.")
+        bool, typer.Option("--ray", help="Caption one PATH (or s3:// URI) on a Ray cluster.")
     ] = False,
     weights: Weights = None,
     device: DeviceName = None,
     runtime: RuntimeName = None,
 ) -> None:
-    """Caption pictures; each caption comes with its log-probability, and its confidence if known.
+    """Caption pictures, with log-probabilities and, if the bundle has it, confidence.
 
-    BundleFolders are searched at any depth. A bad file is reported, and the rest goes on; --resume
-    tries it again. Exits with 1 if any file was bad, with 2 if the command was wrong.
+    Folders are searched at any depth. A bad file is reported and the rest continues; --resume
+    tries it again. The exit status is 1 if a file was bad, and 2 if the command was invalid.
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
-    asked = {
+    overrides = {
         "beam_size": beam_size,
         "num_captions": num_captions,
         "max_length": max_length,
@@ -83,26 +97,26 @@ def caption(
     }
     if ray:
         if len(paths) != 1 or output is None:
-            raise typer.BadParameter("--ray takes one PATH and --output")
+            raise typer.BadParameter("--ray needs exactly one PATH, and --output")
         if image_gain or resume or output_format is not None or device is not None:
             raise typer.BadParameter(
-                "--ray goes without --image-gain, --resume, --format and --device: the output's "
-                "name says its format, and the cluster has the devices"
+                "--ray cannot be combined with --image-gain, --resume, --format or --device: the "
+                "output's suffix decides the format, and the cluster the devices"
             )
-        _caption_on_a_cluster(paths[0], output, settings, asked, batch_size)
-    kept_in = None if output is None else Path(output)
+        _caption_with_ray(paths[0], output, settings, overrides, batch_size)
+    output_path = None if output is None else Path(output)
     try:
-        output_format = choose_format(output_format, kept_in)
+        output_format = choose_format(output_format, output_path)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    if resume and kept_in is None:
-        raise typer.BadParameter("--resume needs --output: it goes on with a file")
+    if resume and output_path is None:
+        raise typer.BadParameter("--resume needs --output, the file to continue")
 
-    from app.bulk.files import Failed, caption_files, find_pictures  # noqa: PLC0415
+    from app.bulk.files import FailedFile, caption_files, find_pictures  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
-    show_log("model.runtime.export")  # what takes long, the first time
-    with told(ValueError):
+    show_log("model.runtime.export")  # exporting takes a while, the first time
+    with exit_on(ValueError):
         captioner = Captioner.load(
             captioner_folder(settings.weights),
             settings.device,
@@ -110,78 +124,81 @@ def caption(
             threads=settings.threads or usable_cores(),
             precision=settings.precision,
         )
-    decoding = _decoding(captioner.config.decoding, asked)
+    decoding = _decoding(captioner.config.decoding, overrides)
     if image_gain and captioner.mean_context is None:
         raise typer.BadParameter(
-            "--image-gain needs a bundle with a mean picture: see `unrolled finalize`"
+            "--image-gain needs a bundle with a mean picture: run `unrolled finalize`"
         )
     if consensus and captioner.consensus is None:
         raise typer.BadParameter(
-            "--consensus needs a bundle with a consensus: see `unrolled finalize`"
+            "--consensus needs a bundle with a consensus: run `unrolled finalize`"
         )
-    extras = Extras(
+    optional_fields = OptionalFields(
         confidence=captioner.config.calibration is not None,
         agreement=captioner.consensus is not None,
         image_gain=image_gain,
     )
     try:
         with require_extra("parquet"):
-            kept = open_output(
-                kept_in, output_format, extras, _made_by(captioner, decoding, extras), resume=resume
+            open_file = open_output(
+                output_path,
+                output_format,
+                optional_fields,
+                _output_settings(captioner, decoding, optional_fields),
+                resume=resume,
             )
     except OutputError as error:
         raise typer.BadParameter(str(error)) from error
     files = find_pictures(paths)
-    rest = remaining(files, kept.done)
+    left = remaining(files, open_file.done)
     results = caption_files(
         captioner,
-        rest,
+        left,
         decoding,
         batch_size=batch_size,
         max_pixels=settings.max_pixels,
         image_gain=image_gain,
     )
-    done, total, failed = len(files) - len(rest), len(files), 0
-    began = time.perf_counter()
-    # Closed in any case, Ctrl-C too: pictures are no longer read, and what is known is kept.
-    with told(OutputError), closing(kept), closing(results):
+    done, total, failed = len(files) - len(left), len(files), 0
+    started = time.perf_counter()
+    # Even on Ctrl-C, close both: no more pictures are read, and finished results are kept.
+    with exit_on(OutputError), closing(open_file), closing(results):
         for result in with_progress(results, total, "Captioning", unit="pictures", done=done):
-            if isinstance(result, Failed):
+            if isinstance(result, FailedFile):
                 failed += 1
-                print_error(f"{printable(result.path)}: {result.reason}")
+                print_error(f"{printable_path(result.path)}: {result.reason}")
             else:
-                kept.write(result)
+                open_file.write(result)
     if output is not None:
-        seconds = time.perf_counter() - began
-        captioned = len(rest) - failed
-        before = f"{done:,} were there; " if done else ""
-        print_error(
+        seconds = time.perf_counter() - started
+        captioned = len(left) - failed
+        before = f"{done:,} were done before; " if done else ""
+        print_note(
             f"{before}{captioned:,} pictures captioned, {failed:,} failed, in {seconds:.1f} s: "
-            f"{captioned / seconds:.1f} pictures a second",
-            style="dim",
+            f"{captioned / seconds:.1f} pictures a second"
         )
     raise typer.Exit(1 if failed else 0)
 
 
-def _decoding(default: DecodingConfig, asked: dict[str, Any]) -> DecodingConfig:
+def _decoding(default: DecodingConfig, overrides: dict[str, Any]) -> DecodingConfig:
     try:
-        return resolve_decoding(default, **asked)
+        return resolve_decoding(default, **overrides)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def _caption_on_a_cluster(
-    source: str, output: str, settings: Settings, asked: dict[str, Any], batch_size: int
+def _caption_with_ray(
+    source: str, output: str, settings: Settings, overrides: dict[str, Any], batch_size: int
 ) -> NoReturn:
-    """Caption a data set by Ray Data, and exit."""
+    """Caption a data set with Ray Data, and exit."""
     from model.bundle.read import load_bundle  # noqa: PLC0415
     from model.config import CaptionerConfig  # noqa: PLC0415
 
     with require_extra("cluster"):
         from app.bulk.ray_data import caption_dataset  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         folder = captioner_folder(settings.weights)
-        decoding = _decoding(load_bundle(folder, CaptionerConfig).config.decoding, asked)
+        decoding = _decoding(load_bundle(folder, CaptionerConfig).config.decoding, overrides)
         summary = caption_dataset(
             source,
             decoding,
@@ -190,17 +207,19 @@ def _caption_on_a_cluster(
             batch_size=batch_size,
             max_pixels=settings.max_pixels,
         )
-    print_error(f"{summary.rows:,} rows written, {summary.errors:,} with an error", style="dim")
+    print_note(f"{summary.rows:,} rows written, {summary.errors:,} with an error")
     raise typer.Exit(1 if summary.errors else 0)
 
 
-def _made_by(captioner: Captioner, decoding: DecodingConfig, extras: Extras) -> dict[str, Any]:
-    """Say what decides on captions: an output is made in one way throughout."""
+def _output_settings(
+    captioner: Captioner, decoding: DecodingConfig, optional_fields: OptionalFields
+) -> dict[str, Any]:
+    """Return everything that decides what captions come out: an output is made with one set."""
     config = captioner.config
     return {
         "model": config.name,
         "version": config.version,
         "weights": config.sha256.get("model.safetensors"),
         **asdict(decoding),
-        **asdict(extras),
+        **asdict(optional_fields),
     }

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.options import BeamSizes, Pictures, read_beam_sizes
-from app.cli.terminal import require_extra, told
+from app.cli.terminal import exit_on, require_extra
 from app.settings import Device, Runtime, read_settings
 from model.bundle.discovery import captioner_folder
 from model.decoding.options import resolve_decoding
@@ -19,29 +19,34 @@ evaluate = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
 @evaluate.command("captioner")
 def evaluate_captioner(
-    weights: Annotated[Path | None, typer.Argument(help="A bundle; else the shipped one.")] = None,
+    weights: Annotated[
+        Path | None, typer.Argument(help="A bundle; by default the shipped one.")
+    ] = None,
     *,
     dataset: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="Karpathy-format JSON.")
+        Path,
+        typer.Option(
+            exists=True, dir_okay=False, help="The captions, as JSON in Karpathy's format."
+        ),
     ],
     pictures: Pictures,
-    output: Annotated[Path, typer.Option(help="Folder of the report.")],
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    output: Annotated[Path, typer.Option(help="The folder to write the report to.")],
+    split: Annotated[str, typer.Option(help="The split to measure: train, val or test.")] = "test",
     beam_size: BeamSizes = "1,3,5",
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
     no_repeat_ngram_size: Annotated[int | None, typer.Option(min=0, max=10)] = None,
     consensus: Annotated[bool | None, typer.Option(help="Else as the bundle says.")] = None,
-    device: Annotated[Device, typer.Option()] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
     runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = "torch",
 ) -> None:
-    """Caption a data set's split, score the captions, print and write the report."""
+    """Caption a split of a data set, score the captions, and print and write a report."""
     beam_sizes = read_beam_sizes(beam_size)
     with require_extra("evaluation"):
         from model.captioning.captioner import Captioner  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
         from model.evaluation.captioner import evaluate as measure  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         folder = captioner_folder(weights or read_settings().weights)
         captioner = Captioner.load(folder, device, runtime=runtime)
         captioner.config = replace(
@@ -70,28 +75,35 @@ def evaluate_captioner(
 def evaluate_text(
     weights: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bundle.")],
     *,
-    corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Its whole text.")],
-    output: Annotated[Path, typer.Option(help="Folder of the report.")],
-    order: Annotated[int, typer.Option(min=0, max=20, help="Of the n-grams; 0: none.")] = 20,
-    device: Annotated[Device, typer.Option()] = "auto",
+    corpus: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="The whole text of the corpus.")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder to write the report to.")],
+    order: Annotated[
+        int,
+        typer.Option(
+            min=0, max=20, help="The highest order of the n-gram models to compare with; 0: none."
+        ),
+    ] = 20,
+    device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
 ) -> None:
-    """Measure a language model on what validates of its corpus, beside n-grams."""
+    """Measure a language model on the validation part of its corpus, compared with n-grams."""
     with require_extra("evaluation"):
         from model.data.corpus import Corpus  # noqa: PLC0415
         from model.evaluation.language_model import evaluate_text as measure  # noqa: PLC0415
         from model.text.language_model import LanguageModel  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         language_model = LanguageModel.load(weights, device)
-        # Divided as it was for training, or what is validated was learned by heart.
-        trained = language_model.config.provenance
+        # Split as for training, or the validation part would contain text the model has learned.
+        training = language_model.config.provenance
         text = Corpus.read(
             corpus,
             level=language_model.config.level,
             ends=language_model.config.ends,
-            characters=trained.get("training_characters"),
-            validation_share=trained.get("validation_share", 0.05),
-            validation_pieces=trained.get("validation_pieces", 1),
-            min_count=trained.get("min_count", 1),
+            characters=training.get("training_characters"),
+            validation_share=training.get("validation_share", 0.05),
+            validation_pieces=training.get("validation_pieces", 1),
+            min_count=training.get("min_count", 1),
         )
         report = measure(language_model, text, name=corpus.stem, order=order)
         report.write(output / f"{report.corpus}-validation")

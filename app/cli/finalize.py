@@ -1,7 +1,4 @@
-"""`unrolled finalize`: what a bundle can only be given once it is trained.
-
-Knows options; `model.training.finalize.finalize` does the work, and is imported only then.
-"""
+"""`unrolled finalize`: add to a bundle what can only be made once it is trained."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,50 +6,64 @@ from typing import Annotated
 import typer
 
 from app.cli.options import BeamSizes, Pictures, read_beam_sizes
-from app.cli.terminal import require_extra, told
+from app.cli.terminal import exit_on, require_extra
 from app.settings import Device, read_settings
 from model.bundle.discovery import captioner_folder
 
 __all__ = ["finalize"]
 
-finalize = typer.Typer(help="Give a trained model what it lacks.", no_args_is_help=True)
+finalize = typer.Typer(help="Complete a trained model.", no_args_is_help=True)
 
 
 @finalize.command("captioner")
 def finalize_captioner(
-    weights: Annotated[Path | None, typer.Argument(help="A bundle; else the shipped one.")] = None,
+    weights: Annotated[
+        Path | None, typer.Argument(help="A bundle; by default the shipped one.")
+    ] = None,
     *,
     dataset: Annotated[
         list[Path],
-        typer.Option(exists=True, dir_okay=False, help="Karpathy-format JSON; repeatable."),
+        typer.Option(
+            exists=True, dir_okay=False, help="Captions, as JSON in Karpathy's format; repeatable."
+        ),
     ],
     pictures: Pictures,
     golden: Annotated[
         list[Path],
         typer.Option(
-            exists=True, dir_okay=False, help="A photograph for the self-test; repeatable, 2 or 3."
+            exists=True, dir_okay=False, help="A photograph for the self-test; give 2 or 3."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    output: Annotated[Path, typer.Option(help="The folder of the new bundle.")],
     reports: Annotated[
-        Path | None, typer.Option(help="Folder of the report; else reports/ beside the bundle.")
+        Path | None,
+        typer.Option(help="The folder of the report; by default reports/ next to the bundle."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Not trained on: gives the confidence.")] = "val",
+    split: Annotated[
+        str, typer.Option(help="A split not trained on, to fit the confidence to.")
+    ] = "val",
     training_split: Annotated[
-        str, typer.Option(help="Gives the mean picture and the consensus.")
+        str, typer.Option(help="The split for the mean picture and the consensus.")
     ] = "train",
     consensus: Annotated[
-        bool, typer.Option(help="Order captions by what people said of pictures that look alike.")
+        bool, typer.Option(help="Rerank captions by agreement with captions of similar pictures.")
     ] = True,
     level: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of people's captions that are not good.")
+        float,
+        typer.Option(
+            min=0, max=0.99, help="The share of people's own captions that count as not good."
+        ),
     ] = 0.4,
     beam_size: BeamSizes = "1,3,5",
-    limit: Annotated[int | None, typer.Option(min=1, help="Pictures of a split; else all.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    device: Annotated[Device, typer.Option()] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most pictures to use of a split; by default all.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="How many pictures to caption at once.")
+    ] = 32,
+    device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
 ) -> None:
-    """Give a captioner its consensus, confidence, mean picture and self-test, as a new bundle."""
+    """Add a consensus, a confidence, a mean picture and a self-test; write a new bundle."""
     beam_sizes = read_beam_sizes(beam_size)
     with require_extra("training"):
         from app.errors import PictureError  # noqa: PLC0415
@@ -62,7 +73,7 @@ def finalize_captioner(
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
         from model.training.finalize.finalize import FinalizeSettings  # noqa: PLC0415
         from model.training.finalize.finalize import finish as finalize_bundle  # noqa: PLC0415
-    with told(ValueError, OSError, PictureError):
+    with exit_on(ValueError, OSError, PictureError):
         settings = read_settings()
         captioner = Captioner.load(captioner_folder(weights or settings.weights), device)
         finalized = finalize_bundle(

@@ -1,4 +1,4 @@
-"""Loading the model that a command was given."""
+"""Load the model that a command was given."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["load_language_model"]
 
 
 def load_language_model(model: str, settings: Settings) -> LanguageModel:
-    """Load a writer, given by name or path.
+    """Load a language model by its name in the weights folder, or by its path.
 
     Raises:
-        ValueError: there is no such model, or it cannot be used.
+        ValueError: there is no such language model, or its bundle is invalid.
     """
     from model.text.language_model import LanguageModel  # noqa: PLC0415
 

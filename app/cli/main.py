@@ -1,7 +1,7 @@
-"""The `unrolled` command, assembled from one module a command.
+"""The `unrolled` command line, assembled from one module per command.
 
-A command imports what is slow to import (PyTorch, NumPy, Pillow, FastAPI) when it runs, not at the
-top of its module: `unrolled --help` imports every command, and should answer at once.
+A command imports slow packages (PyTorch, NumPy, Pillow, FastAPI) inside its function, not at the
+top of its module: `unrolled --help` imports every command, and must answer at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="unrolled",
-    help="Describes photographs and writes text with recurrent networks; says how sure it is.",
+    help="Describe photographs and write text with recurrent networks, and show how sure they are.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

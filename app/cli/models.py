@@ -1,4 +1,4 @@
-"""`unrolled models`: the bundles and their scores, as tables that fit a narrow terminal."""
+"""`unrolled models`: list the bundles and their scores, in tables that fit a narrow terminal."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.options import Weights, settings_from
-from app.cli.terminal import told
+from app.cli.terminal import exit_on
 from model.bundle.discovery import BundleSummary, list_bundles
 
 __all__ = ["models"]
@@ -21,11 +21,11 @@ __all__ = ["models"]
 def models(
     *,
     weights: Weights = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """List the bundles in the weights folder, with their scores."""
     settings = settings_from(weights=weights)
-    with told(ValueError):
+    with exit_on(ValueError):
         bundles = list_bundles(settings.weights)
     if as_json:
         typer.echo(json.dumps([asdict(bundle) for bundle in bundles], indent=2))
@@ -36,15 +36,15 @@ def models(
 
 
 def _tables(bundles: Iterable[BundleSummary]) -> Iterator[Table]:
-    """Give a table of all bundles, then one of scores for each that has some."""
+    """Yield a table of all bundles, then a table of scores for each bundle that has any."""
     table = Table("name", "kind", "version", "size", box=box.SIMPLE_HEAD)
-    scored = []
+    with_scores = []
     for bundle in bundles:
         megabytes = f"{bundle.size / 1e6:.1f} MB"
         table.add_row(*map(Text, (bundle.name, bundle.kind, bundle.version, megabytes)))
-        scored += [bundle] if bundle.scores else []
+        with_scores += [bundle] if bundle.scores else []
     yield table
-    for bundle in scored:
+    for bundle in with_scores:
         yield _scores(bundle)
 
 
@@ -57,7 +57,7 @@ def _scores(bundle: BundleSummary) -> Table:
     if by_beam:
         table.add_column("beam", justify="right")
     for metric in metrics:
-        # "nats_per_character" is wider than its numbers, and may be broken into words.
+        # "nats_per_character" is wider than its numbers, so its words may wrap.
         header = Text(metric if by_beam else metric.replace("_", " "))
         table.add_column(header, justify="right", no_wrap=by_beam)
     for test_set, way, values in rows:

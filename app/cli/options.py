@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that they stand for."""
+"""Options that several commands share, and the settings they result in."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -22,49 +22,49 @@ __all__ = [
 
 Weights = Annotated[
     Path | None,
-    typer.Option(help="A bundle, or the folder that holds captioner/ and text/."),
+    typer.Option(help="A bundle, or a folder with captioner/ and text/."),
 ]
-DeviceName = Annotated[Device | None, typer.Option(help="auto prefers a GPU.")]
+DeviceName = Annotated[Device | None, typer.Option(help="Where to run; auto prefers a GPU.")]
 RuntimeName = Annotated[
     Runtime | None,
-    typer.Option(help="Of the captioner; auto: OpenVINO on a CPU, else PyTorch."),
+    typer.Option(help="What runs the captioner; auto: OpenVINO on a CPU, else PyTorch."),
 ]
 
 ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A name in weights/, or a bundle's folder.")
+    str, typer.Argument(metavar="MODEL", help="A bundle's name in the weights folder, or its path.")
 ]
 
-# Of the commands that read a data set.
+# Options of the commands that read a data set.
 Pictures = Annotated[
-    list[str], typer.Option(help="A folder, a tar file or a pattern of either; repeatable.")
+    list[str], typer.Option(help="A folder, tar file or glob with the pictures; repeatable.")
 ]
-BeamSizes = Annotated[str, typer.Option(help="One or several, with commas.")]
+BeamSizes = Annotated[str, typer.Option(help="One or more beam sizes, separated by commas.")]
 
 
 class TextFormat(StrEnum):
-    """What `--format` takes."""
+    """The formats that `--format` accepts, for commands that write text."""
 
     TEXT = "text"
     JSONL = "jsonl"
 
 
 def read_beam_sizes(given: str) -> tuple[int, ...]:
-    """Read beam sizes with commas between them.
+    """Parse beam sizes separated by commas.
 
     Raises:
-        BadParameter: they are none.
+        BadParameter: one of them is not a whole number.
     """
     try:
         return tuple(int(size) for size in given.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"--beam-size is like 1,3,5, not {given}") from error
+        raise typer.BadParameter(f"--beam-size must be numbers like 1,3,5, not {given}") from error
 
 
 def settings_from(**overrides: Any) -> Settings:
-    """Read the settings; what makes no sense is a wrong command.
+    """Read the settings, with these options taking precedence.
 
     Raises:
-        BadParameter: a setting makes no sense.
+        BadParameter: a setting is invalid.
     """
     try:
         return read_settings(**overrides)

@@ -1,4 +1,4 @@
-"""`unrolled score`: the log-probability of a given text, token by token."""
+"""`unrolled score`: score a given text, token by token."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.text import Text
 
 from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, TextFormat, Weights, settings_from
-from app.cli.terminal import told
+from app.cli.terminal import exit_on, printable_text
 from model.bundle.discovery import bundle_folder, is_text_bundle
-from model.text.assembler import printable_text, summarise
+from model.text.assembler import summarise
 
 if TYPE_CHECKING:
     from model.captioning.captioner import Token
@@ -26,44 +26,50 @@ __all__ = ["score"]
 
 def score(
     model: ModelName,
-    text: Annotated[str, typer.Argument(help="What to score.")],
+    text: Annotated[str, typer.Argument(help="The text to score.")],
     *,
     image: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="The picture, where a captioner scores."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="The picture that the text describes; only for a captioner.",
+        ),
     ] = None,
-    output_format: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TEXT,
+    output_format: Annotated[
+        TextFormat, typer.Option("--format", help="The output format.")
+    ] = TextFormat.TEXT,
     weights: Weights = None,
     device: DeviceName = None,
 ) -> None:
-    """Say how likely a model finds a text, token by token."""
+    """Show how likely a model finds a text, token by token."""
     settings = settings_from(weights=weights, device=device)
     text = printable_text(text)
-    with told(ValueError):
+    with exit_on(ValueError):
         folder = bundle_folder(model, settings.weights)
     if is_text_bundle(folder):
         if image is not None:
-            raise typer.BadParameter(f"{model} reads no pictures: leave --image out")
-        with told(ValueError):
+            raise typer.BadParameter(f"{model} is a language model: leave out --image")
+        with exit_on(ValueError):
             language_model = load_language_model(model, settings)
         scored = language_model.score(text)
         numbers = {"bits_per_character": scored.bits_per_character}
-        _tell_score(scored.tokens, numbers, output_format)
+        _print_score(scored.tokens, numbers, output_format)
         return
     if image is None:
-        raise typer.BadParameter(f"{model} scores a text about a picture: give --image")
+        raise typer.BadParameter(f"{model} is a captioner: give the picture with --image")
 
     from app.errors import PictureError  # noqa: PLC0415
     from app.pictures.decode import read_picture  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
-    with told(ValueError, OSError, PictureError):
+    with exit_on(ValueError, OSError, PictureError):
         picture = read_picture(image, settings.max_pixels)
         captioner = Captioner.load(folder, settings.device, runtime=settings.runtime)
-    _tell_score(captioner.score(picture.image, text).tokens, {}, output_format)
+    _print_score(captioner.score(picture.image, text).tokens, {}, output_format)
 
 
-def _tell_score(
+def _print_score(
     tokens: tuple[TextToken, ...] | tuple[Token, ...],
     numbers: dict[str, float],
     output_format: TextFormat,

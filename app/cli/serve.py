@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.options import DeviceName, RuntimeName, Weights, settings_from
-from app.cli.terminal import told
+from app.cli.terminal import exit_on
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -21,30 +21,32 @@ __all__ = ["serve"]
 
 def serve(
     *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port to listen on; 0: any free one.")
+    ] = None,
     weights: Weights = None,
     device: DeviceName = None,
     runtime: RuntimeName = None,
 ) -> None:
     """Serve captions and texts over HTTP. Every setting is also an UNROLLED_* variable."""
     settings = settings_from(host=host, port=port, weights=weights, device=device, runtime=runtime)
-    with told(OSError):
+    with exit_on(OSError):
         _run(settings)
 
 
 def _run(settings: Settings) -> None:
-    """Serve until a signal comes. A captioner that cannot be loaded exits with status 1.
+    """Serve until a signal arrives; exit with status 1 if a model cannot be loaded.
 
     Raises:
-        OSError: the address cannot be listened on; the message says why.
+        OSError: the service cannot listen on the address; the message says why.
     """
     import uvicorn  # noqa: PLC0415
 
     from app.main import create_app  # noqa: PLC0415
 
-    # The event loop waits for Python's lock behind the threads that decode and infer; a millisecond
-    # each, rather than five, and it answers in time.
+    # The event loop competes for Python's lock with the threads that decode and infer. They hold it
+    # for one millisecond at a time, not five, so that it answers quickly.
     sys.setswitchinterval(0.001)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
@@ -73,7 +75,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise OSError(
             f"cannot listen on {host}:{port} ({reason}): choose another --host or --port"
         ) from error
-    # asyncio sets this only on sockets that it made itself; without it an answer waits for the
-    # client's delayed acknowledgement, some 40 ms.
+    # asyncio sets this only on sockets that it creates; without it a response waits some 40 ms for
+    # the client's delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -1,7 +1,4 @@
-"""`unrolled study`: what sets recurrent cells apart, measured on a text of one's own.
-
-Knows options; `model.studies` does the work, and is imported only then.
-"""
+"""`unrolled study`: compare recurrent cells on your own text."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -10,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.cli.terminal import require_extra, told
+from app.cli.terminal import exit_on, require_extra
 
 __all__ = ["study"]
 
@@ -18,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class Precision(StrEnum):
-    """Of training; bfloat16 is quicker where the processor knows it."""
+    """Precision of training; bfloat16 is faster on processors that support it."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -26,7 +23,7 @@ class Precision(StrEnum):
 
 
 class TrainingDevice(StrEnum):
-    """Where training runs; auto prefers a GPU."""
+    """Where to train; auto prefers a GPU."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -34,38 +31,55 @@ class TrainingDevice(StrEnum):
 
 study = typer.Typer(help="Compare recurrent cells.", no_args_is_help=True)
 
-Parameters = Annotated[int, typer.Option(min=1, help="Of each network, as nearly as may be.")]
+Parameters = Annotated[int, typer.Option(min=1, help="Parameters of each network, approximately.")]
 
 
 @study.command("cells")
 def study_cells(
     *,
-    corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Text in UTF-8.")],
-    output: Annotated[Path, typer.Option(help="Folder of the report and runs.")] = Path(
+    corpus: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="A text file in UTF-8.")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder of the report and the runs.")] = Path(
         "runs/cells"
     ),
-    cells: Annotated[str, typer.Option(help="Which, with commas.")] = "rnn,lstm,gru,mut1,mut2,mut3",
+    cells: Annotated[
+        str, typer.Option(help="The cells to compare, separated by commas.")
+    ] = "rnn,lstm,gru,mut1,mut2,mut3",
     parameters: Parameters = 350_000,
-    layers: Annotated[int, typer.Option(min=1, max=16)] = 1,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    characters: Annotated[int | None, typer.Option(min=1, help="That train; else all.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Characters the gradient goes back.")] = 64,
-    streams: Annotated[int, typer.Option(min=1, help="Pieces read side by side.")] = 64,
-    learning_rates: Annotated[str, typer.Option(help="All tried, the best kept.")] = "3e-3,1e-2",
-    order: Annotated[int, typer.Option(min=0, max=20, help="Of the n-grams; 0: none.")] = 20,
-    precision: Annotated[Precision, typer.Option()] = Precision.FLOAT32,
-    device: Annotated[TrainingDevice, typer.Option()] = TrainingDevice.AUTO,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    layers: Annotated[int, typer.Option(min=1, max=16, help="Layers of each network.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to train.")] = 10,
+    characters: Annotated[
+        int | None, typer.Option(min=1, help="Train on this many characters; by default all.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Characters to backpropagate through.")] = 64,
+    streams: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 64,
+    learning_rates: Annotated[
+        str, typer.Option(help="Learning rates to try; the best is kept.")
+    ] = "3e-3,1e-2",
+    order: Annotated[
+        int,
+        typer.Option(
+            min=0, max=20, help="The highest order of the n-gram models to compare with; 0: none."
+        ),
+    ] = 20,
+    precision: Annotated[
+        Precision, typer.Option(help="The precision of training.")
+    ] = Precision.FLOAT32,
+    device: Annotated[
+        TrainingDevice, typer.Option(help="Where to train; auto prefers a GPU.")
+    ] = TrainingDevice.AUTO,
+    seed: Annotated[int, typer.Option(min=0, help="The random seed.")] = 1,
 ) -> None:
-    """Train every cell at an equal number of parameters, beside n-grams; write the report.
+    """Train every cell with the same number of parameters, compare with n-grams, write a report.
 
-    Where a study was cut off, the same command goes on.
+    To continue an interrupted study, run the same command again.
     """
     rates = _numbers("--learning-rates", learning_rates, float)
     with require_extra("training"):
         from model.studies.cells import CellStudySettings  # noqa: PLC0415
         from model.studies.cells import study_cells as compare  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         settings = CellStudySettings(
             corpus,
             cells=_names(cells),
@@ -81,48 +95,53 @@ def study_cells(
             device=device.value,
             seed=seed,
         )
-        found = compare(settings, output, tell=_tell)
-    found.write(output)
-    typer.echo(found.as_markdown())
+        report = compare(settings, output, tell=_print_progress)
+    report.write(output)
+    typer.echo(report.as_markdown())
 
 
 @study.command("gradients")
 def study_gradients(
     weights: Annotated[
-        Path | None, typer.Argument(exists=True, file_okay=False, help="A bundle to look into.")
+        Path | None, typer.Argument(exists=True, file_okay=False, help="A bundle to measure.")
     ] = None,
     *,
     corpus: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Text in UTF-8.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A text file in UTF-8.")
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="Folder of `unrolled study cells`."),
+        typer.Option(
+            exists=True, file_okay=False, help="The output folder of `unrolled study cells`."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("runs/gradients"),
+    output: Annotated[Path, typer.Option(help="The folder to write the report to.")] = Path(
+        "runs/gradients"
+    ),
     cells: Annotated[
-        str | None, typer.Option(help="Which, with commas; else all there are.")
+        str | None, typer.Option(help="The cells to measure, separated by commas; by default all.")
     ] = None,
     parameters: Parameters = 350_000,
-    layers: Annotated[int, typer.Option(min=1, max=16, help="Of new networks.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, max=5000, help="How far back.")] = 100,
-    rows: Annotated[int, typer.Option(min=1, help="Places to look back from.")] = 64,
-    radii: Annotated[str, typer.Option(help="Spectral radii of the RNN.")] = "0.5,1,1.5",
+    layers: Annotated[int, typer.Option(min=1, max=16, help="Layers of new networks.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, max=5000, help="How many steps to look back.")] = 100,
+    rows: Annotated[int, typer.Option(min=1, help="How many places to look back from.")] = 64,
+    radii: Annotated[
+        str, typer.Option(help="Spectral radii for the RNN, separated by commas.")
+    ] = "0.5,1,1.5",
     training_steps: Annotated[
-        int, typer.Option(min=0, help="With and without clipping; 0: none.")
+        int, typer.Option(min=0, help="Steps to train with and without clipping; 0: none.")
     ] = 200,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The random seed.")] = 1,
 ) -> None:
-    """Measure how gradients vanish and explode on their way back; write the report.
+    """Measure how gradients vanish and explode on their way back, and write a report.
 
-    Looks into the networks of a study of cells (--runs), into a bundle, or into new networks that
-    read --corpus.
+    Measures the networks of a study of cells (--runs), a bundle, or new networks on --corpus.
     """
     numbers = _numbers("--radii", radii, float)
     with require_extra("training"):
         from model.studies.gradients import GradientStudySettings  # noqa: PLC0415
         from model.studies.gradients import study_gradients as measure  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         settings = GradientStudySettings(
             corpus=corpus,
             runs=runs,
@@ -136,9 +155,9 @@ def study_gradients(
             training_steps=training_steps,
             seed=seed,
         )
-        found = measure(settings, tell=_tell)
-    found.write(output)
-    typer.echo(found.as_markdown())
+        report = measure(settings, tell=_print_progress)
+    report.write(output)
+    typer.echo(report.as_markdown())
 
 
 def _names(given: str) -> tuple[str, ...]:
@@ -149,8 +168,10 @@ def _numbers(option: str, given: str, kind: Callable[[str], Value]) -> tuple[Val
     try:
         return tuple(kind(number) for number in _names(given))
     except ValueError as error:
-        raise typer.BadParameter(f"{option} are numbers with commas, not {given}") from error
+        raise typer.BadParameter(
+            f"{option} must be numbers separated by commas, not {given}"
+        ) from error
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     typer.echo(line, err=True)

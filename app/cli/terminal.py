@@ -1,7 +1,4 @@
-"""What the commands tell on standard error, and with which exit code.
-
-Knows exceptions that people can mend; does not know the commands.
-"""
+"""Messages, progress and exit codes of the commands; messages go to standard error."""
 
 import logging
 import sys
@@ -23,23 +20,41 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["print_error", "require_extra", "show_log", "told", "with_progress"]
+__all__ = [
+    "exit_on",
+    "print_error",
+    "print_note",
+    "printable_text",
+    "require_extra",
+    "show_log",
+    "with_progress",
+]
 
 Result = TypeVar("Result")
 
 _console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
-# A progress bar is for what takes long enough to wonder.
-_MANY = 20
+# With no more results than this, a progress bar is not worth showing.
+_MIN_FOR_PROGRESS = 20
 
 
-def print_error(message: str, style: str = "red") -> None:
-    """Print one line on standard error."""
-    _console.print(message, style=style)
+def print_error(message: str) -> None:
+    """Print an error on standard error."""
+    _console.print(message, style="red")
+
+
+def print_note(message: str) -> None:
+    """Print a remark, such as a summary, on standard error."""
+    _console.print(message, style="dim")
+
+
+def printable_text(text: str) -> str:
+    """Make a command-line argument printable, whatever bytes it contains."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def show_log(name: str) -> None:
-    """Print what a logger says from now on, a line each, on standard error."""
+    """Print the messages of a logger on standard error from now on."""
     logger = logging.getLogger(name)
     if not logger.handlers:
         handler = RichHandler(console=_console, show_time=False, show_level=False, show_path=False)
@@ -48,8 +63,8 @@ def show_log(name: str) -> None:
 
 
 @contextmanager
-def told(*kinds: type[Exception]) -> Iterator[None]:
-    """Tell an expected error in one line, without a traceback, and exit with 1."""
+def exit_on(*kinds: type[Exception]) -> Iterator[None]:
+    """Print an expected error in one line, without a traceback, and exit with status 1."""
     try:
         yield
     except kinds as error:
@@ -59,25 +74,26 @@ def told(*kinds: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def require_extra(extra: str) -> Iterator[None]:
-    """Say which extra to install where one of its packages is missing, and exit with 1."""
+    """If a package is missing, print which extra to install, and exit with status 1."""
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("app", "model"):
             raise
         install = f"pip install -c constraints.txt -e '.[{extra}]'"
-        print_error(f"unrolled: this needs {error.name}; in a clone of Unrolled: {install}")
+        print_error(f"unrolled: this needs {error.name}: in a clone of Unrolled, run {install}")
         raise typer.Exit(1) from error
 
 
 def with_progress(
     results: Iterator[Result], total: int, what: str, *, unit: str, done: int = 0
 ) -> Iterator[Result]:
-    """Show how far they are, how many a second and how long it takes, on standard error.
+    """Yield the results, and show progress, rate and remaining time on standard error.
 
-    Only where a terminal's user waits for many results. Of `total`, `done` are there already.
+    Shows nothing if standard error is not a terminal, or there are few results. `done` of `total`
+    are already finished.
     """
-    if total - done <= _MANY or not _console.is_terminal:
+    if total - done <= _MIN_FOR_PROGRESS or not _console.is_terminal:
         yield from results
         return
     progress = Progress(
@@ -87,7 +103,7 @@ def with_progress(
         _Rate(unit),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=_console,
-        # Results that go to a file or a pipe are not to be shown above the bar instead.
+        # Results that go to a file or a pipe must not appear above the bar instead.
         redirect_stdout=sys.stdout.isatty(),
     )
     with progress:
@@ -98,7 +114,7 @@ def with_progress(
 
 
 class _Rate(ProgressColumn):
-    """How many a second, lately."""
+    """The recent number of results per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()

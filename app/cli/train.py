@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.terminal import require_extra, told
+from app.cli.terminal import exit_on, require_extra
 
 __all__ = ["train"]
 
@@ -15,28 +15,36 @@ train = typer.Typer(help="Train a model.", no_args_is_help=True)
 @train.command("captioner")
 def train_captioner(
     *,
-    config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's own.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
+    config: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="The folder of the run; by default the recipe's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = True,
 ) -> None:
-    """Train a captioner as a recipe says."""
+    """Train a captioner from a recipe."""
     with require_extra("training"):
         from model.training.captioner.trainer import main  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         main(config, output, seed=seed, resume=resume)
 
 
 @train.command("text")
 def train_text(
     *,
-    config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's own.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on where a run was cut off.")] = True,
+    config: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="The folder of the run; by default the recipe's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = True,
 ) -> None:
-    """Train a language model as a recipe says."""
+    """Train a language model from a recipe."""
     with require_extra("training"):
         from model.training.language_model.trainer import main  # noqa: PLC0415
-    with told(ValueError, OSError):
+    with exit_on(ValueError, OSError):
         main(config, output, seed=seed, resume=resume)

@@ -12,9 +12,9 @@ import typer
 
 from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, TextFormat, Weights, settings_from
-from app.cli.terminal import print_error, told
+from app.cli.terminal import exit_on, print_note, printable_text
 from model.decoding.options import resolve_sampling
-from model.text.assembler import TextAssembler, draw_seed, printable_text
+from model.text.assembler import TextAssembler, draw_seed
 
 if TYPE_CHECKING:
     from model.text.language_model import LanguageModel
@@ -25,37 +25,51 @@ __all__ = ["write"]
 
 def write(
     *,
-    model: Annotated[str, typer.Option(help="A name in weights/, or a bundle's folder.")],
-    prompt: Annotated[str, typer.Option(help="What the text goes on from.")] = "",
+    model: Annotated[str, typer.Option(help="A bundle's name in the weights folder, or its path.")],
+    prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Tokens; else the bundle's default.")
+        int | None,
+        typer.Option(min=1, max=10_000, help="The most tokens to write; by default the bundle's."),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, max=10, help="0 takes the likeliest token always.")
+        float | None,
+        typer.Option(
+            min=0, max=10, help="Higher is more varied; 0 always takes the likeliest token."
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(min=0, help="Draw from the k likeliest.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=0, help="Sample from the k likeliest tokens; 0: from all.")
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Draw from what makes up this much.")
+        float | None,
+        typer.Option(min=0, max=1, help="Sample from the likeliest tokens that add up to this."),
     ] = None,
     no_repeat_ngram_size: Annotated[
-        int | None, typer.Option(min=0, max=100, help="So many tokens never come twice.")
+        int | None,
+        typer.Option(
+            min=0, max=100, help="Never repeat a sequence of this many tokens; 0: allow it."
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, help="The same one, the same text.")
+        int | None, typer.Option(min=0, max=2**63 - 1, help="The same seed writes the same text.")
     ] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End at this text; repeatable.")] = None,
-    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="How many texts.")] = 1,
-    output_format: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TEXT,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Stop before this text; repeatable.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="How many texts to write.")] = 1,
+    output_format: Annotated[
+        TextFormat, typer.Option("--format", help="The output format.")
+    ] = TextFormat.TEXT,
     weights: Weights = None,
     device: DeviceName = None,
 ) -> None:
-    """Write text, and show it while it is being written.
+    """Write text with a language model, and show it as it is written.
 
-    Without --seed one is drawn, and told on standard error (in each line of jsonl).
+    Without --seed a random one is used, and printed on standard error (in jsonl, in each line).
     """
     settings = settings_from(weights=weights, device=device)
 
-    with told(ValueError):
+    with exit_on(ValueError):
         language_model = load_language_model(model, settings)
     try:
         sampling = resolve_sampling(
@@ -70,32 +84,32 @@ def write(
         raise typer.BadParameter(" ".join(str(error).split())) from error
     options: dict[str, Any] = {**asdict(sampling), "stop": tuple(stop or ())}
     prompt = printable_text(prompt)
-    drawn = draw_seed() if seed is None else seed
+    first_seed = draw_seed() if seed is None else seed
     if output_format is TextFormat.JSONL:
-        _write_lines(language_model, prompt, n, drawn, options)
+        _write_jsonl(language_model, prompt, n, first_seed, options)
         return
     if seed is None:
-        print_error(f"seed {drawn}", style="dim")
+        print_note(f"seed {first_seed}")
     for i in range(n):
         if n > 1:
-            sys.stdout.write(f"--- {i + 1} of {n}, seed {drawn + i} ---\n")
+            sys.stdout.write(f"--- {i + 1} of {n}, seed {first_seed + i} ---\n")
         sys.stdout.write(prompt)
-        for piece in language_model.generate(prompt, seed=drawn + i, **options):
-            sys.stdout.write(piece.text)
+        for delta in language_model.generate(prompt, seed=first_seed + i, **options):
+            sys.stdout.write(delta.text)
             sys.stdout.flush()
         sys.stdout.write("\n")
 
 
-def _write_lines(
+def _write_jsonl(
     language_model: LanguageModel, prompt: str, n: int, seed: int, options: dict[str, Any]
 ) -> None:
-    """Write texts side by side, and print each as soon as it has ended."""
-    written: dict[int, list[TextDelta]] = {i: [] for i in range(n)}
-    for piece in language_model.generate(prompt, n=n, seed=seed, **options):
-        written[piece.index].append(piece)
-        if piece.finish_reason is None:
+    """Write several texts at once, and print each as a line of JSON when it ends."""
+    deltas: dict[int, list[TextDelta]] = {i: [] for i in range(n)}
+    for delta in language_model.generate(prompt, n=n, seed=seed, **options):
+        deltas[delta.index].append(delta)
+        if delta.finish_reason is None:
             continue
-        (part,) = TextAssembler().join(written.pop(piece.index))
+        (part,) = TextAssembler().join(deltas.pop(delta.index))
         line = {
             "index": part.index,
             "prompt": prompt,

@@ -1,1 +1,1 @@
-"""Untrusted bytes to upright RGB pictures."""
+"""Decode untrusted bytes to upright RGB pictures."""

@@ -1,7 +1,6 @@
-"""Untrusted bytes to an upright RGB picture.
+"""Decode untrusted bytes to an upright RGB picture.
 
-Knows picture files and what can be wrong with them; knows nothing of HTTP or models.
-Decoding changes no global state, so that any number of threads may do it at once.
+Decoding changes no global state: any number of threads may do it at once.
 """
 
 import warnings
@@ -15,17 +14,17 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from app.errors import PictureError, TooManyPixels, UnsupportedImage
 
-__all__ = ["FORMATS", "SUFFIXES", "Picture", "decode_picture", "read_picture"]
+__all__ = ["FORMATS", "SUFFIXES", "DecodedPicture", "decode_picture", "read_picture"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
-# Pillow warns of harmless metadata, which spoils no pixel; what does raises.
+# Pillow warns about odd metadata, which affects no pixel; what does raises an exception.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-Image.init()  # registers the formats now, rather than in the first threads that decode
+Image.init()  # register the formats now, not in the first threads that decode
 
-_TURNS = {
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -37,59 +36,59 @@ _TURNS = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An upright RGB picture, and the format of the file it came from."""
+class DecodedPicture:
+    """An upright RGB picture, and the format of its file."""
 
     image: Image.Image
     format: str
 
     @property
     def width(self) -> int:
-        """Pixels across, once upright."""
+        """The width of the upright picture, in pixels."""
         return self.image.width
 
     @property
     def height(self) -> int:
-        """Pixels down, once upright."""
+        """The height of the upright picture, in pixels."""
         return self.image.height
 
 
-def read_picture(path: Path, max_pixels: int) -> Picture:
+def read_picture(path: Path, max_pixels: int) -> DecodedPicture:
     """Decode a file, as `decode_picture` does.
 
     Raises:
         OSError: the file cannot be read.
-        PictureError: it holds no sound picture.
+        PictureError: the file cannot be decoded.
     """
     return decode_picture(path.read_bytes(), max_pixels)
 
 
-def decode_picture(data: bytes, max_pixels: int) -> Picture:
+def decode_picture(data: bytes, max_pixels: int) -> DecodedPicture:
     """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF file.
 
-    Transparency is laid on white; 16-bit and floating-point greys are scaled to 8 bits.
+    Transparency is blended with white; 16-bit and floating-point greys are scaled to 8 bits.
 
     Args:
         data: the whole file.
-        max_pixels: largest width x height, judged by the header alone.
+        max_pixels: the largest width x height, checked against the header before decoding.
 
     Raises:
-        UnsupportedImage: no picture, or a kind of picture that is not read.
-        TooManyPixels: larger than `max_pixels`.
-        PictureError: damaged or cut short.
+        UnsupportedImage: the bytes are not a picture in one of these formats.
+        TooManyPixels: the picture is larger than `max_pixels`.
+        PictureError: the file is damaged or cut short.
     """
     try:
-        # Pillow's own caps lie above any `max_pixels`: what trips them is too large here too.
+        # Pillow's own limits are above any `max_pixels`: what exceeds them is too large here too.
         image: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
         if image.width * image.height > max_pixels:
             raise TooManyPixels(
                 f"{image.width} x {image.height} pixels are too many: "
                 f"at most {max_pixels / 1e6:g} million are accepted"
             )
-        # A photograph with previews inside is called MPO; it is a JPEG all the same.
+        # Pillow calls a JPEG with embedded previews MPO.
         file_format = "JPEG" if image.format == "MPO" else str(image.format)
         image.load()
-        return Picture(_to_rgb(_upright(image)), file_format)
+        return DecodedPicture(_to_rgb(_upright(image)), file_format)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -97,30 +96,28 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
             f"the picture is too large: at most {max_pixels / 1e6:g} million pixels are accepted"
         ) from error
     except UnidentifiedImageError as error:
-        raise _unidentified(data) from error
+        raise _unidentified_error(data) from error
     except Exception as error:  # on bad bytes, Pillow's decoders raise nearly anything
         raise PictureError(f"the picture is damaged or cut short ({error})") from error
 
 
-def _unidentified(data: bytes) -> PictureError:
-    """Tell what begins like a picture, but is damaged, from what is none."""
+def _unidentified_error(data: bytes) -> PictureError:
+    """Return the error for bytes that Pillow cannot identify: a damaged header, or no picture."""
     for name in FORMATS:
         accepts = Image.OPEN[name][1]
         if accepts is not None and accepts(data[:16]) is True:
             return PictureError(f"the picture's {name} header is damaged or cut short")
-    return UnsupportedImage(
-        "these bytes are no picture that is read here: send JPEG, PNG, WebP, GIF, BMP or TIFF"
-    )
+    return UnsupportedImage("unsupported image format: send JPEG, PNG, WebP, GIF, BMP or TIFF")
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says, where that can be read."""
+    """Apply the EXIF orientation, if it can be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # a malformed EXIF block raises nearly anything, and spoils no pixel
+    except Exception:  # a malformed EXIF block raises nearly anything, but affects no pixel
         return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+    transposition = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
+    return image if transposition is None else image.transpose(transposition)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -134,10 +131,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deep greys linearly, by the smallest usual range that holds them.
+    """Scale deep greys linearly from the smallest usual range that contains them.
 
-    16-bit files use 0..65535. Those of 32 bits and floats do not say what white is: 1, 255 and
-    65535 are usual, and where none of them fits, black to white is least to greatest.
+    16-bit files use 0..65535. 32-bit and floating-point files do not say what white is: 1, 255 and
+    65535 are usual. If none of them fits, the least value becomes black and the greatest white.
     """
     values: np.ndarray[Any, np.dtype[np.float32]] = np.asarray(image).astype(np.float32)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

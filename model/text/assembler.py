@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from model.text.stop_strings import TextDelta
 
-__all__ = ["TextAssembler", "TextPart", "draw_seed", "printable_text", "summarise"]
+__all__ = ["TextAssembler", "TextPart", "draw_seed", "summarise"]
 
 
 @dataclass
@@ -76,8 +76,3 @@ def summarise(logprobs: Sequence[float]) -> dict[str, float]:
 def draw_seed() -> int:
     """Draw a seed at random, small enough to be typed again."""
     return secrets.randbelow(2**32)
-
-
-def printable_text(text: str) -> str:
-    """Make a text one that can be written, whatever bytes a command line brought."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import app.bulk.files as module
-from app.bulk.files import BATCHES_AHEAD, Captioned, Failed, caption_files
+from app.bulk.files import BATCHES_AHEAD, CaptionedFile, FailedFile, caption_files
 from model.captioning.captioner import Captioner
 from tests.app.photos import encoded, photo
 from tests.tiny import tiny_captioner
@@ -21,13 +21,13 @@ def captioner() -> Captioner:
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     """Eleven pictures of different shapes and formats."""
-    found = []
+    paths = []
     for i in range(11):
         kind = ("JPEG", "PNG", "WEBP")[i % 3]
         path = tmp_path / f"{i:02}.{kind.lower()}"
         path.write_bytes(encoded(photo(20 + 7 * i, 90 - 5 * i), kind))
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
 def caption(captioner: Captioner, paths: object, batch_size: int = 4) -> Iterator:
@@ -40,7 +40,9 @@ def caption(captioner: Captioner, paths: object, batch_size: int = 4) -> Iterato
     )
 
 
-def test_the_same_captions_as_one_by_one_in_order(captioner: Captioner, files: list[Path]) -> None:
+def test_batches_give_the_same_captions_as_single_pictures_in_order(
+    captioner: Captioner, files: list[Path]
+) -> None:
     from app.pictures.decode import read_picture
 
     found = list(caption(captioner, files))
@@ -48,33 +50,37 @@ def test_the_same_captions_as_one_by_one_in_order(captioner: Captioner, files: l
     for one in found:
         (expected,) = captioner.caption([read_picture(one.path, MAX_PIXELS).image])
         assert [caption.text for caption in one.captions] == [caption.text for caption in expected]
-        for mine, own in zip(one.captions, expected, strict=True):
-            assert mine.logprob == pytest.approx(own.logprob, abs=1e-4)
+        for ours, theirs in zip(one.captions, expected, strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_failures_stand_in_their_places(
+def test_failures_are_reported_in_their_places(
     captioner: Captioner, files: list[Path], batch_size: int
 ) -> None:
     files[0].unlink()
     files[4].write_bytes(files[4].read_bytes()[:200])
     files[5].write_text("no picture")
     files[-1].write_bytes(encoded(photo(1200, 900)))
-    given: list[Path | Failed] = [*files[:3], Failed(Path("*.x"), "matches nothing"), *files[3:]]
+    given: list[Path | FailedFile] = [
+        *files[:3],
+        FailedFile(Path("*.x"), "matches nothing"),
+        *files[3:],
+    ]
     found = list(caption(captioner, given, batch_size))
     assert [one.path for one in found] == [
-        one.path if isinstance(one, Failed) else one for one in given
+        one.path if isinstance(one, FailedFile) else one for one in given
     ]
-    failed = {i: one.reason for i, one in enumerate(found) if isinstance(one, Failed)}
+    failed = {i: one.reason for i, one in enumerate(found) if isinstance(one, FailedFile)}
     assert list(failed) == [0, 3, 5, 6, 11]
     assert failed[0] == "No such file or directory"
     assert failed[3] == "matches nothing"
     assert "too many" in failed[11]
-    assert all(one.captions for one in found if isinstance(one, Captioned))
+    assert all(one.captions for one in found if isinstance(one, CaptionedFile))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_no_more_pictures_are_taken_than_the_bound(
+def test_no_more_pictures_are_taken_than_allowed(
     captioner: Captioner, files: list[Path], batch_size: int
 ) -> None:
     taken, most = 0, 0
@@ -88,26 +94,26 @@ def test_no_more_pictures_are_taken_than_the_bound(
     for given, _ in enumerate(caption(captioner, paths(), batch_size)):
         most = max(most, taken - given)
     assert taken == 55
-    # The model's batch, and those ahead of it; and it does look ahead.
+    # More than the model's batch, so it does prefetch, and at most BATCHES_AHEAD batches beyond.
     assert batch_size < most <= (1 + BATCHES_AHEAD) * batch_size
 
 
-def test_what_waits_is_small(
+def test_only_small_prepared_pictures_wait(
     captioner: Captioner, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However large photographs are, only their small tensors outlive the threads' work."""
-    looked_ahead = module.prefetch
-    waiting = []
+    """However large photographs are, the threads hand on only small arrays."""
+    original = module.prefetch
+    shapes = []
 
     def spy(*arguments: Any, **options: Any) -> Iterator[Any]:
-        for entry in looked_ahead(*arguments, **options):
-            waiting.append(entry.pixels.shape)
+        for entry in original(*arguments, **options):
+            shapes.append(entry.pixels.shape)
             yield entry
 
     monkeypatch.setattr(module, "prefetch", spy)
     files[0].write_bytes(encoded(photo(1000, 1000), "JPEG"))
     list(caption(captioner, files))
-    assert waiting == [(1, 3, 64, 64)] * len(files)
+    assert shapes == [(1, 3, 64, 64)] * len(files)
 
 
 def test_closing_early_closes_the_paths(captioner: Captioner, files: list[Path]) -> None:

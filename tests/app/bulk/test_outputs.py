@@ -31,7 +31,7 @@ def run(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def in_one_line(text: str) -> str:
-    """Usage errors come in a box, broken into lines."""
+    """Undo the box and line breaks of a usage error."""
     return re.sub(r"[│╭╮╰╯─\s]+", " ", text)
 
 
@@ -50,14 +50,14 @@ def test_a_file_holds_what_standard_output_would(
     assert len(rows(output)) == 14
 
 
-def test_parquet_holds_tokens_and_what_a_bundle_has(
+def test_parquet_has_tokens_and_the_optional_fields(
     run: Run, pictures: Path, tmp_path: Path, finished_bundle: Path
 ) -> None:
     import pyarrow.parquet as pq
 
-    output, own = tmp_path / "found.parquet", ["--weights", finished_bundle, "--image-gain"]
-    run(pictures, "--output", output, *own)
-    lines = run(pictures, "--format", "jsonl", *own).stdout.splitlines()
+    output, options = tmp_path / "found.parquet", ["--weights", finished_bundle, "--image-gain"]
+    run(pictures, "--output", output, *options)
+    lines = run(pictures, "--format", "jsonl", *options).stdout.splitlines()
     table = pq.read_table(output)
     assert table.column_names[-3:] == ["confidence", "agreement", "tokens"]
     for row, line in zip(table.to_pylist(), map(json.loads, lines), strict=True):
@@ -71,36 +71,38 @@ def test_parquet_holds_tokens_and_what_a_bundle_has(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_written_over(run: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
+def test_an_existing_file_is_not_overwritten(
+    run: Run, pictures: Path, tmp_path: Path, kind: str
+) -> None:
     output = tmp_path / f"found.{kind}"
     assert run(pictures / "a.png", "--output", output).exit_code == 0
     before = rows(output)
     refused = run(pictures, "--output", output)
     assert refused.exit_code == 2
-    assert "--resume goes on with it" in in_one_line(refused.stderr)
+    assert "resume it with --resume" in in_one_line(refused.stderr)
     assert rows(output) == before
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_going_on_adds_what_is_not_there(
-    run: Run, pictures: Path, tmp_path: Path, kind: str
-) -> None:
+def test_resuming_adds_what_is_missing(run: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
     output, whole = tmp_path / f"found.{kind}", tmp_path / f"whole.{kind}"
     options = ["--num-captions", "2", "--resume"]
     names = sorted(pictures.iterdir())
     assert run(*names[:3], "--output", output, *options).exit_code == 0
     result = run(*names, names[0], "--output", output, *options)
     assert result.exit_code == 0
-    assert result.stderr.startswith("3 were there; 5 pictures captioned, 0 failed")
+    assert result.stderr.startswith("3 were done before; 5 pictures captioned, 0 failed")
     run(*names, names[0], "--output", whole, *options)
     assert rows(output) == rows(whole)
     again = run(*names, names[0], "--output", output, *options)
-    assert again.stderr.startswith("8 were there; 0 pictures captioned, 0 failed")
+    assert again.stderr.startswith("8 were done before; 0 pictures captioned, 0 failed")
     assert rows(output) == rows(whole)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_a_torn_end_is_written_again(run: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
+def test_a_torn_last_line_is_written_again(
+    run: Run, pictures: Path, tmp_path: Path, kind: str
+) -> None:
     output = tmp_path / f"found.{kind}"
     options = [pictures, "--output", output, "--num-captions", "2", "--batch-size", "1"]
     run(*options)
@@ -115,11 +117,11 @@ def test_a_torn_end_is_written_again(run: Run, pictures: Path, tmp_path: Path, k
 def test_bad_files_are_tried_again(run: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
     output, bad = tmp_path / f"found.{kind}", pictures / "bad.png"
     bad.write_text("no picture")
-    for before in ("", "7 were there; "):
+    for before in ("", "7 were done before; "):
         result = run(pictures, "--output", output, "--resume")
         assert result.exit_code == 1
         report, summary = result.stderr.splitlines()
-        assert report.startswith(f"{bad}: these bytes are no picture")
+        assert report.startswith(f"{bad}: unsupported image format")
         assert summary.startswith(f"{before}{0 if before else 7} pictures captioned, 1 failed")
     bad.write_bytes(encoded(photo()))
     assert run(pictures, "--output", output, "--resume").exit_code == 0
@@ -127,53 +129,53 @@ def test_bad_files_are_tried_again(run: Run, pictures: Path, tmp_path: Path, kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_settings_do_not_go_on(
+def test_other_settings_do_not_resume(
     run: Run, pictures: Path, tmp_path: Path, kind: str, finished_bundle: Path
 ) -> None:
     output = tmp_path / f"found.{kind}"
     options = [pictures, "--output", output, "--resume"]
     assert run(*options).exit_code == 0
     before = rows(output)
-    for other, told in (
+    for other, message in (
         (["--beam-size", "2"], "(beam_size was 3 and is 2)"),
         (["--num-captions", "2"], "(num_captions was 1 and is 2)"),
         (["--weights", finished_bundle], "confidence was False and is True"),
     ):
         refused = run(*options, *other)
         assert refused.exit_code == 2
-        assert told in in_one_line(refused.stderr)
+        assert message in in_one_line(refused.stderr)
     assert rows(output) == before
 
 
-def test_files_of_others_are_left_alone(run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_files_of_other_programs_are_left_alone(run: Run, pictures: Path, tmp_path: Path) -> None:
     lines, folder, file = (tmp_path / name for name in ("a.jsonl", "b.csv", "c.parquet"))
     lines.write_text('{"path": "x.jpg"}\n')
     folder.mkdir()
     file.write_text("PAR1")
-    for output, told in (
-        (lines, "a.jsonl.settings.json, which says how it was made, is not beside it"),
+    for output, message in (
+        (lines, "a.jsonl.settings.json, with the settings it was made with, is missing"),
         (folder, "Is a directory"),
-        (file, "it is a file, and not the folder of parts that is written here"),
+        (file, "it is a file, but Parquet is written as a folder of parts"),
         (tmp_path / "nowhere" / "d.csv", "No such file or directory"),
     ):
         refused = run(pictures, "--output", output, "--resume")
         assert refused.exit_code == 2
-        assert told in in_one_line(refused.stderr)
+        assert message in in_one_line(refused.stderr)
     assert lines.read_text() == '{"path": "x.jpg"}\n'
     assert file.read_text() == "PAR1"
 
 
-def test_all_bad_leaves_a_table_of_no_rows(run: Run, tmp_path: Path) -> None:
+def test_only_bad_files_leave_an_empty_table(run: Run, tmp_path: Path) -> None:
     for kind in KINDS:
         output = tmp_path / f"found.{kind}"
         assert run(tmp_path / "nowhere.jpg", "--output", output).exit_code == 1
         assert rows(output) == []
 
 
-def test_many_parts(
+def test_a_resumed_run_adds_numbered_parts(
     run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.bulk.parquet.PICTURES_A_PART", 2)
+    monkeypatch.setattr("app.bulk.parquet.PICTURES_PER_PART", 2)
     output = tmp_path / "found.parquet"
     names = sorted(map(str, pictures.iterdir()))
     run(*names[:3], "--output", output, "--num-captions", "3")
@@ -184,17 +186,17 @@ def test_many_parts(
     assert [row["path"] for row in rows(output)[::3]] == names
 
 
-def test_formats_go_by_names() -> None:
+def test_the_format_follows_the_suffix() -> None:
     assert choose_format(None, None) is OutputFormat.TEXT
     assert choose_format(None, Path("a/b.CSV")) is OutputFormat.CSV
     assert choose_format(OutputFormat.JSONL, Path("a/b.txt")) is OutputFormat.JSONL
-    for asked, output in (
+    for requested, output in (
         (OutputFormat.PARQUET, None),
         (None, Path("b.txt")),
         (OutputFormat.TEXT, Path("b.csv")),
     ):
         with pytest.raises(ValueError, match="--output"):
-            choose_format(asked, output)
+            choose_format(requested, output)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_wrong_usage(run: Run, arguments: list[str]) -> None:
     assert "--output" in result.stderr
 
 
-def test_what_parquet_needs_is_named(
+def test_a_missing_pyarrow_is_reported_with_its_extra(
     run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "app.bulk.parquet", raising=False)
@@ -219,10 +221,10 @@ def test_what_parquet_needs_is_named(
     assert "-e '.[parquet]'" in result.stderr
 
 
-def test_a_full_disk_is_told(
+def test_a_full_disk_is_reported(
     run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What there was room for is there, and the next run goes on with it."""
+    """Complete results are kept, and the next run resumes after them."""
     import app.bulk.outputs as module
 
     output, write_all, written = tmp_path / "found.jsonl", module._write_all, []
@@ -239,5 +241,7 @@ def test_a_full_disk_is_told(
         result = run(pictures, "--output", output)
     assert result.exit_code == 1
     assert result.stderr == f"unrolled: {output}: No space left on device\n"
-    assert run(pictures, "--output", output, "--resume").stderr.startswith("3 were there; 4 pict")
+    assert run(pictures, "--output", output, "--resume").stderr.startswith(
+        "3 were done before; 4 pict"
+    )
     assert len(rows(output)) == 7

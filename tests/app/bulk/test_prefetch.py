@@ -7,7 +7,7 @@ import pytest
 from app.bulk.prefetch import prefetch
 
 
-def test_order_is_kept_whatever_takes_longest() -> None:
+def test_results_keep_the_order_of_the_items() -> None:
     def work(item: int) -> int:
         time.sleep(0.02 if item % 3 == 0 else 0)
         return item * 2
@@ -16,7 +16,7 @@ def test_order_is_kept_whatever_takes_longest() -> None:
     assert list(found) == [item * 2 for item in range(20)]
 
 
-def test_no_more_is_taken_than_ahead() -> None:
+def test_no_more_items_are_taken_than_ahead() -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:
@@ -29,7 +29,7 @@ def test_no_more_is_taken_than_ahead() -> None:
     assert len(taken) == 100
 
 
-def test_work_goes_on_while_a_result_is_used() -> None:
+def test_work_continues_while_a_result_is_used() -> None:
     begun = threading.Event()
 
     def work(item: int) -> int:
@@ -43,24 +43,24 @@ def test_work_goes_on_while_a_result_is_used() -> None:
     results.close()
 
 
-def test_closing_does_no_more_work() -> None:
-    advance, done = threading.Event(), []
+def test_closing_drops_items_not_yet_started() -> None:
+    released, done = threading.Event(), []
 
     def work(item: int) -> int:
         if item:
-            advance.wait(10)
+            released.wait(10)
         done.append(item)
         return item
 
     results = prefetch(work, range(50), threads=1, ahead=40)
     assert next(results) == 0
-    threading.Timer(0.2, advance.set).start()
+    threading.Timer(0.2, released.set).start()
     results.close()
     assert len(done) <= 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("look-ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
-def test_what_work_raises_is_raised_in_its_place() -> None:
+def test_an_exception_is_raised_in_its_place() -> None:
     def work(item: int) -> float:
         return 1 / (2 - item)
 

@@ -22,7 +22,7 @@ from tests.app.local_ray import ROOT, local_ray
 
 pytestmark = [
     pytest.mark.slow,
-    # Ray warns of itself, and leaves files and sockets to the collector when it shuts down.
+    # Ray triggers its own warnings, and leaves files and sockets open when it shuts down.
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\."),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -55,7 +55,7 @@ def expected() -> dict[str, list[Any]]:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """The examples, one of them in a folder of its own and oddly named, and two bad ones."""
+    """The examples, one of them again in a subfolder under an odd name, and two bad files."""
     folder = tmp_path / "pictures"
     (folder / "deeper").mkdir(parents=True)
     for path in EXAMPLES:
@@ -100,7 +100,7 @@ def assert_bad(row: dict[str, Any], error: str) -> None:
     assert row["caption"] is row["logprob"] is row["finished"] is None
 
 
-# As many workers as there are cores: reading and writing must not wait for one.
+# As many workers as cores: reading and writing must not wait for a free one.
 @pytest.mark.parametrize(("name", "workers"), [("captions", None), ("captions.jsonl", 2)])
 def test_a_folder_is_captioned_as_without_ray(
     pictures: Path, tmp_path: Path, expected: dict[str, Any], name: str, workers: int | None
@@ -114,13 +114,13 @@ def test_a_folder_is_captioned_as_without_ray(
         assert rows[file]["path"] == str(pictures / file)
     assert_captioned(rows["100%20 a#bü.JPG"], expected[EXAMPLES[0].name])
     assert_bad(rows["broken.jpg"], "damaged or cut short")
-    assert_bad(rows["empty.png"], "no picture")
-    with pytest.raises(ValueError, match="is there already"):
+    assert_bad(rows["empty.png"], "unsupported image format")
+    with pytest.raises(ValueError, match="already exists"):
         run(pictures, output)
 
 
 def test_tables_are_captioned(tmp_path: Path, expected: dict[str, Any]) -> None:
-    """Plain bytes, as Hugging Face has them, and nothing at all."""
+    """Plain bytes, the structs of Hugging Face, and an empty cell."""
     first, second = EXAMPLES[:2]
     cells = [{"bytes": first.read_bytes(), "path": None}, {"bytes": None, "path": "gone.jpg"}]
     (tmp_path / "table").mkdir()
@@ -136,7 +136,7 @@ def test_tables_are_captioned(tmp_path: Path, expected: dict[str, Any]) -> None:
     assert_captioned(rows_of(tmp_path / "b")["one"], expected[second.name])
 
 
-def test_a_uri(pictures: Path, tmp_path: Path, expected: dict[str, Any]) -> None:
+def test_a_uri_is_captioned(pictures: Path, tmp_path: Path, expected: dict[str, Any]) -> None:
     name = EXAMPLES[0].name
     for path in pictures.iterdir():
         if path.is_file() and path.name not in (name, "notes.txt"):
@@ -149,16 +149,16 @@ def test_a_uri(pictures: Path, tmp_path: Path, expected: dict[str, Any]) -> None
     assert_bad(rows_of(tmp_path / "captions")[name], "are too many")
 
 
-def test_what_cannot_be_captioned(tmp_path: Path) -> None:
+def test_sources_without_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there are no pictures in this folder"):
         run(tmp_path, tmp_path / "out")
-    with pytest.raises(ValueError, match="this pattern matches no file"):
+    with pytest.raises(ValueError, match="no file matches this pattern"):
         run(tmp_path / "*.jpg", tmp_path / "out")
     with pytest.raises(ValueError, match=r"gone\.jpg"):
         run(tmp_path / "gone.jpg", tmp_path / "out")
-    with pytest.raises(ValueError, match=r"gone.*\.parquet: this pattern"):
+    with pytest.raises(ValueError, match=r"gone.*\.parquet: no file matches"):
         run(tmp_path / "gone*.parquet", tmp_path / "out")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "no.parquet")
-    with pytest.raises(ValueError, match=r"needs the columns path or id.*there is text"):
+    with pytest.raises(ValueError, match=r"needs a column path or id.*it has text"):
         run(tmp_path / "no.parquet", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""The real command, killed, stopped and watched on a terminal."""
+"""The real command: killed, interrupted, and run on a terminal."""
 
 import json
 import os
@@ -17,20 +17,20 @@ from tests.app.servers import COMMAND, wait_until
 
 @pytest.fixture
 def many(pictures: Path) -> list[str]:
-    """So many files that they take a while, without being many pictures."""
+    """Many files but few pictures: enough to take a while."""
     return sorted(map(str, pictures.iterdir())) * 30
 
 
 @pytest.fixture
 def start(bundle: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start the real command, as a process that can be stopped."""
+    """Start the real command as a process that can be killed."""
     started = []
 
     def begin(*arguments: object) -> subprocess.Popen[str]:
         environment = os.environ | {
             "UNROLLED_WEIGHTS": str(bundle), "UNROLLED_DEVICE": "cpu", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
-        # As from a terminal, even where the tests themselves were started with Ctrl-C ignored.
+        # As from a terminal, even if the tests themselves run with Ctrl-C ignored.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [*COMMAND, "caption", *map(str, arguments)],
@@ -51,9 +51,11 @@ def start(bundle: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_killed_and_gone_on_is_as_unbroken(start, many: list[str], tmp_path: Path, kind) -> None:
+def test_a_killed_run_resumes_to_the_same_file(
+    start, many: list[str], tmp_path: Path, kind
+) -> None:
     output, whole = tmp_path / f"found.{kind}", tmp_path / f"whole.{kind}"
-    # A batch of one rounds in one way, wherever the first run ended.
+    # Batches of one round alike, wherever the first run ended.
     options = ["--num-captions", "3", "--batch-size", "1"]
     assert start(*many, "--output", whole, *options).wait(120) == 0
     killed = start(*many, "--output", output, *options)
@@ -66,38 +68,39 @@ def test_killed_and_gone_on_is_as_unbroken(start, many: list[str], tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_parquet_killed_and_gone_on(start, many: list[str], tmp_path: Path) -> None:
+def test_a_killed_parquet_run_resumes(start, many: list[str], tmp_path: Path) -> None:
     code = (
-        "import app.bulk.parquet as p; p.PICTURES_A_PART = 20; from app.cli.main import app; app()"
+        "import app.bulk.parquet; app.bulk.parquet.PICTURES_PER_PART = 20; "
+        "from app.cli.main import app; app()"
     )
     output = tmp_path / "found.parquet"
     options = ["--output", output, "--batch-size", "1"]
-    usual = COMMAND[1:]
+    original = COMMAND[1:]
     COMMAND[1:] = ["-c", code]
     try:
         killed = start(*many, *options)
     finally:
-        COMMAND[1:] = usual
+        COMMAND[1:] = original
     wait_until(lambda: len(list(output.glob("part-*"))) >= 3)
     killed.send_signal(signal.SIGKILL)
     killed.wait(30)
-    there = [row["path"] for row in rows(output)]
-    assert there == many[: len(there)]
-    assert 60 <= len(there) < len(many)
+    captioned = [row["path"] for row in rows(output)]
+    assert captioned == many[: len(captioned)]
+    assert 60 <= len(captioned) < len(many)
     assert start(*many, *options, "--resume").wait(120) == 0
     assert [row["path"] for row in rows(output)] == many
 
 
-def test_ctrl_c_stops_at_once_and_leaves_whole_lines(
+def test_ctrl_c_stops_at_once_and_leaves_complete_lines(
     start, many: list[str], tmp_path: Path
 ) -> None:
     output = tmp_path / "found.jsonl"
     process = start(*many * 10, "--output", output, "--batch-size", "2")
     wait_until(lambda: output.exists() and output.stat().st_size > 5_000)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=10)
     assert process.returncode not in (0, None)
-    assert "Traceback" not in told
+    assert "Traceback" not in errors
     assert output.read_bytes().endswith(b"}\n")
     assert 5 < len(rows(output)) < len(many) * 10
 
@@ -105,23 +108,23 @@ def test_ctrl_c_stops_at_once_and_leaves_whole_lines(
 def test_progress_on_a_terminal_leaves_standard_output_alone(
     start, many: list[str], bundle: Path
 ) -> None:
-    """With a terminal as standard error and a pipe as standard output, each gets its own."""
-    ours, theirs = pty.openpty()
+    """Standard error is a terminal and gets the bar; standard output is a pipe and does not."""
+    terminal, child_end = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, "caption", *many[:60], "--format", "jsonl", "--weights", str(bundle)],
         stdout=subprocess.PIPE,
-        stderr=theirs,
+        stderr=child_end,
         env=os.environ | {"UNROLLED_DEVICE": "cpu", "TERM": "xterm", "COLUMNS": "100"},
     )
-    os.close(theirs)
+    os.close(child_end)
     lines, _ = process.communicate(timeout=60)
     shown = b""
     try:
-        while piece := os.read(ours, 65536):
-            shown += piece
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
     except OSError:  # the end of a terminal
         pass
-    os.close(ours)
+    os.close(terminal)
     assert [json.loads(line)["path"] for line in lines.splitlines()] == many[:60]
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert "Captioning" in plain

@@ -1,4 +1,4 @@
-"""`unrolled caption`, to standard output; `tests/app/bulk` has its files."""
+"""`unrolled caption` on standard output; `tests/app/bulk` tests its files."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, of which one lies deeper and one is named oddly; and other files."""
+    """Three pictures, one in a subfolder and one with an odd name; and another file."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
     (tmp_path / "b [bold]é.PNG").write_bytes(encoded(photo(30, 50)))
@@ -33,7 +33,7 @@ def json_lines(result: Result) -> list[dict]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_jsonl_holds_what_the_model_says(run: Run, folder: Path, bundle: Path) -> None:
+def test_jsonl_has_the_captions_of_the_model(run: Run, folder: Path, bundle: Path) -> None:
     result = run("caption", folder, "--format", "jsonl", "--num-captions", "2")
     assert result.exit_code == 0, result.stderr
     lines = json_lines(result)
@@ -46,7 +46,7 @@ def test_jsonl_holds_what_the_model_says(run: Run, folder: Path, bundle: Path) -
         assert [token["token"] for token in found["tokens"]] == [t.token for t in caption.tokens]
 
 
-def test_csv(run: Run, folder: Path) -> None:
+def test_csv_has_a_row_for_each_caption(run: Run, folder: Path) -> None:
     result = run("caption", folder, "--format", "csv", "--num-captions", "2", "--batch-size", "2")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert list(rows[0]) == ["path", "rank", "caption", "logprob", "mean_logprob", "finished"]
@@ -55,7 +55,7 @@ def test_csv(run: Run, folder: Path) -> None:
     assert {row["finished"] for row in rows} <= {"true", "false"}
 
 
-def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> None:
+def test_optional_fields_that_a_bundle_lacks_are_left_out(run: Run, folder: Path) -> None:
     (caption, *_) = json_lines(run("caption", folder, "--format", "jsonl"))[0]["captions"]
     assert set(caption) == {"text", "logprob", "mean_logprob", "finished", "tokens"}
     assert set(caption["tokens"][0]) == {"token", "logprob"}
@@ -67,16 +67,16 @@ def test_what_a_bundle_does_not_have_is_not_written(run: Run, folder: Path) -> N
     assert "--consensus needs a bundle with a consensus" in unframed(refused.stderr)
 
 
-def test_confidence_and_grounding_in_every_format(
+def test_confidence_and_image_gain_in_every_format(
     run: Run, folder: Path, finished_bundle: Path
 ) -> None:
-    file, found = folder / "a.jpg", ["--weights", finished_bundle, "--image-gain"]
-    (line,) = json_lines(run("caption", file, "--format", "jsonl", *found))
+    file, options = folder / "a.jpg", ["--weights", finished_bundle, "--image-gain"]
+    (line,) = json_lines(run("caption", file, "--format", "jsonl", *options))
     (caption,) = line["captions"]
     image_gain = [token["image_gain"] for token in caption["tokens"]]
     assert 0 < caption["confidence"] < 1
 
-    (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *found).stdout))
+    (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *options).stdout))
     assert list(row)[-3:] == ["confidence", "agreement", "image_gain"]
     assert float(row["agreement"]) == pytest.approx(caption["agreement"])
     assert float(row["confidence"]) == pytest.approx(caption["confidence"])
@@ -84,12 +84,12 @@ def test_confidence_and_grounding_in_every_format(
         image_gain, abs=1e-4
     )
 
-    _, told, words = run("caption", file, *found).stdout.splitlines()
-    assert f" {caption['confidence']:.0%}  {caption['text']}" in told
-    assert len(re.findall(r"\S+ [+-]\d+\.\d", words)) == len(image_gain)
+    _, first, second = run("caption", file, *options).stdout.splitlines()
+    assert f" {caption['confidence']:.0%}  {caption['text']}" in first
+    assert len(re.findall(r"\S+ [+-]\d+\.\d", second)) == len(image_gain)
 
 
-def test_captions_come_in_the_order_that_is_asked_for(
+def test_consensus_changes_the_order_of_captions(
     run: Run, folder: Path, finished_bundle: Path
 ) -> None:
     options = ["--format", "jsonl", "--beam-size", "8", "--num-captions", "8"]
@@ -99,14 +99,16 @@ def test_captions_come_in_the_order_that_is_asked_for(
         )[0]["captions"]
         for option in ("--consensus", "--no-consensus")
     }
-    likely = [one["logprob"] for one in found["--no-consensus"]]
-    assert likely == sorted(likely, reverse=True)
-    agreeing = [one["logprob"] for one in found["--consensus"]]
-    assert agreeing != likely
-    assert sorted(agreeing) == pytest.approx(sorted(likely))
+    by_logprob = [one["logprob"] for one in found["--no-consensus"]]
+    assert by_logprob == sorted(by_logprob, reverse=True)
+    by_agreement = [one["logprob"] for one in found["--consensus"]]
+    assert by_agreement != by_logprob
+    assert sorted(by_agreement) == pytest.approx(sorted(by_logprob))
 
 
-def test_confidence_alone(run: Run, folder: Path, finished_bundle: Path) -> None:
+def test_csv_without_image_gain_has_no_such_column(
+    run: Run, folder: Path, finished_bundle: Path
+) -> None:
     result = run("caption", folder, "--format", "csv", "--weights", finished_bundle)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert list(rows[0])[-3:] == ["finished", "confidence", "agreement"]
@@ -114,11 +116,11 @@ def test_confidence_alone(run: Run, folder: Path, finished_bundle: Path) -> None
 
 
 def unframed(text: str) -> str:
-    """Usage errors come in a box, broken into lines."""
+    """Undo the box and line breaks of a usage error."""
     return re.sub(r"[^\w-]+", " ", text)
 
 
-def test_text_is_plain_when_piped(run: Run, folder: Path) -> None:
+def test_piped_text_is_plain(run: Run, folder: Path) -> None:
     name = folder / "b [bold]é.PNG"
     result = run("caption", name, "--num-captions", "3")
     first, *captions = result.stdout.splitlines()
@@ -127,7 +129,7 @@ def test_text_is_plain_when_piped(run: Run, folder: Path) -> None:
     assert all(re.fullmatch(r" +-\d+\.\d{3}  [a-z ]+( \.\.\.)?", line) for line in captions)
 
 
-def test_globs_and_the_same_captions_whatever_the_batch(run: Run, folder: Path) -> None:
+def test_a_glob_gives_the_same_captions_at_any_batch_size(run: Run, folder: Path) -> None:
     pattern = folder / "**" / "*.[jw]*"
     one = json_lines(run("caption", pattern, "--format", "jsonl", "--batch-size", "1"))
     both = json_lines(run("caption", pattern, "--format", "jsonl", "--batch-size", "16"))
@@ -136,7 +138,7 @@ def test_globs_and_the_same_captions_whatever_the_batch(run: Run, folder: Path) 
         assert alone["captions"][0]["text"] == together["captions"][0]["text"]
 
 
-def test_a_bad_file_is_reported_and_the_rest_goes_on(run: Run, folder: Path) -> None:
+def test_a_bad_file_is_reported_and_the_rest_continues(run: Run, folder: Path) -> None:
     (folder / "a0.jpg").write_text("this is no photograph")
     nowhere, nothing, empty = folder / "nowhere.jpg", folder / "*.gif", folder / "empty"
     empty.mkdir()
@@ -145,24 +147,24 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(run: Run, folder: Path) -> 
     assert len(json_lines(result)) == 3
     reports = result.stderr.splitlines()
     assert reports[0] == f"{nowhere}: No such file or directory"
-    assert reports[1].startswith(f"{folder / 'a0.jpg'}: these bytes are no picture")
-    assert reports[2] == f"{nothing}: this pattern matches no file"
+    assert reports[1].startswith(f"{folder / 'a0.jpg'}: unsupported image format")
+    assert reports[2] == f"{nothing}: no file matches this pattern"
     assert reports[3] == f"{empty}: there are no pictures in this folder"
     assert len(reports) == 4
 
 
-def test_all_bad(run: Run, tmp_path: Path) -> None:
+def test_only_bad_files_print_no_captions(run: Run, tmp_path: Path) -> None:
     result = run("caption", tmp_path / "nowhere.jpg")
     assert (result.exit_code, result.stdout) == (1, "")
 
 
-def test_a_bundle_that_is_not_there(run: Run, tmp_path: Path) -> None:
+def test_a_missing_bundle_is_reported(run: Run, tmp_path: Path) -> None:
     result = run("caption", "x.jpg", "--weights", tmp_path)
     assert result.exit_code == 1
     assert "is not a folder" in result.stderr
 
 
-def test_a_reader_that_stops_reading(bundle: Path, folder: Path) -> None:
+def test_a_closed_pipe_ends_the_command_quietly(bundle: Path, folder: Path) -> None:
     shell = f'"{sys.executable}" -c "from app.cli.main import app; app()" caption "$@" | head -n 1'
     files = [str(folder / "a.jpg")] * 30
     arguments = ["--weights", str(bundle), "--batch-size", "1", *files]

@@ -28,7 +28,7 @@ def weights_folder(weights: Path) -> Path:
         (["cells", "notes", "a b"], 1, "this model reads words"),
     ],
 )
-def test_what_cannot_be_done(run: Run, arguments: list[str], code: int, says: str) -> None:
+def test_errors_are_reported(run: Run, arguments: list[str], code: int, says: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in " ".join(result.stderr.replace("│", "").split())
@@ -47,7 +47,7 @@ def test_cells_are_ranked_shown_and_drawn(run: Run, tmp_path: Path) -> None:
         assert drawn.format == "PNG"
 
 
-def test_cells_of_one_unit_and_one_property(run: Run) -> None:
+def test_one_unit_or_one_property_is_shown(run: Run) -> None:
     result = run("cells", "verse", VERSE * 5, "--unit", "layer 1 unit 3")
     assert result.stdout.count("layer 1 unit 3") == 5
     result = run("cells", "verse", VERSE * 5, "--property", "word next")

@@ -12,14 +12,14 @@ from model.bundle.write import save_bundle
 from model.data.corpus import Corpus
 from tests.model.evaluation.test_language_model import RHYME, writer_of
 
-DIVIDED = {"validation_share": 0.2, "validation_pieces": 3, "min_count": 2}
+SPLIT = {"validation_share": 0.2, "validation_pieces": 3, "min_count": 2}
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     (tmp_path / "rhyme.txt").write_text(RHYME)
-    language_model = writer_of(Corpus.read(tmp_path / "rhyme.txt", characters=300, **DIVIDED))
-    config = replace(language_model.config, provenance=DIVIDED | {"training_characters": 300})
+    language_model = writer_of(Corpus.read(tmp_path / "rhyme.txt", characters=300, **SPLIT))
+    config = replace(language_model.config, provenance=SPLIT | {"training_characters": 300})
     folder = tmp_path / "bundle"
     save_bundle(
         folder, config, language_model.network.state_dict(), language_model.vocabulary, "# Toy\n"
@@ -39,16 +39,16 @@ def unrolled(*words: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_what_validated_is_measured_and_written(bundle, tmp_path):
+def test_the_validation_part_is_measured_and_reported(bundle, tmp_path):
     code, printed = evaluate(bundle, tmp_path / "rhyme.txt", tmp_path / "reports")
     assert code == 0, printed
     report = json.loads((tmp_path / "reports" / "rhyme-validation.json").read_text())
-    corpus = Corpus.read(tmp_path / "rhyme.txt", characters=300, **DIVIDED)
+    corpus = Corpus.read(tmp_path / "rhyme.txt", characters=300, **SPLIT)
     assert (report["training_tokens"], report["tokens"]) == (300, len(corpus.validation))
     assert f"{report['nats']:.4f}" in printed
 
 
-def test_another_corpus_is_refused_in_one_line(bundle, tmp_path):
+def test_another_corpus_is_refused(bundle, tmp_path):
     (tmp_path / "other.txt").write_text("0123456789" * 50)
     code, printed = evaluate(bundle, tmp_path / "other.txt", tmp_path / "reports")
     assert code != 0
@@ -57,13 +57,13 @@ def test_another_corpus_is_refused_in_one_line(bundle, tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
-def test_a_folder_is_no_corpus_to_measure_on(bundle, tmp_path):
+def test_a_folder_as_corpus_is_refused(bundle, tmp_path):
     code, printed = evaluate(bundle, tmp_path, tmp_path / "reports")
     assert code == 2
     assert "'--corpus'" in printed
 
 
-def test_a_report_that_cannot_be_written_is_told(bundle, tmp_path):
+def test_a_report_that_cannot_be_written_is_an_error(bundle, tmp_path):
     code, printed = evaluate(bundle, tmp_path / "rhyme.txt", tmp_path / "rhyme.txt")
     assert code == 1
     assert printed.startswith("unrolled: ")

@@ -1,4 +1,4 @@
-"""`unrolled export`."""
+"""`unrolled export`: every model is exported, once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from click.testing import Result
 Run = Callable[..., Result]
 
 
-def test_export_makes_graphs_once(run: Run, tmp_path: Path, monkeypatch) -> None:
+def test_a_model_is_exported_once(run: Run, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
     folders = {run("export").stdout.strip() for _ in range(2)}
     (folder,) = map(Path, folders)
@@ -17,7 +17,7 @@ def test_export_makes_graphs_once(run: Run, tmp_path: Path, monkeypatch) -> None
     assert (folder / "step.xml").is_file()
 
 
-def test_export_makes_those_of_all_models(
+def test_all_models_are_exported(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))

@@ -1,4 +1,4 @@
-"""`unrolled finalize captioner`, and what `unrolled evaluate captioner` then says of confidence."""
+"""`unrolled finalize captioner`, and the confidence that `unrolled evaluate captioner` reports."""
 
 import json
 from pathlib import Path
@@ -29,16 +29,16 @@ def run(bundle: Path, *words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in command])
 
 
-def finish(bundle: Path, *options: object) -> Result:
+def finalize(bundle: Path, *options: object) -> Result:
     golden = ["--golden", bundle.parent / "golden.png"]
     return run(bundle, "finalize", "captioner", bundle, *golden, *options)
 
 
-def test_a_bundle_is_finished_and_evaluated(bundle: Path) -> None:
+def test_a_bundle_is_finalized_and_evaluated(bundle: Path) -> None:
     new, folder = bundle.parent / "new", bundle.parent
-    told = finish(bundle, "--output", new, "--level", 0.3)
-    assert told.exit_code == 0, told.output
-    assert told.stdout.count("| toys/val |") == 2
+    result = finalize(bundle, "--output", new, "--level", 0.3)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("| toys/val |") == 2
     assert {path.name for path in (folder / "reports").iterdir()} == {
         "calibration.json", "calibration.md", "reliability.png",
     }  # fmt: skip
@@ -49,28 +49,28 @@ def test_a_bundle_is_finished_and_evaluated(bundle: Path) -> None:
     assert Captioner.load(new, "cpu", self_test=True).config.calibration is not None
 
     options = ["--split", "val", "--output", folder / "scores"]
-    told = run(bundle, "evaluate", "captioner", new, *options)
-    assert told.exit_code == 0, told.output
+    result = run(bundle, "evaluate", "captioner", new, *options)
+    assert result.exit_code == 0, result.output
     report = json.loads((folder / "scores" / "toys-val.json").read_text())
-    for result in report["results"]:
-        assert result["calibration"]["count"] == 60
-        assert 0 <= result["calibration"]["ece"] <= 1
-        assert result["calibration"]["equal_mass"]
-    assert "| ECE | ECE by chance | Brier |" in told.stdout
+    for scores in report["results"]:
+        assert scores["calibration"]["count"] == 60
+        assert 0 <= scores["calibration"]["ece"] <= 1
+        assert scores["calibration"]["equal_mass"]
+    assert "| ECE | ECE by chance | Brier |" in result.stdout
 
 
-def test_a_bundle_is_finished_without_a_consensus(bundle: Path) -> None:
-    told = finish(bundle, "--output", bundle.parent / "new", "--level", 0.3, "--no-consensus")
-    assert told.exit_code == 0, told.output
-    assert "ordered by their log-probabilities" in told.stdout
+def test_a_bundle_is_finalized_without_a_consensus(bundle: Path) -> None:
+    result = finalize(bundle, "--output", bundle.parent / "new", "--level", 0.3, "--no-consensus")
+    assert result.exit_code == 0, result.output
+    assert "ordered by their log-probabilities" in result.stdout
     assert not (bundle.parent / "new" / "consensus.safetensors").exists()
 
 
-def test_reports_go_where_they_are_wanted(bundle: Path, tmp_path: Path) -> None:
-    wanted = tmp_path / "elsewhere"
-    told = finish(bundle, "--output", tmp_path / "new", "--level", 0.3, "--reports", wanted)
-    assert told.exit_code == 0, told.output
-    assert (wanted / "calibration.json").exists()
+def test_reports_are_written_to_the_given_folder(bundle: Path, tmp_path: Path) -> None:
+    reports = tmp_path / "elsewhere"
+    result = finalize(bundle, "--output", tmp_path / "new", "--level", 0.3, "--reports", reports)
+    assert result.exit_code == 0, result.output
+    assert (reports / "calibration.json").exists()
     assert not (tmp_path / "reports").exists()
 
 
@@ -78,22 +78,20 @@ def test_reports_go_where_they_are_wanted(bundle: Path, tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--split", "test"], "toys has no split 'test'"),
-        (["--golden", __file__], "these bytes are no picture"),
+        (["--golden", __file__], "unsupported image format"),
         (["--limit", 2], "are needed to say what a good caption is"),
     ],
     ids=str,
 )
-def test_what_cannot_be_done_is_told_in_one_line(
-    bundle: Path, options: list[object], says: str
-) -> None:
+def test_errors_are_reported_in_one_line(bundle: Path, options: list[object], says: str) -> None:
     new = bundle.parent / "new"
-    told = finish(bundle, "--output", new, *options)
-    assert told.exit_code == 1
-    assert says in told.stderr
-    assert "Traceback" not in told.output
+    result = finalize(bundle, "--output", new, *options)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.output
     assert not new.exists()
 
 
-def test_it_needs_its_options(bundle: Path) -> None:
+def test_invalid_options_exit_with_2(bundle: Path) -> None:
     for words in (["--output", "x", "--level", "1"], []):
-        assert finish(bundle, *words).exit_code == 2
+        assert finalize(bundle, *words).exit_code == 2

@@ -38,13 +38,13 @@ Run = Callable[..., Result]
         ["nonsense"],
     ],
 )
-def test_wrong_usage(run: Run, arguments: list[str]) -> None:
+def test_invalid_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
 
 
-def test_help_and_version_are_quick_and_load_no_model() -> None:
+def test_help_and_version_import_nothing_slow() -> None:
     code = (
         "import sys; from app.cli.main import app; app(standalone_mode=False); print(*sys.modules)"
     )
@@ -52,7 +52,7 @@ def test_help_and_version_are_quick_and_load_no_model() -> None:
         shown = subprocess.run(
             [sys.executable, "-c", code, option], capture_output=True, text=True, check=True
         )
-        *told, modules = shown.stdout.splitlines()
-        assert told
+        *lines, modules = shown.stdout.splitlines()
+        assert lines
         assert not {"torch", "timm", "fastapi", "PIL"} & set(modules.split())
     assert run_command("--version").stdout == f"unrolled {version('unrolled')}\n"

@@ -9,14 +9,14 @@ from click.testing import Result
 Run = Callable[..., Result]
 
 
-def test_models(run: Run, bundle: Path) -> None:
+def test_bundles_are_listed(run: Run, bundle: Path) -> None:
     (found,) = json.loads(run("models", "--json").stdout)
     assert (found["name"], found["version"], found["folder"]) == ("tiny", "0", str(bundle))
     table = run("models").stdout
     assert all(part in table for part in ("tiny", "captioner", "MB"))
 
 
-def test_models_with_scores(run: Run, bundle: Path, tmp_path: Path) -> None:
+def test_scores_are_listed(run: Run, bundle: Path, tmp_path: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
     config["scores"] = {"flickr8k test": {"3": {"CIDEr": 0.5, "BLEU-4": 0.25}}}
     (tmp_path / "a").mkdir()

@@ -23,18 +23,18 @@ def weights_folder(weights: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["score", "captioner", "a"], 2, "give --image"),
-        (["score", "verse", "a", "--image", __file__], 2, "reads no pictures"),
-        (["score", "captioner", "a", "--image", __file__], 1, "no picture that is read here"),
+        (["score", "captioner", "a"], 2, "give the picture with --image"),
+        (["score", "verse", "a", "--image", __file__], 2, "leave out --image"),
+        (["score", "captioner", "a", "--image", __file__], 1, "unsupported image format"),
     ],
 )
-def test_what_cannot_be_done(run: Run, arguments: list[str], code: int, says: str) -> None:
+def test_errors_are_reported(run: Run, arguments: list[str], code: int, says: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in " ".join(result.stderr.replace("│", "").split())
 
 
-def test_scores(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_texts_and_captions_are_scored(run: Run, weights: Path, tmp_path: Path) -> None:
     expected = tiny_language_model().score("Twin\n")
     line = json.loads(run("score", "verse", "Twin\n", "--format", "jsonl").stdout)
     assert line["logprob"] == pytest.approx(expected.logprob, abs=1e-4)
@@ -45,8 +45,8 @@ def test_scores(run: Run, weights: Path, tmp_path: Path) -> None:
         "logprob", "mean logprob", "perplexity", "bits per character",
     ]  # fmt: skip
     (tmp_path / "a.png").write_bytes(encoded(photo()))
-    asked = ("score", "captioner", "a red ball", "--image", tmp_path / "a.png")
-    line = json.loads(run(*asked, "--format", "jsonl").stdout)
+    command = ("score", "captioner", "a red ball", "--image", tmp_path / "a.png")
+    line = json.loads(run(*command, "--format", "jsonl").stdout)
     caption = Captioner.load(weights / "captioner", "cpu").score(photo(), "a red ball")
     assert line["logprob"] == pytest.approx(caption.logprob, abs=1e-4)
     assert "bits_per_character" not in line

@@ -19,8 +19,8 @@ from tests.app.servers import COMMAND, run_command, wait_until
 from tests.tiny import tamper
 
 
-def test_a_life_of_the_service(bundle: Path, tmp_path: Path) -> None:
-    """Start, live, ready, caption, log, stop."""
+def test_the_service_starts_captions_logs_and_stops(bundle: Path, tmp_path: Path) -> None:
+    """Live, ready, a caption, its log lines, and a clean stop."""
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen(
@@ -59,7 +59,7 @@ def test_a_life_of_the_service(bundle: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what a process has loaded from /proc")
-def test_by_openvino_pytorch_is_never_loaded(
+def test_with_openvino_pytorch_is_never_loaded(
     finished_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
@@ -73,11 +73,11 @@ def test_by_openvino_pytorch_is_never_loaded(
         with httpx.Client(base_url=address, timeout=30) as client:
             wait_until(lambda: client.get("/health/ready").status_code == 200)
             picture = encoded(photo(), "JPEG")
-            asked = {
+            requests = {
                 "/caption?attention=true&image_gain=true": {},
                 "/score": {"text": "a red ball"},
             }
-            for route, fields in asked.items():
+            for route, fields in requests.items():
                 answer = client.post(route, files={"image": picture}, data=fields)
                 assert answer.status_code == 200
             assert client.get("/models").status_code == 200
@@ -109,7 +109,7 @@ def test_weights_that_fail_their_self_test_end_the_process(
     assert "ready" not in served.stderr
 
 
-def test_so_it_does_under_uvicorn(tmp_path: Path) -> None:
+def test_a_missing_bundle_ends_uvicorn(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--port", "0"]
     served = subprocess.run(
         command,
@@ -124,7 +124,7 @@ def test_so_it_does_under_uvicorn(tmp_path: Path) -> None:
     assert "Traceback" not in served.stderr
 
 
-def test_a_taken_port(bundle: Path) -> None:
+def test_a_port_in_use_is_reported(bundle: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         served = run_command("serve", "--port", port, "--weights", bundle)
@@ -133,13 +133,13 @@ def test_a_taken_port(bundle: Path) -> None:
     assert "Traceback" not in served.stderr
 
 
-def test_nonsense_settings() -> None:
+def test_invalid_settings_exit_with_2() -> None:
     served = run_command("serve", UNROLLED_QUEUE_SIZE="many")
     assert served.returncode == 2
     assert "UNROLLED_QUEUE_SIZE=many" in served.stderr
 
 
-def test_answers_do_not_wait_for_acknowledgements():
+def test_responses_do_not_wait_for_acknowledgements():
     listener = _listen("127.0.0.1", 0)
     with listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()

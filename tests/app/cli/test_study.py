@@ -1,4 +1,4 @@
-"""`unrolled study` from end to end, on a text of one page and networks of a few units."""
+"""`unrolled study` from end to end, on one page of text and networks of a few units."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_both_studies(corpus: Path, tmp_path: Path) -> None:
+def test_both_studies_write_a_report(corpus: Path, tmp_path: Path) -> None:
     cells = tmp_path / "cells"
     found = run("cells", "--corpus", corpus, "--output", cells, *CELLS)
     assert found.exit_code == 0, found.stderr
@@ -49,11 +49,11 @@ def test_both_studies(corpus: Path, tmp_path: Path) -> None:
     ("options", "code", "message"),
     [
         (["--cells", "rnn,qrnn"], 1, "unknown cell 'qrnn'"),
-        (["--learning-rates", "fast"], 2, "--learning-rates are numbers with commas"),
+        (["--learning-rates", "fast"], 2, "--learning-rates must be numbers separated"),
         (["--parameters", "10"], 1, "10 parameters are too few"),
     ],
 )
-def test_bad_options_are_told(
+def test_bad_options_are_reported(
     corpus: Path, tmp_path: Path, options: list[str], code: int, message: str
 ) -> None:
     found = run("cells", "--corpus", corpus, "--output", tmp_path / "cells", *options)
@@ -61,7 +61,7 @@ def test_bad_options_are_told(
     assert message in found.stderr
 
 
-def test_gradients_need_something_to_read(tmp_path: Path) -> None:
+def test_gradients_need_a_corpus_runs_or_a_bundle(tmp_path: Path) -> None:
     found = run("gradients", "--output", tmp_path)
     assert found.exit_code == 1
     assert "there is nothing to read" in found.stderr

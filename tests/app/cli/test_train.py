@@ -18,7 +18,7 @@ def unrolled(*words: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("kind", ["captioner", "text"])
-def test_a_run_may_have_another_seed_than_its_recipe(tmp_path, kind):
+def test_the_seed_option_overrides_the_recipe(tmp_path, kind):
     if kind == "captioner":
         recipe = write_recipe(tmp_path, write_data(tmp_path), {"optimisation": {"epochs": 1}})
     else:
@@ -31,14 +31,14 @@ def test_a_run_may_have_another_seed_than_its_recipe(tmp_path, kind):
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["seed"] == 9
 
 
-def test_a_folder_is_no_corpus_to_train_on(tmp_path):
+def test_a_folder_as_corpus_is_refused(tmp_path):
     recipe = write_text_recipe(tmp_path, RHYME, {"corpus": str(tmp_path)})
     code, printed = unrolled("train", "text", "--config", recipe, "--output", tmp_path / "run")
     assert code == 1
     assert printed == f"unrolled: [Errno 21] Is a directory: '{tmp_path}'\n"
 
 
-def test_a_folder_holds_no_captions(tmp_path):
+def test_a_folder_as_captions_is_refused(tmp_path):
     data = write_data(tmp_path)
     recipe = write_recipe(
         tmp_path, data, {"data": [{"captions": str(data), "pictures": [f"{data}/meadow"]}]}
@@ -48,7 +48,7 @@ def test_a_folder_holds_no_captions(tmp_path):
     assert printed == f"unrolled: [Errno 21] Is a directory: '{data}'\n"
 
 
-def test_a_file_is_no_folder_to_train_in(tmp_path):
+def test_a_file_as_output_is_refused(tmp_path):
     recipe = write_text_recipe(tmp_path, RHYME)
     code, printed = unrolled("train", "text", "--config", recipe, "--output", recipe)
     assert code == 1

@@ -21,14 +21,14 @@ def weights_folder(weights: Path) -> Path:
     return weights
 
 
-def written(prompt: str = "", **options: object) -> str:
-    return "".join(piece.text for piece in tiny_language_model().generate(prompt, **options))
+def generated(prompt: str = "", **options: object) -> str:
+    return "".join(delta.text for delta in tiny_language_model().generate(prompt, **options))
 
 
 def test_a_text_follows_its_prompt(run: Run, weights: Path) -> None:
     prompt = ("--prompt", "Twin", "--seed", 3)
     options = (*prompt, "--max-tokens", 30, "--temperature", 0.5, "--top-k", 4)
-    expected = written("Twin", seed=3, max_tokens=30, temperature=0.5, top_k=4)
+    expected = generated("Twin", seed=3, max_tokens=30, temperature=0.5, top_k=4)
     places = ("verse", weights / "text" / "verse")
     by_name, by_path = (run("write", "--model", place, *options) for place in places)
     assert by_name.exit_code == by_path.exit_code == 0
@@ -36,16 +36,16 @@ def test_a_text_follows_its_prompt(run: Run, weights: Path) -> None:
     assert by_name.stderr == ""
 
 
-def test_a_drawn_seed_is_told(run: Run) -> None:
+def test_a_random_seed_is_printed(run: Run) -> None:
     result = run("write", "--model", "verse")
     word, seed = result.stderr.split()
     assert word == "seed"
-    assert result.stdout == written(seed=int(seed)) + "\n"
+    assert result.stdout == generated(seed=int(seed)) + "\n"
 
 
-def test_several_texts(run: Run) -> None:
+def test_several_texts_have_successive_seeds(run: Run) -> None:
     result = run("write", "--model", "verse", "--n", 2, "--seed", 7)
-    first, second = written(seed=7), written(seed=8)
+    first, second = generated(seed=7), generated(seed=8)
     assert result.stdout == (f"--- 1 of 2, seed 7 ---\n{first}\n--- 2 of 2, seed 8 ---\n{second}\n")
     lines = [
         json.loads(line)
@@ -58,8 +58,8 @@ def test_several_texts(run: Run) -> None:
     } for line in lines)  # fmt: skip
 
 
-def test_stops(run: Run) -> None:
-    whole = written(seed=7, max_tokens=50)
+def test_a_text_ends_before_a_stop_string(run: Run) -> None:
+    whole = generated(seed=7, max_tokens=50)
     result = run("write", "--model", "verse", "--seed", 7, "--max-tokens", 50,
                  "--stop", whole[20:22], "--stop", "☃")  # fmt: skip
     assert result.stdout == whole[: whole.index(whole[20:22])] + "\n"
@@ -75,11 +75,11 @@ def test_a_text_is_shown_while_it_is_written(weights: Path) -> None:
     ) as process:
         process.stdout.read(5)
         assert process.poll() is None
-        process.stdout.close()  # a reader that stops reading
+        process.stdout.close()  # as a reader that stops reading does
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_a_prompt_of_odd_bytes(run: Run) -> None:
+def test_a_prompt_of_undecodable_bytes_is_printable(run: Run) -> None:
     result = run("write", "--model", "verse", "--prompt", "caf\udce9", "--seed", 1)
     assert result.stdout.startswith("caf\N{REPLACEMENT CHARACTER}")
 
@@ -92,7 +92,7 @@ def test_a_prompt_of_odd_bytes(run: Run) -> None:
         (["write", "--model", "verse", "--top-p", "0"], 2, "top_p"),
     ],
 )
-def test_what_cannot_be_done(run: Run, arguments: list[str], code: int, says: str) -> None:
+def test_errors_are_reported(run: Run, arguments: list[str], code: int, says: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in " ".join(result.stderr.replace("│", "").split())

@@ -11,7 +11,7 @@ from tests.app.photos import encoded, orientation, photo
 
 PIXELS = 50_000_000
 
-# As in the service: `app.pictures.decode` silences Pillow's remarks, and pytest resets the filters.
+# `app.pictures.decode` silences Pillow's warnings, but pytest resets the filters.
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\.")
 
 
@@ -20,7 +20,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_every_format(file_format: str) -> None:
+def test_every_supported_format_is_decoded(file_format: str) -> None:
     picture = decode_picture(encoded(photo(), file_format), PIXELS)
     assert (picture.width, picture.height, picture.format) == (60, 40, file_format)
     assert picture.image.mode == "RGB"
@@ -28,15 +28,15 @@ def test_every_format(file_format: str) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["PPM", "ICO", "PCX", "TGA"])
-def test_formats_that_are_not_in_the_list(file_format: str) -> None:
+def test_other_formats_are_refused(file_format: str) -> None:
     with pytest.raises(UnsupportedImage):
         decode_picture(encoded(photo(), file_format), PIXELS)
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_every_orientation_ends_upright(value: int) -> None:
-    # What a camera held in each of the eight ways stores of the same scene.
-    admission = {
+def test_every_orientation_is_turned_upright(value: int) -> None:
+    # How a camera stores the same scene in each of the eight orientations.
+    stored_as = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,14 +45,14 @@ def test_every_orientation_ends_upright(value: int) -> None:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }
-    stored = photo().transpose(admission[value]) if value in admission else photo()
+    stored = photo().transpose(stored_as[value]) if value in stored_as else photo()
     for file_format in ("PNG", "TIFF"):
         picture = decode_picture(encoded(stored, file_format, exif=orientation(value)), PIXELS)
         assert np.array_equal(pixels(picture.image), pixels(photo())), file_format
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_is_ignored(value: int) -> None:
+def test_an_invalid_orientation_is_ignored(value: int) -> None:
     picture = decode_picture(encoded(photo(), exif=orientation(value)), PIXELS)
     assert np.array_equal(pixels(picture.image), pixels(photo()))
 
@@ -86,7 +86,7 @@ def test_deep_greys_are_scaled_by_the_usual_ranges(values: np.ndarray, expected:
     assert pixels(picture.image)[0, :, 0].tolist() == expected
 
 
-def test_cmyk() -> None:
+def test_cmyk_is_converted() -> None:
     magenta = Image.new("CMYK", (20, 10), (0, 255, 0, 0))
     picture = decode_picture(encoded(magenta, "JPEG"), PIXELS)
     red, green, blue = pixels(picture.image)[5, 5]
@@ -95,7 +95,7 @@ def test_cmyk() -> None:
     assert blue > 240
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparency_is_blended_with_white() -> None:
     picture = decode_picture(pictures.palette_with_transparency(), PIXELS)
     assert pixels(picture.image)[5, 5].tolist() == [255, 255, 255]
     assert pixels(picture.image)[5, 15].tolist() == [0, 0, 0]
@@ -108,36 +108,36 @@ def test_transparency_is_laid_on_white() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
-def test_few_colours(mode: str) -> None:
+def test_modes_with_few_colours_are_converted(mode: str) -> None:
     white = Image.new("RGB", (8, 8), "white").convert(mode)
     assert pixels(decode_picture(encoded(white), PIXELS).image).min() == 255
 
 
-def test_the_first_frame_of_an_animation() -> None:
+def test_an_animation_gives_its_first_frame() -> None:
     picture = decode_picture(pictures.animation(), PIXELS)
     assert pixels(picture.image)[5, 5].tolist() == [255, 0, 0]
 
 
-def test_a_photograph_with_a_preview_inside_is_a_jpeg() -> None:
+def test_a_jpeg_with_an_embedded_preview_is_a_jpeg() -> None:
     data = encoded(photo(), "MPO", save_all=True, append_images=[photo(30, 20)])
     picture = decode_picture(data, PIXELS)
     assert (picture.width, picture.height, picture.format) == (60, 40, "JPEG")
 
 
-def test_one_pixel() -> None:
+def test_a_picture_of_one_pixel_is_decoded() -> None:
     picture = decode_picture(encoded(Image.new("RGB", (1, 1), "blue")), PIXELS)
     assert (picture.width, picture.height) == (1, 1)
 
 
 @pytest.mark.parametrize("mode", ["LAB", "YCbCr"])
-def test_other_colour_spaces(mode: str) -> None:
+def test_other_colour_spaces_are_converted(mode: str) -> None:
     picture = decode_picture(encoded(Image.new(mode, (4, 4)), "TIFF"), PIXELS)
     assert picture.image.mode == "RGB"
 
 
 @pytest.mark.parametrize("data", [b"", b"hello, world " * 50, b"\0" * 1000, b"%PDF-1.7\n"])
-def test_what_is_no_picture(data: bytes) -> None:
-    with pytest.raises(UnsupportedImage):
+def test_bytes_that_are_not_a_picture_are_refused(data: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="unsupported image format: send JPEG"):
         decode_picture(data, PIXELS)
 
 
@@ -151,7 +151,7 @@ def test_truncated_files_are_refused(file_format: str, share: float) -> None:
     assert caught.value.code == "malformed_image"
 
 
-def test_damaged_bytes_never_raise_anything_else() -> None:
+def test_damaged_bytes_raise_nothing_but_picture_errors() -> None:
     random = np.random.default_rng(0)
     refused = 0
     for file_format in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
@@ -169,18 +169,18 @@ def test_damaged_bytes_never_raise_anything_else() -> None:
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (10_000, 10_000), (8_000, 8_000)])
 def test_too_many_pixels_are_refused_by_the_header(size: tuple[int, int]) -> None:
-    # The first trips Pillow's error, the second its warning, the third ours alone.
+    # The first exceeds Pillow's limit, the second its warning level, the third only ours.
     with pytest.raises(TooManyPixels, match="50 million"):
         decode_picture(pictures.png_header(*size), PIXELS)
 
 
-def test_the_cap_itself_is_accepted() -> None:
+def test_a_picture_at_the_limit_is_accepted() -> None:
     assert decode_picture(encoded(photo(10, 10)), 100).width == 10
     with pytest.raises(TooManyPixels, match="11 x 10"):
         decode_picture(encoded(photo(11, 10)), 100)
 
 
-def test_reading_a_file(tmp_path: Path) -> None:
+def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encoded(photo()))
     assert np.array_equal(pixels(read_picture(path, PIXELS).image), pixels(photo()))
