@@ -61,7 +61,7 @@ def choose_format(requested: OutputFormat | None, output: Path | None) -> Output
         return requested or OutputFormat.TEXT
     by_suffix = {f".{each}": each for each in OutputFormat if each is not OutputFormat.TEXT}
     chosen = requested or by_suffix.get(output.suffix.lower())
-    if chosen not in by_suffix.values():
+    if chosen is None or chosen is OutputFormat.TEXT:
         raise ValueError(
             f"--output must end in {', '.join(by_suffix)}, or --format must name one of these"
         )

@@ -36,7 +36,7 @@ def serve(
 
 
 def _run(settings: Settings) -> None:
-    """Serve until a signal arrives; exit with status 1 if a model cannot be loaded.
+    """Serve until a signal arrives; exit with status 1 if the captioner cannot be loaded.
 
     Raises:
         OSError: the service cannot listen on the address; the message says why.

@@ -50,7 +50,7 @@ def study_cells(
     layers: Annotated[int, typer.Option(min=1, max=16, help="Layers of each network.")] = 1,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to train.")] = 10,
     characters: Annotated[
-        int | None, typer.Option(min=1, help="Train on this many characters; by default all.")
+        int | None, typer.Option(min=1, help="How many characters to train on; by default all.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Characters to backpropagate through.")] = 64,
     streams: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 64,

@@ -19,7 +19,8 @@ def train_captioner(
         Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")
     ],
     output: Annotated[
-        Path | None, typer.Option(help="The folder of the run; by default the recipe's.")
+        Path | None,
+        typer.Option(help="The folder of the run; by default runs/ and the recipe's name."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = True,
@@ -38,7 +39,8 @@ def train_text(
         Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")
     ],
     output: Annotated[
-        Path | None, typer.Option(help="The folder of the run; by default the recipe's.")
+        Path | None,
+        typer.Option(help="The folder of the run; by default runs/ and the recipe's name."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = True,

@@ -66,9 +66,9 @@ def test_a_text_ends_before_a_stop_string(run: Run) -> None:
 
 
 def test_a_text_is_shown_while_it_is_written(weights: Path) -> None:
-    asked = ["write", "--model", "verse", "--max-tokens", "10000", "--seed", "1"]
+    command = ["write", "--model", "verse", "--max-tokens", "10000", "--seed", "1"]
     with subprocess.Popen(
-        [*COMMAND, *asked],
+        [*COMMAND, *command],
         env=os.environ | {"UNROLLED_WEIGHTS": str(weights), "UNROLLED_DEVICE": "cpu"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
