@@ -1,1 +1,1 @@
-"""Side-by-side measurements on one machine, each suite printing its tables."""
+"""Benchmarks: suites that compare variants side by side on one machine and print tables."""

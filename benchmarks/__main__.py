@@ -1,8 +1,8 @@
 """`python -m benchmarks`: measure this machine, suite by suite.
 
-Knows options and the list of suites. A suite is a function from a `Bench` to tables: to add one,
-write it in a module of its own and name it in `SUITES`, and in `ON_REQUEST` where it takes minutes
-or packages that are not installed for development.
+A suite is a function from a `Bench` to tables. To add one, write it in its own module and list it
+in `SUITES`; list it in `ON_REQUEST` as well if it takes minutes or needs packages that the
+`development` extra does not install.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from rich.console import Console
 from app.settings import Runtime
 from benchmarks import (
     clients,
-    decoding,
     gpu,
+    jpeg,
     language_models,
     memory,
     other_models,
@@ -27,7 +27,7 @@ from benchmarks import (
     throughput,
 )
 from benchmarks.bench import ROOT, Bench, Suite
-from benchmarks.machine import describe, describe_captioner
+from benchmarks.machine import describe_captioner, describe_machine
 from benchmarks.report import Table, as_json, as_markdown, as_rich
 from model.bundle.discovery import captioner_folder
 from model.files import write_text
@@ -36,9 +36,9 @@ __all__ = ["ON_REQUEST", "SUITES", "app"]
 
 SUITES: dict[str, Suite] = {
     "stages": stages.measure,
-    "decoding": decoding.measure,
+    "jpeg": jpeg.measure,
     "throughput": throughput.measure,
-    "writers": language_models.measure,
+    "language-models": language_models.measure,
     "texts": texts.measure,
     "memory": memory.measure,
     "server": server.measure,
@@ -58,37 +58,52 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 def main(
     *,
     weights: Annotated[
-        Path, typer.Option(help="A bundle.", show_default="weights/captioner")
+        Path,
+        typer.Option(
+            help="Captioner bundle, or a folder that holds one as captioner/.",
+            show_default="weights/captioner",
+        ),
     ] = ROOT / "weights",
-    pictures: Annotated[Path, typer.Option(help="Folder of *.jpg.", show_default="examples")] = ROOT
-    / "examples",
+    pictures: Annotated[
+        Path, typer.Option(help="Folder of *.jpg photographs.", show_default="examples")
+    ] = ROOT / "examples",
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"{', '.join(SUITES)}; repeatable. {', '.join(sorted(ON_REQUEST))} run only so."
+            help=f"Suite to run; repeatable. One of {', '.join(SUITES)}. By default all run "
+            f"except {', '.join(sorted(ON_REQUEST))}."
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write Markdown there.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the report to this file as Markdown.")
+    ] = None,
     json_output: Annotated[
         Path | None,
-        typer.Option("--json", help="Write JSON there, every single measurement included."),
+        typer.Option(
+            "--json", help="Write the report to this file as JSON, with every measurement."
+        ),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Else as in the service.")] = None,
-    runtime: Annotated[Runtime, typer.Option(help="Of the captioner.")] = "auto",
-    quick: Annotated[bool, typer.Option("--quick", help="Few repetitions: a try.")] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of the model; by default as many as the service uses."),
+    ] = None,
+    runtime: Annotated[Runtime, typer.Option(help="Runtime of the captioner.")] = "auto",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Repeat little: a trial run, not a measurement.")
+    ] = False,
 ) -> None:
-    """Measure speed and memory on this machine's CPU, all variants in turn."""
+    """Measure speed and memory on this machine, with the variants in turn."""
     if unknown := set(suite or ()) - set(SUITES):
-        raise typer.BadParameter(f"no suite {min(unknown)!r}: there are {', '.join(SUITES)}")
+        raise typer.BadParameter(f"no suite {min(unknown)!r}: choose from {', '.join(SUITES)}")
     screen, status = _consoles()
     bench = Bench(captioner_folder(weights), pictures, threads=threads, runtime=runtime)
     if quick:
         bench.rounds, bench.slow_rounds, bench.launches, bench.requests = 3, 2, 1, 20
         bench.warmups, bench.soak_requests, bench.overload_seconds = 1, 500, 3.0
     try:
-        machine = describe() | describe_captioner(bench.eager)
+        machine = describe_machine() | describe_captioner(bench.eager)
         machine["photographs"] = f"{len(bench.photographs)} from {pictures.name}/"
-    except ValueError as error:  # no bundle, or no photographs: the message says how to mend it
+    except ValueError as error:  # no bundle or no photographs; the message says what to do
         status.print(f"benchmarks: {error}", style="red", markup=False)
         raise typer.Exit(1) from error
     for name, value in machine.items():
@@ -96,11 +111,11 @@ def main(
     tables: list[Table] = []
     for name in suite or (name for name in SUITES if name not in ON_REQUEST):
         with status.status(f"Measuring {name}"):
-            found = SUITES[name](bench)
-        for table in found:
+            measured = SUITES[name](bench)
+        for table in measured:
             screen.print("", as_rich(table))
-        tables += found
-        # After every suite, so that what was measured outlasts what fails later.
+        tables += measured
+        # After every suite, so that a later failure loses nothing.
         if output is not None:
             write_text(output, as_markdown(machine, tables))
         if json_output is not None:
@@ -108,7 +123,7 @@ def main(
 
 
 def _consoles() -> tuple[Console, Console]:
-    """Make those of the tables and of the progress; a file or a pipe has no width of its own."""
+    """Return consoles for tables and for progress; a file or pipe has no width, so set one."""
     screen = Console()
     return screen if screen.is_terminal else Console(width=120), Console(stderr=True)
 

@@ -1,11 +1,10 @@
-"""What one would write in an afternoon: the same captioner behind a plain FastAPI route.
+"""The baseline: the same captioner behind a plain FastAPI route, as written in an afternoon.
 
     python -m benchmarks.baseline_server WEIGHTS PORT THREADS
 
-The network's modules as they were trained, a simple beam search over them, each request in one of
-FastAPI's threads. Knows the captioner's network; does not know batches, limits, errors of clients,
-nor anything of how `app` and `model.decoding.beam_search` do the same. It is there to be compared
-with.
+It runs the network's eager modules with a simple beam search, each request in one of FastAPI's
+threads, without batching, limits or error handling. It deliberately shares nothing with `app` and
+`model.decoding`: it exists to be compared with them.
 """
 
 import io
@@ -22,15 +21,15 @@ from model.captioning.captioner import Captioner
 
 __all__ = ["make_app", "search"]
 
-_BEAM = 3
-_LONGEST = 20
+_BEAM_SIZE = 3
+_MAX_LENGTH = 20
 
 
 def make_app(captioner: Captioner) -> FastAPI:
-    """Make the service: one route."""
+    """Return an application with one route, `POST /caption`."""
     app = FastAPI()
 
-    # Not async: FastAPI then calls it in one of its threads.
+    # Not async, so that FastAPI calls it in a thread.
     @app.post("/caption")
     def caption(
         photograph: Annotated[bytes, Body(media_type="image/jpeg")],
@@ -45,28 +44,31 @@ def make_app(captioner: Captioner) -> FastAPI:
 
 @torch.inference_mode()
 def search(captioner: Captioner, pixels: Tensor) -> tuple[list[int], float]:
-    """Find the likeliest caption of one picture; the beam narrows as captions end."""
+    """Return the tokens and log-probability of the likeliest caption of one picture.
+
+    The beam narrows as captions end.
+    """
     network, vocabulary = captioner.network, captioner.vocabulary
-    picture = network.decoder.encode_context(network.encoder(pixels))
-    state = tuple(part[:, None] for part in picture.start)  # (1, rows, hidden)
+    context = network.decoder.encode_context(network.encoder(pixels))
+    state = tuple(part[:, None] for part in context.start)  # (1, rows, hidden)
     device = pixels.device
     tokens = torch.tensor([[vocabulary.start_id]], device=device)
     totals = torch.zeros(1, device=device)
-    alive: list[list[int]] = [[]]
-    ended: list[tuple[list[int], float]] = []
-    for _ in range(_LONGEST):
-        logprobs, state, _ = network.decoder.step(tokens, state, picture)
-        totals, places = (totals[:, None] + logprobs[0]).flatten().topk(_BEAM - len(ended))
-        rows, words = places // logprobs.shape[-1], places % logprobs.shape[-1]
-        grown = [[*alive[row], word] for row, word in zip(rows, words.tolist(), strict=True)]
+    live: list[list[int]] = [[]]
+    finished: list[tuple[list[int], float]] = []
+    for _ in range(_MAX_LENGTH):
+        logprobs, state, _ = network.decoder.step(tokens, state, context)
+        totals, indices = (totals[:, None] + logprobs[0]).flatten().topk(_BEAM_SIZE - len(finished))
+        rows, words = indices // logprobs.shape[-1], indices % logprobs.shape[-1]
+        extended = [[*live[row], word] for row, word in zip(rows, words.tolist(), strict=True)]
         ends = words == vocabulary.end_id
-        ended += [(grown[row], float(totals[row])) for row in ends.nonzero()[:, 0].tolist()]
-        loaded = (~ends).nonzero()[:, 0]
-        alive, totals = [grown[row] for row in loaded.tolist()], totals[loaded]
-        if not alive:
+        finished += [(extended[row], float(totals[row])) for row in ends.nonzero()[:, 0].tolist()]
+        unfinished = (~ends).nonzero()[:, 0]
+        live, totals = [extended[row] for row in unfinished.tolist()], totals[unfinished]
+        if not live:
             break
-        tokens, state = words[loaded][None], tuple(part[:, rows[loaded]] for part in state)
-    candidates = ended or list(zip(alive, totals.tolist(), strict=True))
+        tokens, state = words[unfinished][None], tuple(part[:, rows[unfinished]] for part in state)
+    candidates = finished or list(zip(live, totals.tolist(), strict=True))
     return max(candidates, key=lambda candidate: candidate[1])
 
 

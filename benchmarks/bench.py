@@ -1,6 +1,6 @@
-"""What every suite is given: the bundle, the photographs, how often to measure.
+"""The settings that every suite receives: bundle, photographs and numbers of repetitions.
 
-Knows no measurement. The captioner is loaded only when a suite asks for it, on the CPU.
+The captioner is loaded on the CPU when a suite first needs it.
 """
 
 import io
@@ -23,24 +23,25 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZE = (640, 480)
 BEAM_SIZES = (1, 3, 5)
 BATCH_SIZES = (1, 8, 32)
-PYTORCH = "by PyTorch"  # the column of the same work done by eager modules
+PYTORCH = "eager PyTorch"  # the column for the same work in eager PyTorch modules
 
 
 @dataclass
 class Bench:
-    """One run's settings.
+    """The settings of one run.
 
     Args:
-        weights: the bundle's folder.
+        weights: the captioner's bundle.
         pictures: folder of photographs, `*.jpg`.
-        rounds: how often what takes milliseconds is measured.
-        slow_rounds: how often what takes seconds is.
-        launches: how often what needs a process of its own is.
-        requests: how many of each kind are sent over HTTP.
-        soak_requests: how many a soak sends.
-        overload_seconds: how long a server is offered too much.
-        threads: of the model; None takes as many as the service would.
-        runtime: of the captioner that is measured.
+        rounds: repetitions of what takes milliseconds.
+        slow_rounds: repetitions of what takes seconds.
+        launches: repetitions of what needs a new process.
+        requests: HTTP requests of each kind.
+        warmups: rounds before the first one that counts.
+        soak_requests: requests of the soak test.
+        overload_seconds: how long the overload test lasts.
+        threads: threads of the model; None for as many as the service uses.
+        runtime: runtime of the captioner.
     """
 
     weights: Path
@@ -57,16 +58,16 @@ class Bench:
 
     @cached_property
     def captioner(self) -> Captioner:
-        """The captioner as it is served, on the CPU."""
+        """The captioner as the service runs it on a CPU."""
         return self.in_precision("float32")
 
     @cached_property
     def eager(self) -> Captioner:
-        """The same captioner, run by PyTorch."""
+        """The same captioner in eager PyTorch."""
         return Captioner.load(self.weights, "cpu", runtime="torch", threads=self.served_threads)
 
     def in_precision(self, precision: Precision) -> Captioner:
-        """Load the captioner as it is served, but in another precision."""
+        """Load the captioner as the service runs it, in the given precision."""
         threads = self.served_threads
         return Captioner.load(
             self.weights, "cpu", runtime=self.runtime, threads=threads, precision=precision
@@ -74,19 +75,19 @@ class Bench:
 
     @property
     def served_threads(self) -> int:
-        """How many threads the model of `unrolled serve` gets, and so what is beside it."""
+        """Threads of the model in `unrolled serve`, and so in everything compared with it."""
         return self.threads or usable_cores()
 
     @cached_property
     def photographs(self) -> list[bytes]:
-        """Every photograph as a JPEG file of `SIZE`, cut to that shape from its centre.
+        """Every photograph as a JPEG file of `SIZE`, cropped to that shape around its centre.
 
         Raises:
-            ValueError: there is none.
+            ValueError: the folder has no photographs.
         """
         paths = sorted(self.pictures.glob("*.jpg"))
         if not paths:
-            raise ValueError(f"there is no *.jpg in {self.pictures}: give a folder of photographs")
+            raise ValueError(f"no *.jpg in {self.pictures}: choose a folder of photographs")
         return [_as_jpeg(path) for path in paths]
 
 

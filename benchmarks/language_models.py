@@ -1,7 +1,7 @@
-"""How fast language models write and read: tokens a second, by the texts that are written at once.
+"""Tokens per second that language models generate and score, by the number of texts at once.
 
-Knows language models; does not know HTTP (`benchmarks.texts` does), nor what captions asked for at
-the same time would cost.
+Generation is compared with the same model in eager PyTorch, with the naive loop and with the
+roofline. `benchmarks.texts` measures generation over HTTP.
 """
 
 import time
@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks.bench import PYTORCH, Bench
 from benchmarks.report import Row, Sample, Table
-from benchmarks.roofline import Cost, count, multiply, read_weights
+from benchmarks.roofline import Cost, bandwidth_probe, count_cost, matmul_probe
 from benchmarks.timing import interleave, seconds
 from model.bundle.read import Bundle, load_text_bundle
 from model.config import TextConfig
@@ -24,45 +24,46 @@ from model.text.language_model import LanguageModel
 __all__ = ["measure"]
 
 _TEXTS = (1, 4, 16)
-_WRITTEN = 200  # tokens a text
-_READ = 2000
-_STEPS = 50  # that the probe of bandwidth reads the weights of
+_GENERATED_TOKENS = 200  # tokens per text
+_SCORED_TOKENS = 2000
+_PROBE_STEPS = 50  # whose weights the bandwidth probe reads
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Time each language model beside the captioner's bundle; no table where there is none."""
+    """Measure every language model in `text/`; return no table if there is none."""
     folders = sorted(path.parent for path in bench.weights.parent.glob("text/*/config.json"))
     if not folders:
         return []
     torch.set_num_threads(bench.served_threads)
-    models = [_Model(bench, load_text_bundle(folder)) for folder in folders]
+    models = [_Subject(bench, load_text_bundle(folder)) for folder in folders]
     calls = {name: call for model in models for name, call in model.calls().items()}
-    product, multiplied = multiply()
-    calls["multiply"] = seconds(product)
+    product, multiply_adds = matmul_probe()
+    calls["matmul"] = seconds(product)
     timed = interleave(calls, rounds=bench.slow_rounds, warmups=1)
-    speed = multiplied / min(timed["multiply"])
-    written = [row for model in models for row in model.written(timed, speed)]
-    read: list[Row] = [model.read(timed) for model in models]
+    compute = multiply_adds / min(timed["matmul"])
+    generation = [row for model in models for row in model.generation(timed, compute)]
+    scoring: list[Row] = [model.scoring(timed) for model in models]
     rounds = f"Median [quartiles] of {bench.slow_rounds} rounds in turn"
     notes = [
-        f"{rounds}; {_WRITTEN} tokens a text, or fewer where it ends by itself; those of all texts "
-        "are counted. A token is a character, or a word of `captions`.",
-        f"{PYTORCH}: the same, its steps taken by PyTorch. naive: the loop that one would write "
-        "over torch's own modules, of the same sizes: a sequence of one step, a softmax, a draw, "
-        "nothing else (no log-probabilities, no stop).",
-        "The most is what the multiply-adds or the weights of a step allow, whichever is less, at "
-        "the best that a plain matrix product and matrix-vector products as large as the model "
-        "reached in the same rounds, in float32. Several texts share the weights of a step.",
+        f"{rounds}; {_GENERATED_TOKENS} tokens per text, or fewer if it ends sooner; the tokens of "
+        "all texts count. A token is a character, or a word for `captions`.",
+        f"{PYTORCH}: the same generation with its steps in eager PyTorch. naive: the obvious loop "
+        "over torch's own modules of the same sizes: a sequence of one step, a softmax, a sample "
+        "(no log-probabilities, no stop).",
+        "roofline: what the multiply-adds or the weights of a step allow, whichever is less, at "
+        "the highest rates that a matrix product, and matrix-vector products as large as the "
+        "model, reached in the same rounds, in float32. Texts generated together share the reads "
+        "of a step's weights.",
     ]
-    reading = [f"{rounds}. A text that is there is given its log-probabilities, by PyTorch."]
+    scoring_notes = [f"{rounds}. Log-probabilities of a given text, in eager PyTorch."]
     return [
-        Table("Tokens written a second", written, notes),
-        Table("Tokens read a second", read, reading),
+        Table("Tokens generated per second", generation, notes),
+        Table("Tokens scored per second", scoring, scoring_notes),
     ]
 
 
-class _Model:
-    """A writer as it is served, by PyTorch, and as one would write it; what a step costs."""
+class _Subject:
+    """A language model as served, in eager PyTorch and as the naive loop; the cost of a step."""
 
     def __init__(self, bench: Bench, bundle: Bundle[TextConfig]) -> None:
         threads = bench.served_threads
@@ -73,45 +74,45 @@ class _Model:
         self._name = bundle.config.name
         network = self._eager.network
         self._parameters = sum(p.numel() for p in network.parameters())
-        self._work = {n: _count_step(self._eager, n) for n in _TEXTS}
+        self._costs = {n: _count_step(self._eager, n) for n in _TEXTS}
 
     def calls(self) -> dict[str, Callable[[], float]]:
-        """Name what is timed: tokens a second, but of the probe its seconds."""
+        """Return the calls to time; each returns tokens per second, the probe seconds."""
         calls: dict[str, Callable[[], float]] = {}
         for n in _TEXTS:
-            calls[f"{self._name}, {n}"] = partial(_write, self._served, n)
-            calls[f"{self._name}, {n}, eager"] = partial(_write, self._eager, n)
-            calls[f"{self._name}, {n}, naive"] = partial(self._naive.write, n)
-        tokens = list(islice(cycle(range(4, len(self._eager.vocabulary))), _READ))
-        calls[f"{self._name}, read"] = partial(_read, self._eager, tokens)
-        probe, self._bytes = read_weights(self._work[1].weight_bytes, _STEPS)
+            calls[f"{self._name}, {n}"] = partial(_generate, self._served, n)
+            calls[f"{self._name}, {n}, eager"] = partial(_generate, self._eager, n)
+            calls[f"{self._name}, {n}, naive"] = partial(self._naive.generate, n)
+        tokens = list(islice(cycle(range(4, len(self._eager.vocabulary))), _SCORED_TOKENS))
+        calls[f"{self._name}, scoring"] = partial(_score, self._eager, tokens)
+        probe, self._bytes = bandwidth_probe(self._costs[1].weight_bytes, _PROBE_STEPS)
         calls[f"{self._name}, probe"] = seconds(probe)
         return calls
 
-    def written(self, timed: dict[str, list[float]], speed: float) -> list[Row]:
-        """Tell how fast it writes, by the number of texts."""
+    def generation(self, timed: dict[str, list[float]], compute: float) -> list[Row]:
+        """Return a row for each number of texts generated at once."""
         bandwidth = self._bytes / min(timed[f"{self._name}, probe"])
         return [
             {
                 "model": self._name,
                 "texts at once": n,
-                "tokens a second": Sample(tuple(timed[f"{self._name}, {n}"])),
+                "tokens per second": Sample(tuple(timed[f"{self._name}, {n}"])),
                 PYTORCH: Sample(tuple(timed[f"{self._name}, {n}, eager"])),
                 "naive": Sample(tuple(timed[f"{self._name}, {n}, naive"])),
-                "the most": n / self._work[n].least_seconds(speed, bandwidth),
-                "MB of weights": self._work[n].weight_bytes / 1e6,
+                "roofline": n / self._costs[n].roofline_seconds(compute, bandwidth),
+                "MB of weights": self._costs[n].weight_bytes / 1e6,
             }
             for n in _TEXTS
         ]
 
-    def read(self, timed: dict[str, list[float]]) -> Row:
-        """Tell how fast it reads."""
-        sample = Sample(tuple(timed[f"{self._name}, read"]))
-        return {"model": self._name, "parameters": self._parameters, "tokens a second": sample}
+    def scoring(self, timed: dict[str, list[float]]) -> Row:
+        """Return the row for scoring a given text."""
+        sample = Sample(tuple(timed[f"{self._name}, scoring"]))
+        return {"model": self._name, "parameters": self._parameters, "tokens per second": sample}
 
 
 class _Naive:
-    """The obvious writer: `nn.LSTM` (or its like) called for one character after the other."""
+    """The naive loop: `nn.LSTM`, `nn.GRU` or `nn.RNN` called for one token after another."""
 
     def __init__(self, language_model: LanguageModel) -> None:
         config, vocabulary = language_model.config.network, len(language_model.vocabulary)
@@ -122,14 +123,14 @@ class _Naive:
         self._to_word = nn.Linear(config.hidden_size, vocabulary)
 
     @torch.inference_mode()
-    def write(self, texts: int) -> float:
-        """Write, and say how many tokens a second that was."""
-        began = time.perf_counter()
+    def generate(self, texts: int) -> float:
+        """Generate texts and return the tokens per second."""
+        started = time.perf_counter()
         tokens, state = torch.zeros(texts, 1, dtype=torch.long), None
-        for _ in range(_WRITTEN):
+        for _ in range(_GENERATED_TOKENS):
             hidden, state = self._cells(self._embedding(tokens), state)
             tokens = self._to_word(hidden[:, -1]).softmax(-1).multinomial(1)
-        return texts * _WRITTEN / (time.perf_counter() - began)
+        return texts * _GENERATED_TOKENS / (time.perf_counter() - started)
 
 
 def _count_step(language_model: LanguageModel, texts: int) -> Cost:
@@ -137,16 +138,16 @@ def _count_step(language_model: LanguageModel, texts: int) -> Cost:
         torch.zeros(texts, dtype=torch.long),
         language_model.network.initial_state(texts),
     )
-    return count(partial(language_model.network.step, tokens, state), language_model.network)
+    return count_cost(partial(language_model.network.step, tokens, state), language_model.network)
 
 
-def _write(language_model: LanguageModel, texts: int) -> float:
-    began = time.perf_counter()
-    pieces = language_model.generate(n=texts, max_tokens=_WRITTEN)
-    return sum(piece.token is not None for piece in pieces) / (time.perf_counter() - began)
+def _generate(language_model: LanguageModel, texts: int) -> float:
+    started = time.perf_counter()
+    deltas = language_model.generate(n=texts, max_tokens=_GENERATED_TOKENS)
+    return sum(delta.token is not None for delta in deltas) / (time.perf_counter() - started)
 
 
-def _read(language_model: LanguageModel, tokens: Sequence[int]) -> float:
-    began = time.perf_counter()
+def _score(language_model: LanguageModel, tokens: Sequence[int]) -> float:
+    started = time.perf_counter()
     language_model.logprobs(tokens)
-    return len(tokens) / (time.perf_counter() - began)
+    return len(tokens) / (time.perf_counter() - started)

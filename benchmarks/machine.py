@@ -1,7 +1,6 @@
-"""What the numbers were measured on.
+"""The machine, versions and captioner that the numbers belong to, for the head of a report.
 
-Reads what the system says of itself, a container's limit on processor time included; does not
-know how fast any of it is, nor who else was using it, beyond the load average.
+A container's CPU quota counts; of other load on the machine only the load average is known.
 """
 
 import os
@@ -18,13 +17,13 @@ from app.cores import usable_cores
 from app.version import VERSION
 from model.captioning.captioner import Captioner
 
-__all__ = ["available_cores", "describe", "describe_captioner", "parameters"]
+__all__ = ["available_cores", "describe_captioner", "describe_machine", "trained_parameters"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def describe() -> dict[str, str]:
-    """Name the machine and the versions, for the head of a report."""
+def describe_machine() -> dict[str, str]:
+    """Return the machine's properties and the versions in use."""
     visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -39,25 +38,25 @@ def describe() -> dict[str, str]:
 
 
 def describe_captioner(captioner: Captioner) -> dict[str, str]:
-    """Name the captioner that is measured."""
-    weights = parameters(captioner)
-    kinds = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in weights})
+    """Return the properties of the measured captioner."""
+    weights = trained_parameters(captioner)
+    data_types = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in weights})
     millions = sum(parameter.numel() for parameter in weights) / 1e6
     config = captioner.config
     return {
         "captioner": f"{config.name} {config.version}, {config.encoder.name}, "
         f"{config.decoder.kind} decoder of {config.decoder.hidden_size} units",
-        "parameters": f"{millions:.2f} million, {' and '.join(kinds)}",
+        "parameters": f"{millions:.2f} million, {' and '.join(data_types)}",
     }
 
 
-def parameters(captioner: Captioner) -> list[Tensor]:
-    """Give what of a captioner was trained."""
+def trained_parameters(captioner: Captioner) -> list[Tensor]:
+    """Return the parameters of a captioner's network."""
     return list(captioner.network.parameters())
 
 
 def available_cores() -> float:
-    """Count the cores this process may use; a container may be given a part of one."""
+    """Return how many cores this process may use; a container's quota may be a fraction."""
     if hasattr(os, "sched_getaffinity"):
         cores = float(len(os.sched_getaffinity(0)))
     else:
@@ -66,33 +65,33 @@ def available_cores() -> float:
 
 
 def _runtimes() -> str:
-    """Name what can run a network, with versions; OpenVINO need not be there."""
+    """Return the installed runtimes with their versions; OpenVINO is optional."""
     names = [name for name in ("torch", "openvino") if find_spec(name)]
     return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 def _quotas() -> list[float]:
-    """Read the limits of this process's control groups and of those around them, in cores."""
+    """Return the CPU quotas of this process's control groups and their ancestors, in cores."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found: list[float] = []
+    quotas: list[float] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         names = controllers.split(",")
-        if not controllers:  # version 2: one tree for everything
+        if not controllers:  # version 2: one hierarchy for all controllers
             mounts = (_CGROUP, _CGROUP / "unified")
-        elif "cpu" in names:  # version 1: a tree of its own
+        elif "cpu" in names:  # version 1: a hierarchy for the CPU
             mounts = (_CGROUP / controllers, _CGROUP / "cpu")
         else:
             continue
-        # Inside a container the path may be that of the host: its own limit is at the mount.
+        # Inside a container the path may be the host's; the container's quota is at the mount.
         parts = [part for part in path.split("/") if part not in ("", "..")]
         for mount in mounts:
             for depth in range(len(parts) + 1):
-                found += _quota(mount.joinpath(*parts[:depth]))
-    return found
+                quotas += _quota(mount.joinpath(*parts[:depth]))
+    return quotas
 
 
 def _quota(group: Path) -> list[float]:

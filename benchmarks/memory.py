@@ -1,7 +1,6 @@
 """Peak resident memory, each case in a fresh process, so that peaks do not add up.
 
-Knows how to start `benchmarks.peak` and what it prints. A peak holds everything that is resident,
-the libraries' code included, which several processes on one machine would share.
+A peak counts everything resident, including library code that several processes would share.
 """
 
 import subprocess
@@ -19,17 +18,17 @@ from benchmarks.timing import interleave
 
 __all__ = ["measure", "measure_peak"]
 
-_BEAM = 3
+_BEAM_SIZE = 3
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Measure a process that imports, one that loads, and one that captions each batch."""
+    """Measure processes that only import, only load, or caption batches of each size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, data in enumerate(bench.photographs):
             (folder / f"{number:04}.jpg").write_bytes(data)
         cases = {"packages imported": ONLY_IMPORT, "captioner loaded": ONLY_LOAD}
-        cases |= {f"captioning, batch {size}, beam {_BEAM}": size for size in BATCH_SIZES}
+        cases |= {f"captioning, batch {size}, beam {_BEAM_SIZE}": size for size in BATCH_SIZES}
         calls: dict[str, Callable[[], float]] = {
             f"{name} {runtime}": partial(measure_peak, bench, folder, size, runtime)
             for name, size in cases.items()
@@ -48,8 +47,8 @@ def measure(bench: Bench) -> list[Table]:
         for name in cases
     ]
     notes = [
-        f"Median [quartiles] of {bench.launches} fresh processes in turn; each captions three "
-        "batches of its size.",
+        f"Median [quartiles] of {bench.launches} fresh processes in turn; those that caption do "
+        "three batches of their size.",
     ]
     return [Table("Peak resident memory", rows, notes)]
 
@@ -58,17 +57,17 @@ def measure_peak(bench: Bench, photographs: Path, batch_size: int, runtime: str)
     """Start `benchmarks.peak` and return its peak, in bytes.
 
     Raises:
-        RuntimeError: it failed; the message holds what it said.
+        RuntimeError: the process failed; the message holds its stderr.
     """
     threads = bench.threads or usable_cores()
-    arguments = [bench.weights.resolve(), photographs, batch_size, _BEAM, threads, runtime]
-    done = subprocess.run(
+    arguments = [bench.weights.resolve(), photographs, batch_size, _BEAM_SIZE, threads, runtime]
+    completed = subprocess.run(
         [sys.executable, "-m", "benchmarks.peak", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise RuntimeError(f"benchmarks.peak failed:\n{done.stderr}")
-    return float(done.stdout)
+    if completed.returncode:
+        raise RuntimeError(f"benchmarks.peak failed:\n{completed.stderr}")
+    return float(completed.stdout)

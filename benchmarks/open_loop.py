@@ -1,8 +1,7 @@
-"""Requests that arrive on a fixed schedule, whether those before them are answered or not.
+"""Open-loop load: requests sent on a fixed schedule, whether or not earlier ones were answered.
 
-One thread, plain sockets, connections that are used again once they are free: as little processor
-time as such a client can take. Knows as much of HTTP as an answer with a length needs; does not
-judge answers.
+One thread with plain sockets and reused connections, to take as little CPU time as possible from
+the server. It reads only responses that have a Content-Length.
 """
 
 import asyncio
@@ -10,21 +9,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.load import Request
+from benchmarks.closed_loop import Request
 
-__all__ = ["Answer", "offer"]
+__all__ = ["Response", "send_open_loop"]
 
 _HOST = "127.0.0.1"
-_LOST = 0
+_CONNECTION_LOST = 0
 
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of a request; status 0: its connection was lost.
+class Response:
+    """The outcome of a request; status 0 means that its connection was lost.
 
-    `seconds` are from when it was due; `late` is how much after that it was sent.
+    `seconds` count from when it was due; `late` is how long after that it was sent.
     """
 
     status: int
@@ -33,29 +32,29 @@ class Answer:
     retry_after: bool
 
 
-async def offer(port: int, requests: Sequence[Request], rate: float) -> list[Answer]:
-    """Send so many requests a second, and wait for all answers."""
+async def send_open_loop(port: int, requests: Sequence[Request], rate: float) -> list[Response]:
+    """Send `rate` requests per second and wait for all responses."""
     free: list[_Connection] = []
-    began = time.perf_counter()
-    tasks: list[asyncio.Task[Answer]] = []
+    started = time.perf_counter()
+    tasks: list[asyncio.Task[Response]] = []
     for number, request in enumerate(requests):
-        due = began + number / rate
-        # A sleep of nothing lets those that are under way go on.
+        due = started + number / rate
+        # Even a sleep of 0 lets the requests in flight proceed.
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        tasks.append(asyncio.create_task(_ask(port, request, due, free)))
-    answers = await asyncio.gather(*tasks)
+        tasks.append(asyncio.create_task(_send(port, request, due, free)))
+    responses = await asyncio.gather(*tasks)
     for _, writer in free:
         writer.close()
-    return list(answers)
+    return list(responses)
 
 
-async def _ask(port: int, request: Request, due: float, free: list[_Connection]) -> Answer:
+async def _send(port: int, request: Request, due: float, free: list[_Connection]) -> Response:
     late = time.perf_counter() - due
     head = (
         f"POST /caption{request.query} HTTP/1.1\r\nHost: {_HOST}\r\n"
         f"Content-Type: {request.media_type}\r\nContent-Length: {len(request.picture)}\r\n\r\n"
     )
-    status, headers = _LOST, dict[str, str]()
+    status, headers = _CONNECTION_LOST, dict[str, str]()
     try:
         reader, writer = await _connect(port, free)
         writer.write(head.encode() + request.picture)
@@ -65,13 +64,13 @@ async def _ask(port: int, request: Request, due: float, free: list[_Connection])
         await reader.readexactly(int(headers["content-length"]))
         status = int(lines[0].split()[1])
         free.append((reader, writer))
-    except (OSError, EOFError):  # EOFError: it ended in the midst of an answer
+    except (OSError, EOFError):  # EOFError: the connection closed mid-response
         pass
-    return Answer(status, time.perf_counter() - due, late, "retry-after" in headers)
+    return Response(status, time.perf_counter() - due, late, "retry-after" in headers)
 
 
 async def _connect(port: int, free: list[_Connection]) -> _Connection:
-    """Take a connection that is free and still open, else make one."""
+    """Return a free connection that is still open, or a new one."""
     while free:
         reader, writer = free.pop()
         if not reader.at_eof():

@@ -1,14 +1,13 @@
-"""A process that captions by another captioner, of the very sizes of a published one.
+"""A process that captions with another model, built in the sizes of a published one.
 
-    python -m benchmarks.other_model KIND DATA_TYPE THREADS SCALE
+    python -m benchmarks.other_model NAME DATA_TYPE THREADS SCALE
 
-Needs `transformers`, and no network: it is built from its configuration, so its weights are random.
-What it writes makes no sense and takes as long as what the published one would, since every
-caption is made to have as many tokens as a usual one. Knows how one picture becomes tokens; knows
-neither the clock nor words.
+It needs `transformers` but no network access: the model is built from its configuration, so its
+weights are random. Its captions are meaningless, but each is forced to the usual number of tokens,
+so that it takes as long as the published model's.
 
-It prints how many parameters it has; then, for each line that says how many bytes of a picture
-follow on stdin, how many tokens it wrote.
+The process prints its number of parameters. Then, for each picture on stdin, a line with its size
+in bytes followed by the bytes, it prints how many tokens it generated.
 """
 
 import io
@@ -21,15 +20,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-__all__ = ["BEAM", "KINDS", "SCALES", "TOKENS", "Scale"]
+__all__ = ["BEAM", "MODELS", "SCALES", "TOKENS", "Scale"]
 
 BEAM = 3
-TOKENS = 11  # Unrolled's captions of the photographs have as many steps on average
+TOKENS = 11  # the average number of steps of Unrolled's captions of the photographs
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The sizes of the transformers, encoder and decoder alike."""
+    """The sizes of the transformers, the same for encoder and decoder."""
 
     hidden_size: int = 768
     layers: int = 12
@@ -41,17 +40,17 @@ SCALES = {"published": Scale(), "tiny": Scale(16, 1, 2)}
 
 @dataclass(frozen=True)
 class OtherModel:
-    """A model with `generate`, and how a picture is put before it."""
+    """A model with `generate`, and the preprocessing of its pictures."""
 
     network: Any
     size: int
-    resampling: int  # of Pillow
+    resampling: int  # a filter of Pillow
     mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 def make_blip(scale: Scale) -> OtherModel:
-    """Make BLIP-base as in Salesforce/blip-image-captioning-base."""
+    """Build BLIP-base as in Salesforce/blip-image-captioning-base."""
     from transformers import BlipConfig, BlipForConditionalGeneration  # noqa: PLC0415 - optional
 
     sizes = {
@@ -74,7 +73,7 @@ def make_blip(scale: Scale) -> OtherModel:
 
 
 def make_vit_gpt2(scale: Scale) -> OtherModel:
-    """Make ViT-GPT2 as in nlpconnect/vit-gpt2-image-captioning."""
+    """Build ViT-GPT2 as in nlpconnect/vit-gpt2-image-captioning."""
     from transformers import (  # noqa: PLC0415
         GPT2Config,
         VisionEncoderDecoderConfig,
@@ -104,35 +103,35 @@ def make_vit_gpt2(scale: Scale) -> OtherModel:
     return OtherModel(VisionEncoderDecoderModel(config), 224, Image.Resampling.BILINEAR, half, half)
 
 
-KINDS: dict[str, Callable[[Scale], OtherModel]] = {
+MODELS: dict[str, Callable[[Scale], OtherModel]] = {
     "blip-base": make_blip,
     "vit-gpt2": make_vit_gpt2,
 }
 
 
-def _main(kind: str, data_type: str, threads: str, scale: str) -> None:
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever libraries print is no answer
+def _main(name: str, data_type: str, threads: str, scale: str) -> None:
+    stdout, sys.stdout = sys.stdout, sys.stderr  # libraries may print to stdout too
     torch.set_num_threads(int(threads))
     torch.manual_seed(0)
-    # Made in the data type: a peak of memory would else remember a larger one.
+    # Built in the data type: building in float32 first would raise the peak of memory.
     torch.set_default_dtype(getattr(torch, data_type))
-    other = KINDS[kind](SCALES[scale])
+    other = MODELS[name](SCALES[scale])
     torch.set_default_dtype(torch.float32)
     network = other.network.eval()
-    mean, deviation = (np.array(values, np.float32) for values in (other.mean, other.deviation))
-    print(sum(weights.numel() for weights in network.parameters()), file=answers, flush=True)
+    mean, std = (np.array(values, np.float32) for values in (other.mean, other.std))
+    print(sum(weights.numel() for weights in network.parameters()), file=stdout, flush=True)
     while line := sys.stdin.buffer.readline():
         with Image.open(io.BytesIO(sys.stdin.buffer.read(int(line)))) as picture:
-            shown = picture.convert("RGB").resize((other.size, other.size), other.resampling)
-        pixels = (np.asarray(shown, np.float32) / 255 - mean) / deviation
+            resized = picture.convert("RGB").resize((other.size, other.size), other.resampling)
+        pixels = (np.asarray(resized, np.float32) / 255 - mean) / std
         with torch.inference_mode():
-            written = network.generate(
+            tokens = network.generate(
                 pixel_values=torch.from_numpy(pixels.transpose(2, 0, 1)[None]).to(network.dtype),
                 num_beams=BEAM,
                 min_new_tokens=TOKENS,
                 max_new_tokens=TOKENS,
             )
-        print(written.shape[1] - 1, file=answers, flush=True)  # the start token is not written
+        print(tokens.shape[1] - 1, file=stdout, flush=True)  # without the start token
 
 
 if __name__ == "__main__":

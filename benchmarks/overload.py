@@ -1,8 +1,7 @@
-"""What a server does when four times as much is asked of it as it can do.
+"""What a server does when it is offered four times the requests that it can answer.
 
-First what it can do, by clients that wait for their answers; then requests on a fixed schedule,
-whether those before them are answered or not, while its health is asked for on a connection of its
-own. Knows the schedule and counts answers; does not know why a request was refused.
+A closed loop finds the capacity; then an open loop sends requests on a fixed schedule, while
+another connection polls `/health/live`.
 """
 
 import asyncio
@@ -17,92 +16,98 @@ from itertools import cycle, islice
 
 from app.settings import Settings
 from benchmarks.bench import SIZE, Bench
-from benchmarks.load import Load, Request, send
-from benchmarks.open_loop import Answer, offer
+from benchmarks.closed_loop import LoadResult, Request, send_closed_loop
+from benchmarks.open_loop import Response, send_open_loop
 from benchmarks.report import Row, Table
-from benchmarks.server import get, running
+from benchmarks.server import get, running_server
 from benchmarks.timing import quantile
 
 __all__ = ["measure", "summarise"]
 
 _CLIENTS = int(Settings.model_fields["batch_size"].default)  # a full batch
-_BEAM = 3
-_TIMES = 4
-_HEALTH_EVERY = 0.05
+_BEAM_SIZE = 3
+_OVERLOAD_FACTOR = 4
+_HEALTH_INTERVAL = 0.05
 _REFUSED = (429, 503)
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
 class Health:
-    """How long each answer of `/health/live` took, and how many were not 200."""
+    """The latencies of `/health/live`, and how many responses were not 200."""
 
     latencies: list[float]
     failures: int
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Find the capacity, offer `_TIMES` as much, and see."""
-    requests = [Request(photograph, f"?beam_size={_BEAM}") for photograph in bench.photographs]
-    with running(bench) as server, ThreadPoolExecutor(1) as beside:
-        send(server.port, islice(cycle(requests), 2 * _CLIENTS), _CLIENTS)  # the warm-up
-        usual = send(server.port, islice(cycle(requests), max(bench.requests, 10)), _CLIENTS)
-        rate = _TIMES * usual.requests_a_second
+    """Find the capacity, then offer `_OVERLOAD_FACTOR` times as much."""
+    requests = [Request(photograph, f"?beam_size={_BEAM_SIZE}") for photograph in bench.photographs]
+    with running_server(bench) as server, ThreadPoolExecutor(1) as pool:
+        send_closed_loop(server.port, islice(cycle(requests), 2 * _CLIENTS), _CLIENTS)  # warm up
+        capacity = send_closed_loop(
+            server.port, islice(cycle(requests), max(bench.requests, 10)), _CLIENTS
+        )
+        rate = _OVERLOAD_FACTOR * capacity.requests_per_second
         count = max(1, round(rate * bench.overload_seconds))
-        health = beside.submit(_watch, server.port, bench.overload_seconds)
-        offered = offer(server.port, list(islice(cycle(requests), count)), rate)
-        answers = asyncio.run(offered)
-        rows = summarise(usual, rate, answers, health.result())
+        health = pool.submit(_poll_health, server.port, bench.overload_seconds)
+        offered = send_open_loop(server.port, list(islice(cycle(requests), count)), rate)
+        responses = asyncio.run(offered)
+        rows = summarise(capacity, rate, responses, health.result())
     notes = [
-        f"Capacity is what {_CLIENTS} clients reach that wait for their answers, with "
-        f"{SIZE[0]}x{SIZE[1]} JPEG and beam {_BEAM}. Then requests came for "
-        f"{bench.overload_seconds:g} s on a fixed schedule, {_TIMES} times as many a second; a "
-        "request's time counts from when it was due.",
-        f"`/health/live` was asked every {1000 * _HEALTH_EVERY:.0f} ms on a connection of its own "
-        "meanwhile. What asks runs on the same cores.",
+        f"Capacity is the throughput of {_CLIENTS} clients that wait for their responses, with "
+        f"{SIZE[0]}x{SIZE[1]} JPEG and beam {_BEAM_SIZE}. Then {_OVERLOAD_FACTOR} times as many "
+        f"requests per second were sent on a fixed schedule for {bench.overload_seconds:g} s; "
+        "latencies count from when a request was due.",
+        f"Meanwhile `/health/live` was polled every {1000 * _HEALTH_INTERVAL:.0f} ms on a separate "
+        "connection. The clients share the cores with the server.",
     ]
-    return [Table("A server that is asked too much", rows, notes)]
+    return [Table("A server under overload", rows, notes)]
 
 
-def summarise(usual: Load, rate: float, answers: Sequence[Answer], health: Health) -> list[Row]:
-    """Put into rows what came of it."""
-    admit = [1000 * answer.seconds for answer in answers if answer.status == 200]
-    refused = [answer for answer in answers if answer.status in _REFUSED]
-    waits = [1000 * seconds for seconds in usual.latencies]
-    beats = [1000 * seconds for seconds in health.latencies]
-    found: dict[str, str | float] = {
-        f"capacity: requests a second, {_CLIENTS} clients": usual.requests_a_second,
-        f"p50 of these, ms: {_CLIENTS} at once": quantile(waits, 0.5),
-        f"p99 of these, ms: {_CLIENTS} at once": quantile(waits, 0.99),
-        "offered: requests a second": rate,
-        "offered: requests": len(answers),
-        "sent late, p99 ms": quantile([1000 * answer.late for answer in answers], 0.99),
+def summarise(
+    capacity: LoadResult, rate: float, responses: Sequence[Response], health: Health
+) -> list[Row]:
+    """Return the rows of the table."""
+    accepted = [1000 * response.seconds for response in responses if response.status == 200]
+    refused = [response for response in responses if response.status in _REFUSED]
+    latencies = [1000 * seconds for seconds in capacity.latencies]
+    health_latencies = [1000 * seconds for seconds in health.latencies]
+    values: dict[str, str | float] = {
+        f"capacity: requests per second, {_CLIENTS} clients": capacity.requests_per_second,
+        f"p50 of these, ms: {_CLIENTS} at once": quantile(latencies, 0.5),
+        f"p99 of these, ms: {_CLIENTS} at once": quantile(latencies, 0.99),
+        "offered: requests per second": rate,
+        "offered: requests": len(responses),
+        "sent late, p99 ms": quantile([1000 * response.late for response in responses], 0.99),
     }
-    for status, times in sorted(Counter(answer.status for answer in answers).items()):
-        found[f"answered {status}" if status else "connection lost"] = times
-    if admit:
-        found["answered 200, p50 ms"] = quantile(admit, 0.5)
-        found["answered 200, p99 ms"] = quantile(admit, 0.99)
+    for status, times in sorted(Counter(response.status for response in responses).items()):
+        values[f"answered {status}" if status else "connection lost"] = times
+    if accepted:
+        values["answered 200, p50 ms"] = quantile(accepted, 0.5)
+        values["answered 200, p99 ms"] = quantile(accepted, 0.99)
     if refused:
-        told = sum(answer.retry_after for answer in refused)
-        found["refused with Retry-After"] = f"{told:,} of {len(refused):,}"
-        found["refused, p99 ms"] = quantile([1000 * one.seconds for one in refused], 0.99)
-    found["/health/live: asked"] = len(beats)
-    found["/health/live: other than 200"] = health.failures
-    found["/health/live: p99 ms"] = quantile(beats, 0.99)
-    found["/health/live: slowest ms"] = max(beats)
-    return [{"what": name, "value": value} for name, value in found.items()]
+        with_retry_after = sum(response.retry_after for response in refused)
+        values["refused with Retry-After"] = f"{with_retry_after:,} of {len(refused):,}"
+        values["refused, p99 ms"] = quantile(
+            [1000 * response.seconds for response in refused], 0.99
+        )
+    values["/health/live: asked"] = len(health_latencies)
+    values["/health/live: other than 200"] = health.failures
+    values["/health/live: p99 ms"] = quantile(health_latencies, 0.99)
+    values["/health/live: slowest ms"] = max(health_latencies)
+    return [{"measure": name, "value": value} for name, value in values.items()]
 
 
-def _watch(port: int, seconds: float) -> Health:
-    """Ask for `/health/live` again and again."""
+def _poll_health(port: int, seconds: float) -> Health:
+    """Poll `/health/live` for so many seconds."""
     latencies: list[float] = []
     failures = 0
     end = time.perf_counter() + seconds
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)) as client:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)) as client:
         while not latencies or time.perf_counter() < end:
-            began = time.perf_counter()
+            started = time.perf_counter()
             failures += get(client, "/health/live") != 200
-            latencies.append(time.perf_counter() - began)
-            time.sleep(max(0.0, began + _HEALTH_EVERY - time.perf_counter()))
+            latencies.append(time.perf_counter() - started)
+            time.sleep(max(0.0, started + _HEALTH_INTERVAL - time.perf_counter()))
     return Health(latencies, failures)

@@ -1,8 +1,8 @@
-"""A process that captions a while and prints its own peak of resident memory, in bytes.
+"""A process that captions a few batches and prints its peak of resident memory in bytes.
 
     python -m benchmarks.peak WEIGHTS PHOTOGRAPHS BATCH_SIZE BEAM_SIZE THREADS RUNTIME
 
-Imports nothing that captioning does not need, since what it imports is measured.
+It imports only what captioning needs, since imports count towards the peak.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _MAX_PIXELS = 50_000_000
 
 
 def peak_bytes(pid: int | str = "self") -> int | None:
-    """Read the peak of resident memory of a process; None where the system does not keep one.
+    """Return a process's peak of resident memory, or None where the system does not record it.
 
-    Linux alone keeps it by process image. `getrusage` would start at the size of the process that
-    started this one.
+    On Linux the peak counts from the start of the process's program; `getrusage` would start at the
+    size of the parent process.
     """
     peak = _status_bytes(pid, "VmHWM")
     return _peak_by_usage() if peak is None and pid == "self" else peak
 
 
 def resident_bytes(pid: int) -> int | None:
-    """Read what of a process is resident now; None where the system does not say, as peaks."""
+    """Return a process's resident memory, or None where the system does not record it."""
     return _status_bytes(pid, "VmRSS")
 
 
@@ -47,7 +47,7 @@ def _status_bytes(pid: int | str, name: str) -> int | None:
 
 
 def _peak_by_usage() -> int:
-    import resource  # noqa: PLC0415 - Windows has none
+    import resource  # noqa: PLC0415 - not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
@@ -56,7 +56,7 @@ def _peak_by_usage() -> int:
 def _main(
     weights: str, photographs: str, sizes: tuple[int, int], threads: int, runtime: Runtime
 ) -> None:
-    from app.pictures.decode import decode_picture  # noqa: PLC0415 - who only reads a peak needs none
+    from app.pictures.decode import decode_picture  # noqa: PLC0415 - only the main program
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
     if runtime == "torch":

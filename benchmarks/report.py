@@ -1,7 +1,6 @@
-"""Tables of measurements: for the terminal, as Markdown and as JSON.
+"""Tables of measurements, for the terminal, as Markdown and as JSON.
 
-A suite returns `Table`s, whose rows map a column's name to text, a number or a `Sample`. Knows
-how numbers are written; does not know what they measure.
+A suite returns `Table`s, whose rows map column names to text, numbers or `Sample`s.
 """
 
 import json
@@ -20,7 +19,7 @@ __all__ = ["Cell", "Row", "Sample", "Table", "as_json", "as_markdown", "as_rich"
 
 @dataclass(frozen=True)
 class Sample:
-    """Repeated measurements of one thing, in the column's unit; written as median and quartiles."""
+    """Repeated measurements in the column's unit, written as median and quartiles."""
 
     values: tuple[float, ...]
 
@@ -32,11 +31,11 @@ class Sample:
 
     @property
     def median(self) -> float:
-        """The middle value."""
+        """The median."""
         return quantile([*self.values], 0.5)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the summary, and every value in the order of measurement."""
+        """Return the summary, and every value in the order of measurement, for JSON."""
         shares = {"median": 0.5, "quartile_1": 0.25, "quartile_3": 0.75}
         summary = {name: quantile([*self.values], share) for name, share in shares.items()}
         return {**summary, "values": list(self.values)}
@@ -48,9 +47,9 @@ Row = Mapping[str, Cell]
 
 @dataclass(frozen=True)
 class Table:
-    """What a suite found.
+    """The results of a suite.
 
-    Columns are named with their unit, and stand in the order in which rows first name them; a row
+    Columns are named with their units and appear in the order in which rows first name them; a row
     may lack some. `notes` say what the numbers mean and what they leave out.
     """
 
@@ -60,13 +59,13 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Every column that a row names."""
+        """The columns of all rows."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
 
 def as_rich(table: Table) -> rich.table.Table:
-    """Draw a table for the terminal."""
-    drawn = rich.table.Table(
+    """Return a table for the terminal."""
+    drawing = rich.table.Table(
         title=escape(table.title),
         title_justify="left",
         title_style="bold",
@@ -76,14 +75,14 @@ def as_rich(table: Table) -> rich.table.Table:
     )
     for name in table.columns:
         numeric = not any(isinstance(row.get(name), str) for row in table.rows)
-        drawn.add_column(escape(name), justify="right" if numeric else "left")
+        drawing.add_column(escape(name), justify="right" if numeric else "left")
     for row in table.rows:
-        drawn.add_row(*(escape(_text(row.get(name))) for name in table.columns))
-    return drawn
+        drawing.add_row(*(escape(_text(row.get(name))) for name in table.columns))
+    return drawing
 
 
 def as_markdown(machine: Mapping[str, str], tables: Sequence[Table]) -> str:
-    """Write the whole report as one Markdown page."""
+    """Return the report as one Markdown page."""
     lines = ["# Benchmarks", "", *(f"- {name}: {value}" for name, value in machine.items())]
     for table in tables:
         columns = table.columns
@@ -94,16 +93,16 @@ def as_markdown(machine: Mapping[str, str], tables: Sequence[Table]) -> str:
 
 
 def as_json(machine: Mapping[str, str], tables: Sequence[Table]) -> str:
-    """Write the whole report as JSON, with every single measurement."""
-    found = [
+    """Return the report as JSON, with every measurement."""
+    data = [
         {
             "title": table.title,
-            "rows": [{name: _plain(cell) for name, cell in row.items()} for row in table.rows],
+            "rows": [{name: _as_data(cell) for name, cell in row.items()} for row in table.rows],
             "notes": list(table.notes),
         }
         for table in tables
     ]
-    return json.dumps({"machine": dict(machine), "tables": found}, indent=1) + "\n"
+    return json.dumps({"machine": dict(machine), "tables": data}, indent=1) + "\n"
 
 
 def _pipes(cells: Sequence[str]) -> str:
@@ -117,12 +116,12 @@ def _text(cell: Cell | None) -> str:
     return _number(cell) if isinstance(cell, int | float) else str(cell)
 
 
-def _plain(cell: Cell) -> Any:
+def _as_data(cell: Cell) -> Any:
     return cell.as_dict() if isinstance(cell, Sample) else cell
 
 
 def _number(value: float) -> str:
-    """Write three figures, and whole numbers whole."""
+    """Return a number with three significant figures; whole numbers in full."""
     if value == 0 or abs(value) >= 100 or isinstance(value, int):
         return f"{value:,.0f}"
     if abs(value) < 0.001:

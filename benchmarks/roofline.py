@@ -1,8 +1,8 @@
-"""The least that a piece of work can cost: its multiply-adds, and the bytes of weights it reads.
+"""The roofline of a piece of work: the time that its arithmetic or its reads of weights must take.
 
-Counts what really runs, from the shapes of the operands, and times the two plainest things a
-processor can do, in float32. Knows nothing of caches, of activations read and written, nor of
-products that are not torch's own (another runtime's, packed weights): for those it counts nothing.
+Counts what really runs, from the shapes of operands, and times the plainest operations of each
+kind, in float32 (Williams et al. 2009, "Roofline"). It ignores caches and activations, and counts
+only torch's own products, not those of another runtime or on packed weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,47 +15,49 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Cost", "count", "multiply", "read_weights"]
+__all__ = ["Cost", "bandwidth_probe", "count_cost", "matmul_probe"]
 
-_EDGE = 1024
+_MATRIX_SIZE = 1024
 _LOOKUP = torch.ops.aten.embedding.default
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call costs at least; weights count each time an operation reads them."""
+    """The work of a call; weights count each time an operation reads them."""
 
     multiply_adds: int
     weight_bytes: int
 
-    def least_seconds(self, multiply_adds_a_second: float, bytes_a_second: float) -> float:
-        """Give the larger of the time to compute and the time to read."""
-        return max(self.multiply_adds / multiply_adds_a_second, self.weight_bytes / bytes_a_second)
+    def roofline_seconds(self, multiply_adds_per_second: float, bytes_per_second: float) -> float:
+        """Return the larger of the seconds to compute and the seconds to read."""
+        return max(
+            self.multiply_adds / multiply_adds_per_second, self.weight_bytes / bytes_per_second
+        )
 
 
-def count(call: Callable[[], object], network: nn.Module) -> Cost:
+def count_cost(call: Callable[[], object], network: nn.Module) -> Cost:
     """Run a call once and count its matrix products and convolutions, and the weights they read."""
-    reads = _Reads(network)
-    # Inside inference mode a linear layer arrives whole, rather than as a view and a product.
+    reads = _WeightReads(network)
+    # In inference mode a linear layer is dispatched as one operation, not a view and a product.
     with torch.inference_mode(), FlopCounterMode(display=False) as counter, reads:
         call()
     return Cost(counter.get_total_flops() // 2, reads.total)
 
 
-def multiply() -> tuple[Callable[[], object], int]:
-    """Make a call that multiplies two large matrices, and say how many multiply-adds that is."""
-    left, right = torch.randn(_EDGE, _EDGE), torch.randn(_EDGE, _EDGE)
-    return (lambda: left @ right), _EDGE**3
+def matmul_probe() -> tuple[Callable[[], object], int]:
+    """Return a call that multiplies two large matrices, and its number of multiply-adds."""
+    left, right = torch.randn(_MATRIX_SIZE, _MATRIX_SIZE), torch.randn(_MATRIX_SIZE, _MATRIX_SIZE)
+    return (lambda: left @ right), _MATRIX_SIZE**3
 
 
-def read_weights(size: int, times: int) -> tuple[Callable[[], object], int]:
-    """Make a call that multiplies vectors by a matrix of `size` bytes, and say what it reads.
+def bandwidth_probe(size: int, times: int) -> tuple[Callable[[], object], int]:
+    """Return a call that multiplies a matrix of `size` bytes by a vector, and the bytes it reads.
 
-    A search of beam 1 does as much, over and over; the matrix stays in the caches as far as the
+    A search with beam 1 does the same, over and over; the matrix stays in the caches as far as the
     decoder's weights would.
     """
-    matrix = torch.randn(max(1, size // (4 * _EDGE)), _EDGE)
-    vector = torch.randn(_EDGE)
+    matrix = torch.randn(max(1, size // (4 * _MATRIX_SIZE)), _MATRIX_SIZE)
+    vector = torch.randn(_MATRIX_SIZE)
 
     def read() -> None:
         for _ in range(times):
@@ -64,10 +66,10 @@ def read_weights(size: int, times: int) -> tuple[Callable[[], object], int]:
     return read, matrix.nbytes * times
 
 
-class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of a network's parameters that operations read.
+class _WeightReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A counter of the bytes of a network's parameters that operations read.
 
-    Neither a lookup, which reads one row, nor a view, which reads nothing, counts.
+    Lookups, which read one row, and views, which read nothing, do not count.
     """
 
     def __init__(self, network: nn.Module) -> None:

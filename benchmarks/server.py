@@ -1,8 +1,7 @@
-"""How soon `unrolled serve` answers after it is started, and how fast one client is served.
+"""How soon `unrolled serve` answers after its start, and the latency of one client.
 
-A real server in a process of its own, reached over HTTP on this machine by the plainest client
-that Python has. Knows the routes, and how to start the plain server that it is compared with; does
-not know what a network, TLS or several clients would add.
+A real server process, reached over HTTP on this machine with `http.client`. What a network or TLS
+would add is not measured; for several clients see `benchmarks.clients`.
 """
 
 import http.client
@@ -32,24 +31,24 @@ __all__ = [
     "measure",
     "measure_latency",
     "measure_startup",
-    "running",
-    "running_baseline",
+    "running_baseline_server",
+    "running_server",
 ]
 
-_PAUSE = 0.01
-_KEPT = {"UNROLLED_CACHE"}
-_PATIENCE = 120.0
+_POLL_INTERVAL = 0.01
+_INHERITED = {"UNROLLED_CACHE"}
+_TIMEOUT = 120.0
 
-# What the command `unrolled` does, wherever it is installed.
+# The command `unrolled`, wherever it is installed.
 _UNROLLED = [sys.executable, "-c", "from app.cli.main import app; app()"]
-# Leaves at once, since what Python tidies up in the end is not waited for in a server either.
+# Exits at once: a server that starts does not wait for an interpreter to shut down.
 _PACKAGES = "import os, fastapi, timm, torch, torchvision, uvicorn; os._exit(0)"
 _IMPORT = [sys.executable, "-c", _PACKAGES]
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is ready; the seconds are from before its process was started."""
+    """A server that is ready; `listening` and `ready` are seconds since its process started."""
 
     pid: int
     port: int
@@ -59,57 +58,57 @@ class Server:
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Start servers again and again, then send requests to one."""
+    """Measure start-up and latency."""
     return [measure_startup(bench), measure_latency(bench)]
 
 
 @contextmanager
-def running(
+def running_server(
     bench: Bench, weights: Path | None = None, precision: Precision = "float32"
 ) -> Iterator[Server]:
-    """Start `unrolled serve` on a free port, wait until it is ready, stop it in the end.
+    """Start `unrolled serve` on a free port, wait until it is ready, and stop it on leaving.
 
     Args:
-        bench: the bundle, and how it is run.
-        weights: what it serves; the captioner alone, if not given.
-        precision: of the captioner.
+        bench: the bundle, runtime and threads.
+        weights: what it serves; by default the captioner alone.
+        precision: precision of the captioner.
 
     Raises:
-        RuntimeError: it stopped or was not ready in time; the message holds what it said.
+        RuntimeError: it stopped or was not ready in time; the message holds its output.
     """
     command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--runtime", bench.runtime]
     command += ["--weights", str((weights or bench.weights).resolve())]
     settings: dict[str, str] = {"UNROLLED_PRECISION": precision}
     if bench.threads:
         settings["UNROLLED_THREADS"] = str(bench.threads)
-    with _started(command, settings, "/health/ready") as server:
+    with _start(command, settings, "/health/ready") as server:
         yield server
 
 
 @contextmanager
-def running_baseline(bench: Bench) -> Iterator[Server]:
-    """Start the baseline server with the same bundle and as many threads, as `running` does.
+def running_baseline_server(bench: Bench) -> Iterator[Server]:
+    """Start the baseline server with the same bundle and threads as `running_server`.
 
     Raises:
-        RuntimeError: it stopped or was not ready in time; the message holds what it said.
+        RuntimeError: it stopped or was not ready in time; the message holds its output.
     """
     weights, threads = str(bench.weights.resolve()), str(bench.served_threads)
     command = [sys.executable, "-m", "benchmarks.baseline_server", weights, "0", threads]
-    # It listens once its model is loaded, and has no route for health.
-    with _started(command, {}, "/openapi.json") as server:
+    # It listens once its model is loaded, and has no health route.
+    with _start(command, {}, "/openapi.json") as server:
         yield server
 
 
 @contextmanager
-def _started(command: Sequence[str], settings: dict[str, str], ready: str) -> Iterator[Server]:
-    """Start a server that prints its address, and wait until the path `ready` is 200."""
+def _start(command: Sequence[str], settings: dict[str, str], ready: str) -> Iterator[Server]:
+    """Start a server that prints its address, and wait until the path `ready` returns 200."""
     environment = {
-        k: v for k, v in os.environ.items() if not k.startswith("UNROLLED_") or k in _KEPT
+        k: v for k, v in os.environ.items() if not k.startswith("UNROLLED_") or k in _INHERITED
     }
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output"
         with output.open("wb") as file:
-            began = time.perf_counter()
+            started = time.perf_counter()
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -119,12 +118,10 @@ def _started(command: Sequence[str], settings: dict[str, str], ready: str) -> It
             )
         try:
             port = _wait(partial(_port, output), process, output)
-            listening = time.perf_counter() - began
-            with closing(
-                http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
-            ) as client:
+            listening = time.perf_counter() - started
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)) as client:
                 _wait(lambda: get(client, ready) == 200, process, output)
-                yield Server(process.pid, port, client, listening, time.perf_counter() - began)
+                yield Server(process.pid, port, client, listening, time.perf_counter() - started)
         finally:
             process.terminate()
             try:
@@ -135,43 +132,43 @@ def _started(command: Sequence[str], settings: dict[str, str], ready: str) -> It
 
 
 def measure_startup(bench: Bench) -> Table:
-    """Time what a new server takes to listen, to be ready and to caption."""
+    """Time how long a new server takes to listen, to be ready and to caption."""
     listening: list[float] = []
     ready: list[float] = []
 
     def start() -> float:
-        began = time.perf_counter()
-        with running(bench) as server:
+        started = time.perf_counter()
+        with running_server(bench) as server:
             caption(server.client, bench.photographs[0])
-            answered = time.perf_counter() - began
+            answered = time.perf_counter() - started
         listening.append(server.listening)
         ready.append(server.ready)
         return answered
 
     calls = {"packages": seconds(_import), "answered": start}
-    found = interleave(calls, rounds=bench.launches, warmups=1)
+    timed = interleave(calls, rounds=bench.launches, warmups=1)
     moments = {
-        "listening (/health/live is 200)": listening[1:],  # the first was the warm-up
+        "listening (/health/live is 200)": listening[1:],  # the first start is the warm-up
         "/health/ready is 200": ready[1:],
-        "first caption answered": found["answered"],
-        "for comparison: Python imports the packages": found["packages"],
+        "first caption answered": timed["answered"],
+        "for comparison: Python imports the packages": timed["packages"],
     }
     rows: list[Row] = [
         {"moment": name, "seconds": Sample(tuple(values))} for name, values in moments.items()
     ]
     notes = [
-        f"Seconds after `unrolled serve` was started, median [quartiles] of {bench.launches} "
-        "starts, after one that is not counted, which leaves most files in the page cache.",
-        "The packages are FastAPI, timm, torch, torchvision and uvicorn; by OpenVINO the server "
+        f"Seconds since `unrolled serve` was started, median [quartiles] of {bench.launches} "
+        "starts, after a first one that does not count but leaves most files in the page cache.",
+        "The packages are FastAPI, timm, torch, torchvision and uvicorn; with OpenVINO the server "
         "needs only the first and the last.",
-        f"Asked every {1000 * _PAUSE:.0f} ms, which is as exact as it gets.",
+        f"Polled every {1000 * _POLL_INTERVAL:.0f} ms, which limits the precision.",
     ]
-    return Table("From start to answer", rows, notes)
+    return Table("From start to first response", rows, notes)
 
 
 def measure_latency(bench: Bench) -> Table:
-    """Time the requests of one client, in turn over the beam sizes."""
-    with running(bench) as server:
+    """Time the requests of one client, the beam sizes in turn."""
+    with running_server(bench) as server:
         calls: dict[str, Callable[[], float]] = {
             f"POST /caption, beam {beam_size}": _caption_in_turn(server.client, bench, beam_size)
             for beam_size in BEAM_SIZES
@@ -179,10 +176,10 @@ def measure_latency(bench: Bench) -> Table:
         calls["for comparison: GET /health/live"] = seconds(
             partial(get, server.client, "/health/live")
         )
-        found = interleave(calls, rounds=bench.requests, warmups=2 * bench.warmups)
+        timed = interleave(calls, rounds=bench.requests, warmups=2 * bench.warmups)
         peak = peak_bytes(server.pid)
     rows: list[Row] = []
-    for name, values in found.items():
+    for name, values in timed.items():
         milliseconds = [1000 * value for value in values]
         rows.append(
             {
@@ -192,12 +189,12 @@ def measure_latency(bench: Bench) -> Table:
             }
         )
     notes = [
-        f"One client, one connection kept open; median [quartiles] of {bench.requests} requests "
+        f"One client, one persistent connection; median [quartiles] of {bench.requests} requests "
         f"of each kind in turn, over {len(bench.photographs)} photographs.",
     ]
     if peak is not None:
         notes.append(f"The server's peak of resident memory was {peak / 1e6:.0f} MB.")
-    return Table("Milliseconds a request over HTTP", rows, notes)
+    return Table("Milliseconds per request over HTTP", rows, notes)
 
 
 def _caption_in_turn(
@@ -213,20 +210,20 @@ def caption(
     query: str = "",
     media_type: str = "image/jpeg",
 ) -> None:
-    """Ask for captions and wait for them.
+    """Send a picture to `POST /caption` and wait for the response.
 
     Raises:
-        RuntimeError: the status is any but 200.
+        RuntimeError: the status is not 200.
     """
     client.request("POST", f"/caption{query}", photograph, {"Content-Type": media_type})
     response = client.getresponse()
     body = response.read()
     if response.status != 200:
-        raise RuntimeError(f"POST /caption{query} gave {response.status}: {body.decode()}")
+        raise RuntimeError(f"POST /caption{query} returned {response.status}: {body.decode()}")
 
 
 def get(client: http.client.HTTPConnection, path: str) -> int:
-    """Ask for a path and return the status."""
+    """Send `GET` for a path and return the status."""
     client.request("GET", path)
     response = client.getresponse()
     response.read()
@@ -238,16 +235,16 @@ def _import() -> None:
 
 
 def _port(output: Path) -> int | None:
-    found = re.search(rb"http://127\.0\.0\.1:(\d+) ", output.read_bytes())
-    return int(found[1]) if found else None
+    match = re.search(rb"http://127\.0\.0\.1:(\d+) ", output.read_bytes())
+    return int(match[1]) if match else None
 
 
 def _wait(poll: Callable[[], int | None], process: subprocess.Popen[bytes], output: Path) -> int:
-    """Ask until there is an answer, as long as the server lives."""
-    end = time.perf_counter() + _PATIENCE
+    """Poll until there is a result; raise if the server stops or the time is up."""
+    end = time.perf_counter() + _TIMEOUT
     while not (answer := poll()):
         if process.poll() is not None or time.perf_counter() > end:
-            said = output.read_text(encoding="utf-8", errors="replace")
-            raise RuntimeError(f"the server stopped, or was not ready in time:\n{said}")
-        time.sleep(_PAUSE)
+            printed = output.read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"the server stopped, or was not ready in time:\n{printed}")
+        time.sleep(_POLL_INTERVAL)
     return answer

@@ -1,7 +1,7 @@
-"""Where a picture's time goes: decode and prepare, encode, search, each beside its floor.
+"""Where a picture's time goes: decoding, preparing, encoding and searching, each with its roofline.
 
-One picture at a time, as a request comes. Knows the captioner's stages; does not know HTTP, and
-does not see what stages cost each other by emptying the caches, except in the row of all.
+Pictures are taken one at a time, as requests arrive. Stages are timed separately, so only the rows
+for everything show what they cost each other by evicting caches.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import nn
 from app.pictures.decode import decode_picture
 from benchmarks.bench import BEAM_SIZES, PYTORCH, SIZE, Bench
 from benchmarks.report import Row, Sample, Table
-from benchmarks.roofline import Cost, count, multiply, read_weights
+from benchmarks.roofline import Cost, bandwidth_probe, count_cost, matmul_probe
 from benchmarks.timing import interleave, seconds
 from model.arrays import Array
 from model.captioning.captioner import Captioner
@@ -25,26 +25,28 @@ __all__ = ["MAX_PIXELS", "count_decoder", "measure"]
 
 MAX_PIXELS = SIZE[0] * SIZE[1]
 
-_ROUGH: tuple[Precision, ...] = ("bfloat16", "int8")
+_REDUCED: tuple[Precision, ...] = ("bfloat16", "int8")
 
-_MULTIPLY, _READ = "multiply", "read weights"
+_MATMUL, _BANDWIDTH = "matmul", "bandwidth"
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Time the stages over all photographs, in turn, with the two probes that set the floors."""
+    """Time the stages over all photographs, in turn, with the two probes for the roofline."""
     eager, files = bench.eager, bench.photographs
-    encode_context, step = count_decoder(eager)
+    context, step = count_decoder(eager)
     stages = _stages(bench.captioner, files)
-    beside = {PYTORCH: _stages(eager, files)}
-    for precision in _ROUGH if takes_openvino(bench.runtime, "cpu") else ():
-        beside[precision] = _stages(bench.in_precision(precision), files)
-    modelled = list(stages)[2:]  # decoding and preparing take no model
+    variants = {PYTORCH: _stages(eager, files)}
+    for precision in _REDUCED if takes_openvino(bench.runtime, "cpu") else ():
+        variants[precision] = _stages(bench.in_precision(precision), files)
+    with_network = list(stages)[2:]  # decoding and preparing use no network
     calls = stages | {
-        f"{name}, {kind}": others[name] for kind, others in beside.items() for name in modelled
+        f"{name}, {kind}": variant[name]
+        for kind, variant in variants.items()
+        for name in with_network
     }
-    work = {name: count(beside[PYTORCH][name], _running(eager)) for name in modelled}
-    calls[_MULTIPLY], multiplied = multiply()
-    calls[_READ], read = read_weights(step.weight_bytes, times=8)
+    costs = {name: count_cost(variants[PYTORCH][name], _modules(eager)) for name in with_network}
+    calls[_MATMUL], multiply_adds = matmul_probe()
+    calls[_BANDWIDTH], bytes_read = bandwidth_probe(step.weight_bytes, times=8)
 
     timed = interleave(
         {name: seconds(call) for name, call in calls.items()},
@@ -55,42 +57,46 @@ def measure(bench: Bench) -> list[Table]:
         name: Sample(tuple(1000 * value / len(files) for value in values))
         for name, values in timed.items()
     }
-    speed = multiplied / min(timed[_MULTIPLY])
-    bandwidth = read / min(timed[_READ])
+    compute = multiply_adds / min(timed[_MATMUL])
+    bandwidth = bytes_read / min(timed[_BANDWIDTH])
     rows: list[Row] = []
     for name in stages:
-        row: dict[str, str | float | Sample] = {"stage": name, "ms a picture": samples[name]}
-        if name in work:
-            total = work[name]
-            row |= {kind: samples[f"{name}, {kind}"] for kind in beside}
-            row["floor ms"] = 1000 * total.least_seconds(speed, bandwidth) / len(files)
-            row["million multiply-adds"] = total.multiply_adds / 1e6 / len(files)
-            row["MB of weights read"] = total.weight_bytes / 1e6 / len(files)
+        row: dict[str, str | float | Sample] = {"stage": name, "ms per picture": samples[name]}
+        if name in costs:
+            cost = costs[name]
+            row |= {kind: samples[f"{name}, {kind}"] for kind in variants}
+            row["roofline ms"] = 1000 * cost.roofline_seconds(compute, bandwidth) / len(files)
+            row["million multiply-adds"] = cost.multiply_adds / 1e6 / len(files)
+            row["MB of weights read"] = cost.weight_bytes / 1e6 / len(files)
         if name.startswith("search"):
-            # Nothing else in a search reads weights, so the bytes tell how many steps it took.
-            begun = encode_context.weight_bytes * len(files)
-            row["steps"] = (work[name].weight_bytes - begun) / step.weight_bytes / len(files)
+            # Nothing else in a search reads weights, so the bytes give the number of steps.
+            context_bytes = context.weight_bytes * len(files)
+            row["steps"] = (
+                (costs[name].weight_bytes - context_bytes) / step.weight_bytes / len(files)
+            )
         rows.append(row)
-    return [Table("Milliseconds a picture by stage", rows, _notes(bench, step, speed, bandwidth))]
+    return [
+        Table("Milliseconds per picture by stage", rows, _notes(bench, step, compute, bandwidth))
+    ]
 
 
 def count_decoder(captioner: Captioner) -> tuple[Cost, Cost]:
-    """Count what the decoder does once a picture, and at every step of one beam."""
+    """Return the decoder's cost once per picture, and at each step with beam 1."""
     size = captioner.config.preprocessing.size
     grid = captioner.encode(torch.zeros(1, 3, size, size))
     decoder = captioner.network.decoder
     with torch.inference_mode():
-        picture = decoder.encode_context(grid)
-    state = tuple(part[:, None] for part in picture.start)
+        context = decoder.encode_context(grid)
+    state = tuple(part[:, None] for part in context.start)
     tokens = torch.full((1, 1), captioner.vocabulary.start_id)
     return (
-        count(lambda: decoder.encode_context(grid), decoder),
-        count(lambda: decoder.step(tokens, state, picture), decoder),
+        count_cost(lambda: decoder.encode_context(grid), decoder),
+        count_cost(lambda: decoder.step(tokens, state, context), decoder),
     )
 
 
 def _stages(captioner: Captioner, files: list[bytes]) -> dict[str, Callable[[], object]]:
-    """Name the stages of a picture, each a call that takes all files."""
+    """Return a call for each stage, which takes all files."""
     pictures = [decode_picture(data, MAX_PIXELS).image for data in files]
     pixels = [captioner.prepare([picture]) for picture in pictures]
     grids = [captioner.encode(one) for one in pixels]
@@ -103,9 +109,9 @@ def _stages(captioner: Captioner, files: list[bytes]) -> dict[str, Callable[[], 
     }
 
 
-def _running(captioner: Captioner) -> nn.Module:
+def _modules(captioner: Captioner) -> nn.Module:
     runner = captioner.runner
-    assert isinstance(runner, TorchRunner)  # noqa: S101 - as `Bench.eager` loads it
+    assert isinstance(runner, TorchRunner)  # noqa: S101 - `Bench.eager` loads it so
     return nn.ModuleList([runner.encoder, runner.network.decoder])
 
 
@@ -119,18 +125,18 @@ def _caption_each(captioner: Captioner, files: list[bytes], beam_size: int) -> N
         captioner.caption([decode_picture(data, MAX_PIXELS).image], beam_size=beam_size)
 
 
-def _notes(bench: Bench, step: Cost, speed: float, bandwidth: float) -> list[str]:
+def _notes(bench: Bench, step: Cost, compute: float, bandwidth: float) -> list[str]:
     return [
         f"Median [quartiles] of {bench.rounds} rounds in turn; each call takes all "
         f"{len(bench.photographs)} photographs, {SIZE[0]}x{SIZE[1]} JPEG, one by one.",
-        f"One decoder step of one beam: {step.multiply_adds / 1e6:.2f} million multiply-adds, "
+        f"One decoder step with beam 1: {step.multiply_adds / 1e6:.2f} million multiply-adds, "
         f"{step.weight_bytes / 1e6:.2f} MB of weights.",
-        f"The floor is the larger of the multiply-adds at {speed / 1e9:.1f} billion a second and "
-        f"the weights at {bandwidth / 1e9:.1f} GB a second, the best that a plain matrix product "
-        "and a matrix-vector product of a step's size reached in the same rounds, in float32. "
-        "By OpenVINO words are projected beforehand, so that a step reads less than is counted, "
-        "and what stays in the caches is read faster: a search may take less than its floor.",
-        f"{PYTORCH}: the same work by the eager modules, whose work is what is counted. "
-        "bfloat16 and int8: by OpenVINO with `UNROLLED_PRECISION` set; the first is of all "
-        "arithmetic, the second of the weights of a step.",
+        f"roofline: the larger of the multiply-adds at {compute / 1e9:.1f} billion per second and "
+        f"the weights at {bandwidth / 1e9:.1f} GB/s, the highest rates that a matrix product and a "
+        "matrix-vector product of a step's size reached in the same rounds, in float32. OpenVINO "
+        "projects words beforehand, so a step reads less than counted, and weights that stay in "
+        "the caches are read faster: a search can beat its roofline.",
+        f"{PYTORCH}: the same work in eager modules, whose operations are the ones counted. "
+        "bfloat16 and int8: OpenVINO with `UNROLLED_PRECISION` set; bfloat16 applies to all "
+        "arithmetic, int8 to the weights of a step.",
     ]

@@ -1,7 +1,6 @@
-"""Pictures a second, by beam and batch, from JPEG bytes to captions.
+"""Pictures per second from JPEG bytes to captions, by beam size and batch size.
 
-One process, one batch after the other, nothing overlapped: what a script gets. Does not know what
-several processes, or a server with several clients, would get.
+One process runs one batch after another with nothing overlapped, as a script would.
 """
 
 from collections.abc import Callable
@@ -19,10 +18,10 @@ __all__ = ["measure"]
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Time every beam at every batch, in turn."""
+    """Time every beam size at every batch size, in turn."""
     calls: dict[str, Callable[[], float]] = {}
-    work = {batch: _pictures(bench.photographs, batch) for batch in BATCH_SIZES}
-    for batch, files in work.items():
+    batches = {batch: _pictures(bench.photographs, batch) for batch in BATCH_SIZES}
+    for batch, files in batches.items():
         for beam in BEAM_SIZES:
             served = partial(_caption, bench.captioner, files, batch=batch, beam=beam)
             eager = partial(_caption, bench.eager, files, batch=batch, beam=beam)
@@ -32,7 +31,7 @@ def measure(bench: Bench) -> list[Table]:
     rows: list[Row] = []
     for beam in BEAM_SIZES:
         row: dict[str, str | Sample] = {"beam": str(beam)}
-        for batch, files in work.items():
+        for batch, files in batches.items():
             for runtime in ("", PYTORCH):
                 values = timed[_name(beam, batch) + runtime]
                 column = ", ".join(filter(None, [f"batch {batch}", runtime]))
@@ -41,10 +40,10 @@ def measure(bench: Bench) -> list[Table]:
     notes = [
         f"Median [quartiles] of {bench.slow_rounds} rounds in turn, from {SIZE[0]}x{SIZE[1]} JPEG "
         "bytes to captions, decoding included, nothing overlapped.",
-        f"The {len(bench.photographs)} photographs are repeated to fill a batch; a call at batch 1 "
-        "takes each of them once.",
+        f"The {len(bench.photographs)} photographs are repeated to fill a batch; a call with batch "
+        "size 1 takes each of them once.",
     ]
-    return [Table("Pictures a second", rows, notes)]
+    return [Table("Pictures per second", rows, notes)]
 
 
 def _name(beam: int, batch: int) -> str:
@@ -52,9 +51,9 @@ def _name(beam: int, batch: int) -> str:
 
 
 def _pictures(photographs: list[bytes], batch: int) -> list[bytes]:
-    """Repeat the photographs so that there is a whole batch, and each at least once."""
-    batches = -(-len(photographs) // batch)
-    return list(islice(cycle(photographs), batches * batch))
+    """Repeat the photographs to fill whole batches, with each at least once."""
+    count = -(-len(photographs) // batch)
+    return list(islice(cycle(photographs), count * batch))
 
 
 def _caption(captioner: Captioner, files: list[bytes], *, batch: int, beam: int) -> None:

@@ -1,7 +1,6 @@
-"""Measure variants in turn, so that the machine's drift hits all of them alike.
+"""Measure variants in turn, so that the machine's drift affects all of them alike.
 
-Knows only calls and numbers; does not know what is measured, judges no number, and cannot tell a
-busy machine from a slow one: the spread is there to show it.
+A busy machine cannot be told from a slow one; the spread of the results shows it.
 """
 
 import statistics
@@ -17,16 +16,16 @@ Result = TypeVar("Result")
 def interleave(
     variants: Mapping[str, Callable[[], Result]], *, rounds: int, warmups: int
 ) -> dict[str, list[Result]]:
-    """Call every variant once a round, and return each one's results, a round each.
+    """Call every variant once a round and return the results of each, one a round.
 
-    The order turns by one place a round, so that no variant always follows the same other one.
-    What the `warmups` rounds before return is dropped.
+    The order rotates by one place each round, so that no variant always follows the same other.
+    The results of the first `warmups` rounds are dropped.
     """
     results: dict[str, list[Result]] = {name: [] for name in variants}
     names = list(variants)
     for number in range(warmups + rounds):
-        admission = number % max(1, len(names))
-        for name in names[admission:] + names[:admission]:
+        offset = number % max(1, len(names))
+        for name in names[offset:] + names[:offset]:
             result = variants[name]()
             if number >= warmups:
                 results[name].append(result)
@@ -34,18 +33,18 @@ def interleave(
 
 
 def seconds(call: Callable[[], object]) -> Callable[[], float]:
-    """Make a call that returns how many seconds it took."""
+    """Return a call that returns the seconds that `call` took."""
 
     def timed() -> float:
-        began = time.perf_counter()
+        started = time.perf_counter()
         call()
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
     return timed
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Give the value below which a share (a whole per cent) of the values lies, interpolated."""
+    """Return the interpolated quantile at `share`, a whole per cent."""
     if len(values) == 1:
         return values[0]
     return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]

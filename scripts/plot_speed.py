@@ -42,11 +42,11 @@ def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for place, row in enumerate(rows):
-        found = row["ms a picture"]
-        median, low, high = found["median"], found["quartile_1"], found["quartile_3"]
-        ours = row["captioner"].startswith("Unrolled")
-        plain = row["captioner"].startswith("plain")
-        colour = COLOURS["lstm"] if ours else COLOURS["gru"] if plain else "#555555"
+        sample = row["ms per picture"]
+        median, low, high = sample["median"], sample["quartile_1"], sample["quartile_3"]
+        unrolled = row["captioner"].startswith("Unrolled")
+        baseline = row["captioner"].startswith("baseline")
+        colour = COLOURS["lstm"] if unrolled else COLOURS["gru"] if baseline else "#555555"
         axes.errorbar(
             median, place, xerr=[[median - low], [high - median]], fmt="o", color=colour, capsize=3
         )
@@ -57,13 +57,13 @@ def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
             xytext=(8, 0),
             va="center",
             color=colour,
-            weight="bold" if ours else "normal",
+            weight="bold" if unrolled else "normal",
         )
     names = [f"{row['captioner']}\n{row['million parameters']:.3g} M parameters" for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize="small")
     axes.invert_yaxis()
     axes.set_xscale("log")
-    medians = [row["ms a picture"]["median"] for row in rows]
+    medians = [row["ms per picture"]["median"] for row in rows]
     axes.set_xlim(min(medians) / 1.6, max(medians) * 2.2)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -1,4 +1,4 @@
-"""That the plain server does what it is compared for: it captions the picture, as well."""
+"""The baseline server captions pictures, with the log-probabilities of the same network."""
 
 import io
 
@@ -13,7 +13,7 @@ from tests.tiny import tiny_captioner
 
 
 @pytest.mark.parametrize("colour", ["red", "navy", "white"])
-def test_its_search_finds_what_ours_finds(colour: str):
+def test_the_log_probability_is_that_of_the_caption(colour: str):
     captioner = tiny_captioner()
     pixels = torch.as_tensor(captioner.prepare([Image.new("RGB", (30, 20), colour)]))
 
@@ -27,7 +27,7 @@ def test_its_search_finds_what_ours_finds(colour: str):
     assert 1 <= len(tokens) <= 20
 
 
-def test_it_answers_a_photograph():
+def test_a_photograph_is_captioned():
     captioner = tiny_captioner()
     file = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(file, "JPEG")

@@ -1,4 +1,4 @@
-"""That other captioners are built and asked in turn, here tiny ones; never how fast they are."""
+"""Other models, here tiny ones, are built and asked in turn; speed itself is never asserted."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import other_models
 from benchmarks.bench import ROOT, Bench
-from benchmarks.machine import parameters
+from benchmarks.machine import trained_parameters
 from tests.tiny import save_tiny_captioner
 
 
@@ -16,43 +16,43 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(weights, ROOT / "examples", slow_rounds=1, threads=1, runtime="torch")
 
 
-def test_without_transformers_the_others_are_measured(
+def test_without_transformers_the_servers_are_still_measured(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(other_models, "find_spec", lambda _: None)
     (table,) = other_models.measure(bench)
-    ours, baseline_server = table.rows
-    size = sum(weights.numel() for weights in parameters(bench.eager))
-    assert ours["million parameters"] == baseline_server["million parameters"] == size / 1e6
-    assert baseline_server["times Unrolled"].median == pytest.approx(
-        baseline_server["ms a picture"].median / ours["ms a picture"].median
+    unrolled, baseline = table.rows
+    size = sum(weights.numel() for weights in trained_parameters(bench.eager))
+    assert unrolled["million parameters"] == baseline["million parameters"] == size / 1e6
+    assert baseline["times Unrolled"].median == pytest.approx(
+        baseline["ms per picture"].median / unrolled["ms per picture"].median
     )
     assert "`transformers` is not installed" in table.notes[-1]
 
 
 @pytest.mark.slow
-def test_every_peer_captions_in_a_process_of_its_own(bench: Bench):
+def test_every_other_model_captions_in_its_own_process(bench: Bench):
     pytest.importorskip("transformers")
     (table,) = other_models.measure(bench, scale="tiny")
     assert [row["captioner"] for row in table.rows] == [
         "Unrolled, over HTTP",
-        "plain FastAPI, over HTTP",
+        "baseline server, over HTTP",
         "ViT-GPT2, float32",
         "ViT-GPT2, bfloat16",
         "BLIP-base, float32",
         "BLIP-base, bfloat16",
     ]
-    assert all(row["ms a picture"].median > 0 for row in table.rows)
+    assert all(row["ms per picture"].median > 0 for row in table.rows)
 
 
-def test_peers_have_the_published_sizes():
+def test_other_models_have_the_published_sizes():
     pytest.importorskip("transformers")
     import torch
 
-    from benchmarks.other_model import KINDS, SCALES
+    from benchmarks.other_model import MODELS, SCALES
 
     with torch.device("meta"):
-        made = {kind: make(SCALES["published"]).network for kind, make in KINDS.items()}
+        made = {kind: make(SCALES["published"]).network for kind, make in MODELS.items()}
     sizes = {
         kind: sum(weights.numel() for weights in network.parameters())
         for kind, network in made.items()
@@ -60,9 +60,9 @@ def test_peers_have_the_published_sizes():
     assert sizes == {"blip-base": 223_971_644, "vit-gpt2": 239_195_904}
 
 
-def test_a_peer_that_fails_says_why(bench: Bench):
+def test_the_error_of_a_failed_process_is_reported(bench: Bench):
     with (
         pytest.raises(RuntimeError, match="KeyError"),
-        other_models._running("none", "float32", "1", "tiny"),
+        other_models._start_other_model("none", "float32", "1", "tiny"),
     ):
         pass

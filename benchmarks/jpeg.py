@@ -1,8 +1,7 @@
-"""JPEG files to pictures by whatever decoders are installed, beside the one that is used.
+"""JPEG decoding by every installed decoder, compared with the one in use.
 
-Each row says how long a file takes, and how far its picture, made as small as the encoder wants it,
-lies from the one that training saw. Knows decoders; does not know what the differences would do to
-captions.
+Each row gives the time per file and how far the decoded and resized picture is from the one that
+training used. What that difference does to captions is not measured.
 """
 
 import warnings
@@ -29,9 +28,9 @@ Decoder = Callable[[bytes], Image.Image]
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Time every decoder over all photographs, in turn, with and without making it small."""
+    """Time every decoder over all photographs, in turn, with and without preprocessing."""
     files, prepare = bench.photographs, bench.captioner.prepare
-    expected = [prepare([_used(data)]) for data in files]
+    references = [prepare([_pillow(data)]) for data in files]
     decoders = _decoders(bench.captioner.config.preprocessing.size)
     calls: dict[str, Callable[[], object]] = {}
     for name, decode in decoders.items():
@@ -45,37 +44,39 @@ def measure(bench: Bench) -> list[Table]:
     std = np.array(bench.captioner.config.preprocessing.std)[:, None, None]
     rows: list[Row] = []
     for name, decode in decoders.items():
-        levels = [
-            255 * np.abs(prepare([decode(data)]) - seen) * std
-            for data, seen in zip(files, expected, strict=True)
+        differences = [
+            255 * np.abs(prepare([decode(data)]) - reference) * std
+            for data, reference in zip(files, references, strict=True)
         ]
         rows.append(
             {
                 "decoder": name,
-                "ms a file": _each(timed[name], files),
-                "with prepare": _each(timed[f"{name}, prepared"], files),
-                "grey levels apart, mean": float(np.mean([one.mean() for one in levels])),
-                "at most": float(max(one.max() for one in levels)),
+                "ms per file": _milliseconds_per_file(timed[name], files),
+                "with prepare": _milliseconds_per_file(timed[f"{name}, prepared"], files),
+                "mean difference, grey levels": float(
+                    np.mean([difference.mean() for difference in differences])
+                ),
+                "largest difference": float(max(difference.max() for difference in differences)),
             }
         )
     notes = [
         f"Median [quartiles] of {bench.rounds} rounds in turn over {len(files)} photographs, "
-        f"{SIZE[0]}x{SIZE[1]} JPEG, quality 90; alternatives that are not installed are left out.",
-        "Apart: of the picture that the encoder sees, from the one that training saw.",
+        f"{SIZE[0]}x{SIZE[1]} JPEG, quality 90; decoders that are not installed are left out.",
+        "The differences are between the encoder's input and the one that training used.",
     ]
     return [Table("Decoding a JPEG file", rows, notes)]
 
 
 def _decoders(size: int) -> dict[str, Decoder]:
-    found: dict[str, Decoder] = {
-        "Pillow (used)": _used,
-        "Pillow, draft": lambda data: _draft(data, size),
+    decoders: dict[str, Decoder] = {
+        "Pillow (used)": _pillow,
+        "Pillow, draft": lambda data: _pillow_draft(data, size),
     }
     if find_spec("torchvision"):
-        found["torchvision"] = _torchvision
+        decoders["torchvision"] = _torchvision
     if find_spec("simplejpeg"):
-        found["simplejpeg"] = _simplejpeg
-    return found
+        decoders["simplejpeg"] = _simplejpeg
+    return decoders
 
 
 def _decode_all(decode: Decoder, files: list[bytes]) -> None:
@@ -88,12 +89,12 @@ def _prepare_all(decode: Decoder, files: list[bytes], captioner: Captioner) -> N
         captioner.prepare([decode(data)])
 
 
-def _used(data: bytes) -> Image.Image:
+def _pillow(data: bytes) -> Image.Image:
     return decode_picture(data, MAX_PIXELS).image
 
 
-def _draft(data: bytes, size: int) -> Image.Image:
-    """Decode no more of each 8 x 8 block than the size asks for."""
+def _pillow_draft(data: bytes, size: int) -> Image.Image:
+    """Decode each 8 x 8 block only as finely as `size` needs."""
     image = Image.open(BytesIO(data), formats=["JPEG"])
     image.draft("RGB", (size, size))
     return image.convert("RGB")
@@ -116,5 +117,5 @@ def _simplejpeg(data: bytes) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _each(values: list[float], files: list[bytes]) -> Sample:
+def _milliseconds_per_file(values: list[float], files: list[bytes]) -> Sample:
     return Sample(tuple(1000 * value / len(files) for value in values))
