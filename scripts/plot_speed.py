@@ -1,9 +1,9 @@
-"""Draw how long captioners take for a photograph, side by side.
+"""Plot how long captioners take for a photograph, side by side.
 
     python -m benchmarks --suite other-models --json runs/other-models.json
     python scripts/plot_speed.py runs/other-models.json docs/images/speed.png
 
-A dot is the median, its whiskers are the quartiles.
+Dots are medians, whiskers quartiles.
 """
 
 import argparse
@@ -20,24 +20,24 @@ from model.reporting.plots import COLOURS
 
 
 def main() -> None:
-    """Read the report, write the picture."""
+    """Read the report and write the plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("report", type=Path, help="what `python -m benchmarks --json` wrote")
-    parser.add_argument("picture", type=Path, help="the PNG to write")
+    parser.add_argument(
+        "report", type=Path, help="JSON file of `python -m benchmarks --suite other-models`"
+    )
+    parser.add_argument("plot", type=Path, help="PNG file to write")
     arguments = parser.parse_args()
     report = json.loads(arguments.report.read_text(encoding="utf-8"))
     rows = [table["rows"] for table in report["tables"] if table["title"] == TITLE]
     if not rows:
-        parser.error(
-            f"{arguments.report} has no table {TITLE!r}: measure with --suite other-models"
-        )
-    arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-    draw(rows[0], report["machine"]).savefig(arguments.picture, metadata={"Software": None})
-    print(f"wrote {arguments.picture}")
+        parser.error(f"{arguments.report} has no table {TITLE!r}: run the suite other-models")
+    arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+    draw(rows[0], report["machine"]).savefig(arguments.plot, metadata={"Software": None})
+    print(f"wrote {arguments.plot}")
 
 
 def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
-    """Draw a line for each captioner, the first one on top."""
+    """Return a plot with a line for each captioner, the first at the top."""
     figure = Figure(figsize=(8.4, 0.9 + 0.46 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -68,7 +68,9 @@ def draw(rows: list[dict[str, Any]], machine: dict[str, str]) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("milliseconds a photograph (640x480 JPEG, beam 3), logarithmic; less is better")
+    axes.set_xlabel(
+        "milliseconds per photograph (640x480 JPEG, beam 3), logarithmic; lower is better"
+    )
     axes.grid(visible=True, axis="x", alpha=0.25)
     axes.set_title(
         f"{machine['processor']}, {machine['threads of the model']} threads", fontsize="small"

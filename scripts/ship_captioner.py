@@ -1,15 +1,14 @@
-"""Put a trained captioner into `weights/`, with its scores and its card.
+"""Write a trained captioner to `weights/`, with its scores and its card.
 
     python scripts/ship_captioner.py runs/captioner/bundle recipes/captioner-card.md \
         weights/captioner --report runs/captioner/reports/flickr8k-test.json ... \
         --length-penalty 0.8 --no-repeat-ngram-size 3 --no-echo-words and
 
-The default decoding is chosen on validation data, after training; the scores are those of the
-reports that `unrolled evaluate captioner` wrote. In the card, `{scores}` becomes their table, and
-`{confidence}` that of how often the captions of the first report are as good as their confidence
-says, at the default beam size.
-What `unrolled finalize captioner` added belongs to the decoding: it is kept where the decoding is,
-and left out where that is changed here.
+The scores are those of the reports that `unrolled evaluate captioner` wrote. In the card,
+`{scores}` becomes their table, and `{confidence}` the first report's calibration at the default
+beam size. The decoding options replace the bundle's defaults; choose them on validation data.
+Consensus, calibration and golden captions from `unrolled finalize captioner` hold for one decoding
+only: they are dropped if the decoding changes.
 """
 
 import argparse
@@ -30,22 +29,22 @@ METRICS = {
 
 
 def main() -> None:
-    """Read a run's bundle and its reports, write the shipped one."""
+    """Read a run's bundle and reports, and write the shipped bundle."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("card", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--report", type=Path, nargs="+", default=[])
-    parser.add_argument("--name")
-    parser.add_argument("--version")
-    parser.add_argument("--length-penalty", type=float)
-    parser.add_argument("--no-repeat-ngram-size", type=int)
-    parser.add_argument("--no-echo-words", nargs="*")
+    parser.add_argument("bundle", type=Path, help="trained captioner")
+    parser.add_argument("card", type=Path, help="Markdown template of its card")
+    parser.add_argument("output", type=Path, help="folder of the shipped bundle")
+    parser.add_argument("--report", type=Path, nargs="+", default=[], help="evaluation reports")
+    parser.add_argument("--name", help="default: the bundle's")
+    parser.add_argument("--version", help="default: the bundle's")
+    parser.add_argument("--length-penalty", type=float, help="default: the bundle's")
+    parser.add_argument("--no-repeat-ngram-size", type=int, help="default: the bundle's")
+    parser.add_argument("--no-echo-words", nargs="*", help="default: the bundle's")
     arguments = parser.parse_args()
 
     captioner = Captioner.load(arguments.bundle, device="cpu")
-    reports = [json.loads(path.read_text()) for path in arguments.report]
-    given = {
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.report]
+    changes = {
         name: value
         for name in ("length_penalty", "no_repeat_ngram_size", "no_echo_words")
         if (value := getattr(arguments, name)) is not None
@@ -55,16 +54,16 @@ def main() -> None:
         captioner.config,
         name=arguments.name or captioner.config.name,
         version=arguments.version or captioner.config.version,
-        decoding=replace(captioner.config.decoding, **given),
+        decoding=replace(captioner.config.decoding, **changes),
         scores={f"{r['dataset']}/{r['split']}": scores_by_beam(r) for r in reports},
     )
     if config.decoding != captioner.config.decoding:
-        plain = replace(config.decoding, consensus=False)
-        config = replace(config, decoding=plain, consensus=None, calibration=None, golden=())
+        decoding = replace(config.decoding, consensus=False)
+        config = replace(config, decoding=decoding, consensus=None, calibration=None, golden=())
     else:
         files = captioner.files()
-    card = arguments.card.read_text().replace("{scores}", table(reports))
-    card = card.replace("{confidence}", reliability(reports, config.decoding.beam_size))
+    card = arguments.card.read_text(encoding="utf-8").replace("{scores}", score_table(reports))
+    card = card.replace("{confidence}", calibration_table(reports, config.decoding.beam_size))
     save_bundle(
         arguments.output,
         config,
@@ -78,7 +77,7 @@ def main() -> None:
 
 
 def scores_by_beam(report: dict) -> dict[str, dict[str, float]]:
-    """Pick the metrics that a bundle's configuration holds."""
+    """Return the scores that a bundle's configuration records, by beam size."""
     return {
         str(result["beam_size"]): {
             name: round(result["scores"][name], 4)
@@ -89,8 +88,8 @@ def scores_by_beam(report: dict) -> dict[str, dict[str, float]]:
     }
 
 
-def table(reports: list[dict]) -> str:
-    """Print all reports as one Markdown table, times a hundred."""
+def score_table(reports: list[dict]) -> str:
+    """Return all reports as one Markdown table, times 100."""
     lines = [
         f"| set | beam | {' | '.join(METRICS.values())} |",
         f"|---|---:|{'---:|' * len(METRICS)}",
@@ -104,21 +103,24 @@ def table(reports: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def reliability(reports: list[dict], beam_size: int) -> str:
-    """Print how confident captions are, and how many of them are good, as a Markdown table."""
+def calibration_table(reports: list[dict], beam_size: int) -> str:
+    """Return how confident captions are, and how many are good, as a Markdown table."""
     report = reports[0] if reports else {"results": []}
-    found = next((r["calibration"] for r in report["results"] if r["beam_size"] == beam_size), None)
-    if found is None:  # as before `unrolled finalize captioner`
+    calibration = next(
+        (r["calibration"] for r in report["results"] if r["beam_size"] == beam_size), None
+    )
+    if calibration is None:  # not yet finalized by `unrolled finalize captioner`
         return "Not measured yet."
-    lines = ["| confidence | captions | its mean | good |", "|---|---:|---:|---:|"]
+    lines = ["| confidence | captions | mean confidence | good |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {100 * one['low']:.0f} to {100 * one['high']:.0f} | {one['count']} | "
-        f"{100 * one['confidence']:.1f} | {100 * one['good']:.1f} |"
-        for one in found["equal_width"]
+        f"| {100 * bin_['low']:.0f} to {100 * bin_['high']:.0f} | {bin_['count']} | "
+        f"{100 * bin_['confidence']:.1f} | {100 * bin_['good']:.1f} |"
+        for bin_ in calibration["equal_width"]
     ]
     error = (
-        f"Expected calibration error {100 * found['ece']:.1f} ({100 * found['ece_by_chance']:.1f} "
-        "would come by chance if every confidence were true)"
+        f"Expected calibration error {100 * calibration['ece']:.1f} "
+        f"({100 * calibration['ece_by_chance']:.1f} would be expected by chance if every "
+        "confidence were exact)"
     )
     return f"{error}, {report['dataset']} {report['split']}, beam {beam_size}, times 100:\n\n" + (
         "\n".join(lines)

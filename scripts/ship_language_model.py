@@ -1,10 +1,10 @@
-"""Put a trained language model into `weights/text/`, with its scores and its card.
+"""Write a trained language model to `weights/text/`, with its scores and its card.
 
     python scripts/ship_language_model.py runs/shakespeare/bundle recipes/text/shakespeare-card.md \
         weights/text/shakespeare --report runs/shakespeare/reports/shakespeare-validation.json
 
 The scores are those of the report that `unrolled evaluate text` wrote. In the card, `{scores}`
-becomes their table, and `{sample}` what the model writes after the prompt with seed 1.
+becomes their table, and `{sample}` the prompt and what the model generates after it with seed 1.
 """
 
 import argparse
@@ -19,20 +19,20 @@ ORDERS = (2, 3, 5, 7, 10, 20)
 
 
 def main() -> None:
-    """Read a run's bundle and its report, write the shipped one."""
+    """Read a run's bundle and report, and write the shipped bundle."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("card", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--version")
-    parser.add_argument("--prompt", default="")
+    parser.add_argument("bundle", type=Path, help="trained language model")
+    parser.add_argument("card", type=Path, help="Markdown template of its card")
+    parser.add_argument("output", type=Path, help="folder of the shipped bundle")
+    parser.add_argument("--report", type=Path, required=True, help="evaluation report")
+    parser.add_argument("--version", help="default: the bundle's")
+    parser.add_argument("--prompt", default="", help="of the sample; default: none")
     arguments = parser.parse_args()
 
     language_model = LanguageModel.load(arguments.bundle, device="cpu")
-    report = json.loads(arguments.report.read_text())
+    report = json.loads(arguments.report.read_text(encoding="utf-8"))
     sample = arguments.prompt + "".join(
-        piece.text for piece in language_model.generate(arguments.prompt, seed=1)
+        delta.text for delta in language_model.generate(arguments.prompt, seed=1)
     )
     scores = {
         f"nats_per_{report['level']}": round(report["nats"], 4),
@@ -44,7 +44,7 @@ def main() -> None:
         version=arguments.version or language_model.config.version,
         scores={f"{report['corpus']}/validation": {"model": scores}},
     )
-    card = arguments.card.read_text().replace("{scores}", table(report))
+    card = arguments.card.read_text(encoding="utf-8").replace("{scores}", score_table(report))
     card = card.replace("{sample}", sample.strip("\n"))
     save_bundle(
         arguments.output,
@@ -57,8 +57,8 @@ def main() -> None:
     print(f"wrote {arguments.output}, {size / 1e6:.1f} MB")
 
 
-def table(report: dict) -> str:
-    """Print the model beside some n-grams, as Markdown."""
+def score_table(report: dict) -> str:
+    """Return a Markdown table of the model and some n-gram models."""
     lines = [f"| model | nats / {report['level']} |", "|---|---:|"]
     lines.append(f"| **this one** | **{report['nats']:.3f}** |")
     nats = report["ngrams"]

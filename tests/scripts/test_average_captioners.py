@@ -1,4 +1,4 @@
-"""Bundles become one whose weights are their mean."""
+"""Captioners are averaged by their weights."""
 
 import subprocess
 import sys
@@ -32,19 +32,19 @@ def test_each_tensor_is_the_weighted_mean(tmp_path):
         expected = (first[name] + 3 * second[name]) / 4
         if not tensor.is_floating_point():
             expected = first[name]
-        torch.testing.assert_close(tensor, expected, rtol=2e-3, atol=1e-5)  # kept in 16 bits
+        torch.testing.assert_close(tensor, expected, rtol=2e-3, atol=1e-5)  # stored in 16 bits
     averaged = Captioner.load(tmp_path / "mean", device="cpu")
-    parts = averaged.config.provenance["average_of"]
-    assert [part["weight"] for part in parts] == [1, 3]
-    assert parts[0].items() >= Captioner.load(one, device="cpu").config.provenance.items()
+    sources = averaged.config.provenance["average_of"]
+    assert [source["weight"] for source in sources] == [1, 3]
+    assert sources[0].items() >= Captioner.load(one, device="cpu").config.provenance.items()
     assert (averaged.config.calibration, averaged.golden, averaged.mean_context) == (None, (), None)
     assert (averaged.consensus, averaged.config.decoding.consensus) == (None, False)
 
 
-def test_another_network_is_refused(tmp_path):
+def test_a_different_network_is_refused(tmp_path):
     one = save_tiny_captioner(tmp_path / "one")
     two = save_tiny_captioner(tmp_path / "two", hidden_size=24)
     done = average(one, two, tmp_path / "mean")
     assert done.returncode == 2
-    assert f"{two} has another decoder than {one}" in done.stderr
+    assert f"{two} differs in its decoder from {one}" in done.stderr
     assert not (tmp_path / "mean").exists()

@@ -1,4 +1,4 @@
-"""The curves of several runs become one picture."""
+"""The curves of several runs become one plot."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from PIL import Image
 SCRIPT = Path(__file__).parents[2] / "scripts" / "plot_captioner.py"
 
 
-def test_the_command_writes_a_picture(tmp_path):
+def test_the_curves_are_written_as_a_png(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         curve = [{"step": 10, "loss": 5.0}, {"step": 10, "epoch": 1, "flickr8k/cider": 0.2}]

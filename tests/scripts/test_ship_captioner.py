@@ -1,4 +1,4 @@
-"""A trained bundle is put into place with its scores, its card and its decoding."""
+"""A trained captioner is shipped with its scores, card and decoding."""
 
 import json
 import subprocess
@@ -9,7 +9,6 @@ from model.captioning.captioner import Captioner
 from tests.tiny import save_finalized_captioner
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_captioner.py"
-
 
 CALIBRATION = {
     "ece": 0.041,
@@ -51,7 +50,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
     assert "calibration error 4.1 (3.0 " in shipped.card
     assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card
-    # A confidence belongs to the captions that the old decoding found.
+    # Calibration, consensus and golden captions hold for the old decoding only.
     assert (shipped.config.calibration, shipped.golden, shipped.mean_context) == (None, (), None)
     assert (shipped.consensus, shipped.config.decoding.consensus) == (None, False)
     before = Captioner.load(trained, device="cpu")
@@ -59,7 +58,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
         assert tensor.equal(shipped.network.state_dict()[name])
 
 
-def test_a_captioner_without_reports_is_put_into_place_too(tmp_path):
+def test_a_captioner_is_shipped_without_reports(tmp_path):
     trained = save_finalized_captioner(tmp_path / "trained")
     (tmp_path / "card.md").write_text("# Card\n\n{confidence}\n")
     command = [sys.executable, SCRIPT, trained, tmp_path / "card.md", tmp_path / "shipped"]
@@ -68,7 +67,7 @@ def test_a_captioner_without_reports_is_put_into_place_too(tmp_path):
     assert (shipped.config.scores, shipped.card) == ({}, "# Card\n\nNot measured yet.\n")
 
 
-def test_a_finished_captioner_stays_finished_where_its_decoding_stays(tmp_path):
+def test_a_finished_captioner_stays_finished_if_its_decoding_is_unchanged(tmp_path):
     trained = save_finalized_captioner(tmp_path / "trained")
     before = Captioner.load(trained, device="cpu")
     shipped = ship(trained, tmp_path, "--name", "another", "--version", "9")

@@ -1,4 +1,4 @@
-"""A trained language model is put into place with its scores, its card and a sample."""
+"""A trained language model is shipped with its scores, card and a sample."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ def test_scores_and_a_sample_go_into_the_bundle(tmp_path):
     assert "| **this one** | **1.250** |" in shipped.card
     assert "| best n-gram (order 2) | 2.000 |" in shipped.card
     before = LanguageModel.load(trained, device="cpu")
-    text = "".join(piece.text for piece in before.generate("Humpty", seed=1))
+    text = "".join(delta.text for delta in before.generate("Humpty", seed=1))
     assert f"Humpty{text}".strip("\n") in shipped.card
     for name, tensor in before.network.state_dict().items():
         assert tensor.equal(shipped.network.state_dict()[name])
