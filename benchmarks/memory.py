@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from app.cores import usable_cores
 from benchmarks.bench import BATCH_SIZES, PYTORCH, ROOT, Bench
 from benchmarks.peak import ONLY_IMPORT, ONLY_LOAD
 from benchmarks.report import Row, Sample, Table
@@ -59,7 +58,7 @@ def measure_peak(bench: Bench, photographs: Path, batch_size: int, runtime: str)
     Raises:
         RuntimeError: the process failed; the message holds its stderr.
     """
-    threads = bench.threads or usable_cores()
+    threads = bench.served_threads
     arguments = [bench.weights.resolve(), photographs, batch_size, _BEAM_SIZE, threads, runtime]
     completed = subprocess.run(
         [sys.executable, "-m", "benchmarks.peak", *map(str, arguments)],
