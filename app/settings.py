@@ -11,18 +11,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["Device", "Precision", "Runtime", "Settings", "SettingsError", "read_settings"]
+from model.runtime.options import Device, Precision, Runtime
+
+__all__ = ["Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
 
 # Not settings of the service: where the models keep what they made, training and tests their data.
 _OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
-# Those of `model.runtime.select` and `model.runtime.base`, whose import would keep `unrolled
-# --help` waiting.
-Runtime = Literal["auto", "torch", "openvino", "cuda_graphs"]
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 class SettingsError(ValueError):

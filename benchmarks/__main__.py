@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.settings import Runtime
 from benchmarks import (
     clients,
     gpu,
@@ -31,6 +30,7 @@ from benchmarks.machine import describe_captioner, describe_machine
 from benchmarks.report import Table, as_json, as_markdown, as_rich
 from model.bundle.discovery import captioner_folder
 from model.files import write_text
+from model.runtime.options import Runtime
 
 __all__ = ["ON_REQUEST", "SUITES", "app"]
 

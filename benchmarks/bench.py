@@ -14,8 +14,7 @@ from PIL import Image, ImageOps
 from app.cores import usable_cores
 from benchmarks.report import Table
 from model.captioning.captioner import Captioner
-from model.runtime.base import Precision
-from model.runtime.select import Runtime
+from model.runtime.options import Precision, Runtime
 
 __all__ = ["BATCH_SIZES", "BEAM_SIZES", "PYTORCH", "ROOT", "SIZE", "Bench", "Suite"]
 

@@ -21,9 +21,8 @@ from benchmarks.roofline import count_cost
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, seconds
 from model.captioning.captioner import Captioner
-from model.runtime.base import Precision
+from model.runtime.options import Precision, Runtime
 from model.runtime.pytorch import TorchRunner
-from model.runtime.select import Runtime
 
 __all__ = ["measure"]
 

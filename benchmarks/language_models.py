@@ -18,7 +18,8 @@ from benchmarks.roofline import Cost, bandwidth_probe, count_cost, matmul_probe
 from benchmarks.timing import interleave, seconds
 from model.bundle.read import Bundle, load_text_bundle
 from model.config import TextConfig
-from model.runtime.select import Runtime, takes_openvino
+from model.runtime.options import Runtime
+from model.runtime.select import takes_openvino
 from model.text.language_model import LanguageModel
 
 __all__ = ["measure"]

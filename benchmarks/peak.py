@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from model.runtime.select import Runtime
+    from model.runtime.options import Runtime
 
 __all__ = ["ONLY_IMPORT", "ONLY_LOAD", "peak_bytes", "resident_bytes"]
 

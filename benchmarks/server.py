@@ -22,7 +22,7 @@ from benchmarks.bench import BEAM_SIZES, ROOT, Bench
 from benchmarks.peak import peak_bytes
 from benchmarks.report import Row, Sample, Table
 from benchmarks.timing import interleave, quantile, seconds
-from model.runtime.base import Precision
+from model.runtime.options import Precision
 
 __all__ = [
     "Server",

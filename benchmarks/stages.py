@@ -17,7 +17,7 @@ from benchmarks.roofline import Cost, bandwidth_probe, count_cost, matmul_probe
 from benchmarks.timing import interleave, seconds
 from model.arrays import Array
 from model.captioning.captioner import Captioner
-from model.runtime.base import Precision
+from model.runtime.options import Precision
 from model.runtime.pytorch import TorchRunner
 from model.runtime.select import takes_openvino
 

@@ -7,8 +7,9 @@ import typer
 
 from app.cli.options import BeamSizes, Pictures, read_beam_sizes
 from app.cli.terminal import exit_on, require_extra
-from app.settings import Device, read_settings
+from app.settings import read_settings
 from model.bundle.discovery import captioner_folder
+from model.runtime.options import Device
 
 __all__ = ["finalize"]
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.settings import Device, Runtime, Settings, SettingsError, read_settings
+from app.settings import Settings, SettingsError, read_settings
+from model.runtime.options import Device, Runtime
 
 __all__ = [
     "BeamSizes",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from model.bundle.read import Bundle
     from model.config import TextConfig
-    from model.runtime.select import Runtime
+    from model.runtime.options import Runtime
     from model.text.language_model import LanguageModel
 
 __all__ = ["ModelCache"]

@@ -31,10 +31,11 @@ from model.config import CaptionerConfig, DecodingConfig
 from model.decoding.beam_search import Hypothesis, search
 from model.networks.image_context import DecoderState, ImageContext
 from model.preprocessing import Preprocessing
-from model.runtime.base import Precision, Runner
+from model.runtime.base import Runner
 from model.runtime.device import choose_device
 from model.runtime.huge_pages import use_huge_pages
-from model.runtime.select import Runtime, load_runner
+from model.runtime.options import Precision, Runtime
+from model.runtime.select import load_runner
 from model.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -4,17 +4,14 @@ Arrays are whatever the runtime works with; the search takes them as they are. K
 words, of beams or of files.
 """
 
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from model.arrays import Array
 from model.networks.image_context import DecoderState, ImageContext
 
-__all__ = ["CaptionDecoder", "Precision", "Runner"]
-
-# Of a network's arithmetic; all but the first lose digits of log-probabilities.
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
+__all__ = ["CaptionDecoder", "Runner"]
 
 
 class CaptionDecoder(Protocol):

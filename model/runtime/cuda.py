@@ -11,9 +11,9 @@ from torch import Tensor
 
 from model.networks.caption_network import CaptionNetwork
 from model.networks.image_context import DecoderState, ImageContext
-from model.runtime.base import Precision
 from model.runtime.cuda_graphs import CapturedGraphs, Record, capture_cuda_graph
 from model.runtime.graphs import ContextEncoder, DecoderStep, laid_out
+from model.runtime.options import Precision
 from model.runtime.pytorch import TorchRunner
 
 __all__ = ["CudaGraphRunner"]

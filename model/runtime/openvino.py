@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from model.arrays import Array, to_numpy
 from model.networks.heads import lay_out
 from model.networks.image_context import DecoderState, ImageContext
-from model.runtime.base import Precision
 from model.runtime.openvino_graph import CompiledGraph
+from model.runtime.options import Precision
 from model.runtime.quantization import quantise
 
 __all__ = ["OpenVinoRunner"]

@@ -14,7 +14,7 @@ from model.networks.caption_network import CaptionNetwork
 from model.networks.encoder import Encoder
 from model.networks.folding import fold_batch_norm
 from model.networks.image_context import DecoderState, ImageContext
-from model.runtime.base import Precision
+from model.runtime.options import Precision
 
 __all__ = ["TorchRunner", "inference_encoder"]
 

@@ -5,19 +5,18 @@ Knows which there are and what each needs; knows nothing of what the network doe
 
 import logging
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from model.bundle.read import Bundle
 from model.config import CaptionerConfig, TextConfig
-from model.runtime.base import Precision, Runner
+from model.runtime.base import Runner
 from model.runtime.export import export, exported
+from model.runtime.options import Precision, Runtime
 
 if TYPE_CHECKING:
     from model.runtime.text_base import TextRunner
 
-__all__ = ["Runtime", "load_runner", "load_text_runner", "takes_openvino"]
-
-Runtime = Literal["auto", "torch", "openvino", "cuda_graphs"]
+__all__ = ["load_runner", "load_text_runner", "takes_openvino"]
 
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,8 @@ from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork, TokenNetwork, load_text_network
 from model.runtime.device import choose_device
 from model.runtime.huge_pages import use_huge_pages
-from model.runtime.select import Runtime, load_text_runner
+from model.runtime.options import Runtime
+from model.runtime.select import load_text_runner
 from model.runtime.text_base import TextRunner, TorchTextRunner
 from model.text.continuous_batch import ContinuousBatch, DeltaBuffer, Text
 from model.text.generation import Generation

@@ -1,13 +1,9 @@
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from app import settings as module
 from app.settings import Settings, SettingsError, read_settings
-from model.runtime import base as runner
-from model.runtime import select as runtimes
 
 
 def test_defaults() -> None:
@@ -23,14 +19,6 @@ def test_the_environment_is_read_and_arguments_win(monkeypatch: pytest.MonkeyPat
     assert read_settings(port=None).port == 9000
     assert read_settings(port=9001).port == 9001
     assert read_settings().cors_origins == ("https://a.org", "http://localhost:3000")
-
-
-def test_choices_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert get_args(module.Precision) == get_args(runner.Precision)
-    assert get_args(module.Runtime) == get_args(runtimes.Runtime)
-    for precision in get_args(runner.Precision):
-        monkeypatch.setenv("UNROLLED_PRECISION", precision)
-        assert read_settings().precision == precision
 
 
 @pytest.mark.parametrize(
