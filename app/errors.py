@@ -1,6 +1,7 @@
-"""What can go wrong, and the one shape in which a client is told.
+"""The errors that a client can be told about.
 
-Every error answers `{"error": {"code", "message", "request_id"}}`:
+Each class carries its HTTP status and a code for programs; `app.http.error_handlers` turns them
+into responses.
 
     ServiceError                  500 internal_error
     ├── MalformedBody             400 malformed_body
@@ -13,25 +14,16 @@ Every error answers `{"error": {"code", "message", "request_id"}}`:
     ├── PictureError              400 malformed_image
     │   ├── TooManyPixels         413 too_many_pixels
     │   └── UnsupportedImage      415 unsupported_image
-    ├── ClientDisconnected                499 client_disconnected (for the log: nobody reads it)
+    ├── ClientDisconnected        499 client_disconnected (only ever seen in the log)
     └── Unavailable               503 unavailable, with Retry-After
         ├── NotReady              503 not_ready
-        ├── DeadlineExceeded               503 overdue
+        ├── DeadlineExceeded      503 deadline_exceeded
         └── Overloaded            429 overloaded
-
-Knows HTTP statuses; does not know who raises what.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
-
-from asgi_correlation_id import correlation_id
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from collections.abc import Mapping
+from typing import ClassVar
 
 __all__ = [
     "BodyTooLarge",
@@ -50,14 +42,11 @@ __all__ = [
     "UnknownModel",
     "UnsupportedContentType",
     "UnsupportedImage",
-    "describe_faults",
-    "error_response",
-    "install_handlers",
 ]
 
 
 class ServiceError(Exception):
-    """Anything that a client is told about; the message says what would be right."""
+    """An error that is reported to the client; the message says how to put it right."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -69,13 +58,13 @@ class ServiceError(Exception):
 
 
 class MalformedBody(ServiceError):
-    """The body cannot be read as what its content type says."""
+    """The body is not what its content type says."""
 
     status, code = 400, "malformed_body"
 
 
 class EmptyBody(MalformedBody):
-    """There is nothing in the body, or no picture where one is needed."""
+    """The body is empty, or has no picture where one is needed."""
 
     code = "empty_body"
 
@@ -93,19 +82,19 @@ class TextTooLong(ServiceError):
 
 
 class UnsupportedContentType(ServiceError):
-    """The request's form is none of those that the route takes."""
+    """The route does not accept this content type."""
 
     status, code = 415, "unsupported_content_type"
 
 
 class InvalidParameter(ServiceError):
-    """A value is out of its range, of the wrong type, or unknown."""
+    """A value is out of range, of the wrong type, or unknown."""
 
     status, code = 422, "invalid_parameter"
 
 
 class UnknownModel(ServiceError):
-    """No model of this name is loaded."""
+    """No model has this name."""
 
     status, code = 404, "unknown_model"
 
@@ -117,25 +106,25 @@ class PictureError(ServiceError):
 
 
 class TooManyPixels(PictureError):
-    """The picture's header promises more pixels than are accepted."""
+    """A picture whose header declares more pixels than are accepted."""
 
     status, code = 413, "too_many_pixels"
 
 
 class UnsupportedImage(PictureError):
-    """The bytes are no picture, or one of a kind that is not read."""
+    """A file that is not a picture, or not in a supported format."""
 
     status, code = 415, "unsupported_image"
 
 
 class ClientDisconnected(ServiceError):
-    """The client hung up before its answer was ready."""
+    """The client disconnected before the response was ready."""
 
     status, code = 499, "client_disconnected"
 
 
 class Unavailable(ServiceError):
-    """Not now; `retry_after` seconds from now perhaps."""
+    """The request cannot be served now, but may be in `retry_after` seconds."""
 
     status, code = 503, "unavailable"
 
@@ -144,79 +133,18 @@ class Unavailable(ServiceError):
 
 
 class NotReady(Unavailable):
-    """The models are still being loaded."""
+    """The models are still loading."""
 
     code = "not_ready"
 
 
 class DeadlineExceeded(Unavailable):
-    """The answer was not ready by the deadline."""
+    """The result was not ready by the deadline."""
 
-    code = "overdue"
+    code = "deadline_exceeded"
 
 
 class Overloaded(Unavailable):
-    """As many requests are in hand as the queue holds."""
+    """As many requests are in flight as the service accepts."""
 
     status, code = 429, "overloaded"
-
-
-# What FastAPI puts before the names of parameters and fields.
-_PARTS = {"query", "path", "header", "body"}
-
-_HTTP_CODES = {400: "malformed_body", 404: "not_found", 405: "method_not_allowed"}
-
-
-def install_handlers(app: FastAPI) -> None:
-    """Give every error that a route can raise the one shape."""
-    for kind in (ServiceError, HTTPException, RequestValidationError, ClientDisconnect):
-        app.add_exception_handler(kind, _answer)
-
-
-def error_response(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """Build the one shape, with this request's id."""
-    error = {"code": code, "message": message, "request_id": correlation_id.get()}
-    return JSONResponse({"error": error}, status_code=status, headers=headers)
-
-
-def describe_faults(faults: Iterable[Mapping[str, Any]]) -> str:
-    """Put pydantic's list of faults into one line."""
-    return "; ".join(map(_describe, faults))
-
-
-async def _answer(request: Request, error: Exception) -> JSONResponse:
-    match error:
-        case ServiceError():
-            return error_response(error.status, error.code, error.message, error.headers)
-        case RequestValidationError():
-            message = describe_faults(error.errors())
-            return error_response(InvalidParameter.status, InvalidParameter.code, message)
-        case HTTPException(status_code=status, detail=detail):
-            if status in (404, 405):
-                detail = f"{detail}: there is no {request.method} {request.url.path}, see /docs"
-            code = _HTTP_CODES.get(status, "http_error")
-            return error_response(status, code, detail, error.headers)
-        case _:
-            return error_response(
-                ClientDisconnected.status, ClientDisconnected.code, "the client hung up"
-            )
-
-
-def _describe(fault: Mapping[str, Any]) -> str:
-    """Say of one fault: where, what is wrong, what was given."""
-    place = fault["loc"]
-    if place[:1] and place[0] in _PARTS:
-        place = place[1:]
-    where = _brief(".".join(map(str, place))) or "body"
-    if fault["type"] == "extra_forbidden":
-        return f"{where}: there is no such parameter or field"
-    if fault["type"] == "missing":
-        return f"{where}: is required"
-    given = _brief(repr(fault.get("input")))
-    return f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {given}"
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= 40 else text[:40] + "..."

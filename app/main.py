@@ -5,7 +5,7 @@ import sys
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.errors import install_handlers
+from app.http.error_handlers import install_error_handlers
 from app.http.middleware import middleware
 from app.http.routes import ROUTERS
 from app.logs import configure_logs
@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         middleware=middleware(settings),
     )
     app.state.engine = engine
-    install_handlers(app)
+    install_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
     return app

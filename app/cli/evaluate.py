@@ -8,7 +8,8 @@ import typer
 
 from app.cli.options import BeamSizes, Pictures, read_beam_sizes
 from app.cli.terminal import exit_on, require_extra
-from app.settings import Device, Runtime, read_settings
+from app.settings import read_settings
+from model.runtime.options import Device, Runtime
 from model.bundle.discovery import captioner_folder
 from model.decoding.options import resolve_decoding
 

@@ -16,8 +16,8 @@ from app.errors import (
     MalformedBody,
     TextTooLong,
     UnsupportedContentType,
-    describe_faults,
 )
+from app.http.error_handlers import describe_validation_errors
 
 __all__ = ["check_length", "content_type", "json_body", "parse_json", "read_json"]
 
@@ -79,7 +79,7 @@ def parse_json(body: bytes, schema: type[Parsed], hint: str = "") -> Parsed:
         faults = error.errors()
         if faults[0]["type"] == "json_invalid":
             raise MalformedBody(f"the body is not JSON: {faults[0]['msg']}") from error
-        raise InvalidParameter(describe_faults(faults[:5]) + hint) from error
+        raise InvalidParameter(describe_validation_errors(faults[:5]) + hint) from error
 
 
 def check_length(name: str, text: str, longest: int) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from asgi_correlation_id import correlation_id
 from fastapi import Depends, Request
 
-from app.http.schemas.captions import ErrorResponse
+from app.http.schemas.errors import ErrorResponse
 from app.serving.engine import Engine
 from app.settings import Settings
 

@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLarge, ServiceError, error_response
+from app.errors import BodyTooLarge, ServiceError
+from app.http.error_handlers import error_response
 from app.settings import Settings
 
 __all__ = ["middleware"]

@@ -6,8 +6,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from app.http.schemas import captions as schemas
-from app.http.schemas import texts as text_schemas
+from app.http.schemas import captions, texts
 from app.http.uploads import JsonUpload
 from app.main import create_app
 from tests.app.photos import encoded, photo
@@ -50,8 +49,8 @@ def test_every_example_fits_its_schema(document: dict) -> None:
     for name, schema in document["components"]["schemas"].items():
         for example in schema.get("examples", []):
             jsonschema.validate(example, resolved(document, schema))
-            model = getattr(schemas, name, None) or getattr(text_schemas, name)
-            model.model_validate(example, strict=True)
+            schema_class = getattr(captions, name, None) or getattr(texts, name)
+            schema_class.model_validate(example, strict=True)
             examples += 1
     assert examples >= 1
     content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
@@ -85,9 +84,9 @@ def test_the_forms_and_parameters_of_a_caption_are_documented(document: dict) ->
 @pytest.mark.parametrize(
     ("path", "schema"),
     [
-        ("/generate-text", text_schemas.TextRequest),
-        ("/score", text_schemas.ScoreRequest),
-        ("/activations", text_schemas.ActivationsRequest),
+        ("/generate-text", texts.TextRequest),
+        ("/score", texts.ScoreRequest),
+        ("/activations", texts.ActivationsRequest),
     ],
 )
 def test_the_bodies_about_texts_are_documented(

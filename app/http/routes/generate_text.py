@@ -7,8 +7,6 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.errors import InvalidParameter
@@ -24,6 +22,7 @@ from app.http.schemas.texts import (
     TokenLogprobs,
     Usage,
 )
+from app.http.streaming import EventStream, encode_event
 from app.serving.engine import ModelTiming, Slice
 from app.serving.jobs import GenerationRequest
 from model.decoding.options import resolve_sampling
@@ -45,27 +44,6 @@ _EVENTS: dict[str, Any] = {
     "the last one's is `[DONE]`.",
     "content": {"text/event-stream": {"schema": _CHUNK}},
 }
-
-
-class EventStream(StreamingResponse):
-    """Server-sent events; their source is closed as soon as the client has gone."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, first: bytes, others: AsyncGenerator[bytes]) -> None:
-        self._first, self._others = first, others
-        # So that no proxy holds events back.
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(self._all(), headers=headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._others):
-            await super().__call__(scope, receive, send)
-
-    async def _all(self) -> AsyncGenerator[bytes]:
-        yield self._first
-        async for event in self._others:
-            yield event
 
 
 @router.post(
@@ -145,8 +123,8 @@ class _Answer:
                 end = {} if self._texts else self._end(written.timing)
                 if choices:
                     chunk = TextChunk(**self._head, choices=choices, **end)
-                    yield _event(chunk.model_dump_json(exclude_unset=True))
-        yield _event("[DONE]")
+                    yield encode_event(chunk.model_dump_json(exclude_unset=True))
+        yield encode_event("[DONE]")
 
     def _end(self, timing: ModelTiming | None) -> dict[str, Any]:
         usage = Usage(
@@ -180,7 +158,3 @@ class _Answer:
 
 async def _first_of(events: AsyncGenerator[bytes]) -> bytes:
     return await anext(events)
-
-
-def _event(data: str) -> bytes:
-    return f"data: {data}\n\n".encode()

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from app.http.deps import EngineDep, error_responses
-from app.http.schemas.captions import Health
+from app.http.schemas.health import Health
 
 __all__ = ["router"]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from app.http.deps import EngineDep, error_responses
-from app.http.schemas.captions import CaptionerDetail, LanguageModelDetail, ModelList, ModelSummary
+from app.http.schemas.models import CaptionerDetail, LanguageModelDetail, ModelList, ModelSummary
 from model.config import CaptionerConfig
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Requests and responses, as the API page shows them."""
+"""Requests and responses, as the OpenAPI page shows them: one module per kind of route."""

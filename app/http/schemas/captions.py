@@ -1,32 +1,13 @@
-"""What the service takes and gives, as the docs page shows it.
-
-Knows names, ranges and examples; does not know how any of it comes about.
-"""
+"""`POST /caption`: its parameters and its response."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.config import (
-    CalibrationConfig,
-    ConsensusConfig,
-    DecodingConfig,
-    RecurrentConfig,
-    SamplingConfig,
-)
-from model.vocabulary import Level
-
 __all__ = [
     "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
-    "CaptionerDetail",
-    "ErrorDetail",
-    "ErrorResponse",
-    "Health",
-    "LanguageModelDetail",
-    "ModelList",
-    "ModelSummary",
     "PictureInfo",
     "TimingResult",
     "TokenResult",
@@ -80,7 +61,7 @@ class CaptionParameters(BaseModel):
 
 
 class _Result(BaseModel):
-    """Filled from the attributes of the model's own dataclasses."""
+    """A response part that is filled from a dataclass of the same field names."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
@@ -91,42 +72,45 @@ class TokenResult(_Result):
     token: str
     logprob: float = Field(le=0, description="Natural logarithm of the token's probability.")
     attention: list[list[float]] | None = Field(
-        None, description="Where the model looked: rows x columns over the picture, of sum 1."
+        None,
+        description="Attention weights over the picture, rows x columns; they sum to 1.",
     )
     image_gain: float | None = Field(
         None,
-        description="`logprob` less what it would be for a picture of nothing in particular: near "
-        "0 the word comes from habit, below it the picture speaks against it.",
+        description="How much the picture raises `logprob`: the difference from what it would be "
+        "for an average picture. Near 0 the word is a language habit; below 0 the picture makes "
+        "it less likely.",
     )
 
 
 class CaptionResult(_Result):
-    """A caption and how sure the model is of it."""
+    """A caption, with its log-probability and how confident the model is."""
 
     text: str
     logprob: float = Field(le=0, description="Sum of the tokens' log-probabilities.")
     mean_logprob: float = Field(le=0, description="`logprob` over the number of tokens.")
-    finished: bool = Field(description="False where the caption was cut at `max_length`.")
+    finished: bool = Field(description="False if the caption was cut off at `max_length`.")
     confidence: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="The chance that the caption is good; absent where it was cut, and where the "
-        "model has no calibration, which says what good means, see `GET /models/{name}`.",
+        description="The probability that the caption is good, as defined by the model's "
+        "calibration (see `GET /models/{name}`). Absent if the caption was cut off or the model "
+        "has no calibration.",
     )
     agreement: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="How far the caption agrees with what people said of pictures that look "
-        "alike: the mean cosine of TF-IDF vectors of n-grams, n = 1 to 4; some 0.2 is much. Absent "
-        "where the model has no consensus.",
+        description="How well the caption agrees with people's captions of similar pictures: the "
+        "mean cosine similarity of TF-IDF vectors of 1- to 4-grams; 0.2 is already high. Absent if "
+        "the model has no consensus reranker.",
     )
     tokens: list[TokenResult]
 
 
 class PictureInfo(_Result):
-    """The picture as it was captioned: upright."""
+    """The picture as it was captioned, upright."""
 
     width: int = Field(ge=1)
     height: int = Field(ge=1)
@@ -134,16 +118,16 @@ class PictureInfo(_Result):
 
 
 class TimingResult(_Result):
-    """Milliseconds by stage."""
+    """Time taken by each stage, in milliseconds."""
 
-    decode: float = Field(description="File to tensor.")
-    queue: float = Field(description="Waiting for a free thread.")
+    decode: float = Field(description="Decoding and preparing the picture.")
+    queue: float = Field(description="Waiting for a free thread or for the model.")
     encode: float = Field(description="The CNN.")
-    search: float = Field(description="The LSTM and beam search.")
-    total: float = Field(description="From the request received to the captions found.")
+    search: float = Field(description="The LSTM with beam search.")
+    total: float = Field(description="From the complete request to the captions.")
 
 
-# What the shipped captioner answers for examples/chelsea.jpg.
+# The response of the shipped captioner to examples/chelsea.jpg.
 _CAPTION_EXAMPLE: dict[str, Any] = {
     "model": "captioner",
     "model_version": "4",
@@ -194,79 +178,3 @@ class CaptionResponse(BaseModel):
     captions: list[CaptionResult]
     image: PictureInfo
     timing_ms: TimingResult
-
-
-class ModelSummary(BaseModel):
-    """A model that can be asked for."""
-
-    name: str
-    kind: Literal["captioner", "text"]
-    version: str
-    device: str = Field(description="Where it runs.", examples=["cpu", "cuda:0"])
-    parameters: int = Field(description="How many numbers were learned.")
-    loaded: bool = Field(
-        description="Whether it is in memory; if not, the first request that needs it loads it."
-    )
-
-
-class _Detail(ModelSummary):
-    card: str = Field(description="The model card, Markdown.")
-    scores: dict[str, dict[str, dict[str, float]]] = Field(
-        description="By test set, then beam size (`model` where text is scored), then metric."
-    )
-    provenance: dict[str, Any] = Field(description="Data, licence and recipe of the weights.")
-
-
-class CaptionerDetail(_Detail):
-    """A captioner with its card."""
-
-    kind: Literal["captioner"]
-    decoding: DecodingConfig = Field(description="Defaults of the search.")
-    consensus: ConsensusConfig | None = Field(
-        description="How captions are ordered by what people said of pictures that look alike."
-    )
-    calibration: CalibrationConfig | None = Field(
-        description="Where a caption's `confidence` comes from, and what it is the chance of."
-    )
-
-
-class LanguageModelDetail(_Detail):
-    """A model that writes text, with its card."""
-
-    kind: Literal["text"]
-    level: Level = Field(description="What a token is.")
-    ends: bool = Field(description="Whether its texts end by themselves.")
-    network: RecurrentConfig = Field(description="Its cells and sizes.")
-    sampling: SamplingConfig = Field(description="Defaults of the drawing.")
-
-
-class ModelList(BaseModel):
-    """Every loaded model."""
-
-    models: list[ModelSummary]
-
-
-class Health(BaseModel):
-    """A sign of life."""
-
-    status: Literal["live", "ready"]
-
-
-class ErrorDetail(BaseModel):
-    """What is wrong, for programs and for people."""
-
-    code: str = Field(description="For programs.", examples=["unsupported_image"])
-    message: str = Field(
-        description="For people: what is wrong, and what would be right.",
-        examples=["unsupported image format: send JPEG, PNG, WebP, GIF, BMP or TIFF"],
-    )
-    request_id: str | None = Field(
-        description="Also in `X-Request-ID`, and in the log.",
-        examples=["0e4d0aa1f2f34d0e9a1a3a6f6e1b8a52"],
-    )
-
-
-class ErrorResponse(BaseModel):
-    """The one shape of every error."""
-
-    error: ErrorDetail

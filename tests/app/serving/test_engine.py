@@ -86,7 +86,7 @@ def test_a_caption_not_found_by_the_deadline_is_given_up(
         pending = [threads.submit(post, service) for _ in range(3)]
         for one in pending:
             answer = one.result()
-            assert_error(answer, 503, "overdue")
+            assert_error(answer, 503, "deadline_exceeded")
             assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert len(held.threads) == 1  # the others were never begun
         held.open.set()

@@ -35,7 +35,7 @@ def _still_captions(client: httpx.Client) -> Iterator[None]:
         ({"image_gain": True}, "image_gain: the model 'tiny' has no mean picture"),
         ({"consensus": "perhaps"}, "consensus"),
         ({"consensus": True}, "consensus: the model 'tiny' knows no pictures that look alike"),
-        ({"beamsize": 3}, "beamsize: there is no such parameter"),
+        ({"beamsize": 3}, "beamsize: unknown parameter"),
     ],
 )
 def test_parameters_out_of_range(

@@ -57,7 +57,7 @@ def send(client: httpx.Client, path: str, body: str | bytes | dict) -> httpx.Res
         ({"stream": "yes"}, "stream"),
         ({"prompt": None}, "prompt"),
         ({"prompt": ["a"]}, "prompt"),
-        ({"max_token": 5}, "max_token: there is no such"),
+        ({"max_token": 5}, "max_token: unknown parameter"),
         ({"model": "tiny"}, "'tiny' is a captioner"),
         ({"model": None}, "model: is required, one of 'notes', 'verse'"),
         ({"model": "a" * 65}, "model"),

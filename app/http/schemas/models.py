@@ -1,0 +1,66 @@
+"""`GET /models`: the list, and one model with its card."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from model.config import (
+    CalibrationConfig,
+    ConsensusConfig,
+    DecodingConfig,
+    RecurrentConfig,
+    SamplingConfig,
+)
+from model.vocabulary import Level
+
+__all__ = ["CaptionerDetail", "LanguageModelDetail", "ModelList", "ModelSummary"]
+
+
+class ModelSummary(BaseModel):
+    """A model that requests can name."""
+
+    name: str
+    kind: Literal["captioner", "text"]
+    version: str
+    device: str = Field(description="The device it runs on.", examples=["cpu", "cuda:0"])
+    parameters: int = Field(description="Number of learned parameters.")
+    loaded: bool = Field(
+        description="Whether it is in memory; if not, the first request that needs it loads it."
+    )
+
+
+class _Detail(ModelSummary):
+    card: str = Field(description="The model card, in Markdown.")
+    scores: dict[str, dict[str, dict[str, float]]] = Field(
+        description="By test set, then by beam size (`model` for scored text), then by metric."
+    )
+    provenance: dict[str, Any] = Field(description="Data, licence and recipe of the weights.")
+
+
+class CaptionerDetail(_Detail):
+    """A captioner with its card."""
+
+    kind: Literal["captioner"]
+    decoding: DecodingConfig = Field(description="Default search options.")
+    consensus: ConsensusConfig | None = Field(
+        description="How captions are reranked by agreement with captions of similar pictures."
+    )
+    calibration: CalibrationConfig | None = Field(
+        description="How a caption's `confidence` is computed, and what it is the probability of."
+    )
+
+
+class LanguageModelDetail(_Detail):
+    """A language model with its card."""
+
+    kind: Literal["text"]
+    level: Level = Field(description="What a token is.")
+    ends: bool = Field(description="Whether it can end a text itself, with an end token.")
+    network: RecurrentConfig = Field(description="Its cells and sizes.")
+    sampling: SamplingConfig = Field(description="Default sampling options.")
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    models: list[ModelSummary]

@@ -1,0 +1,41 @@
+"""Server-sent events."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+__all__ = ["EventStream", "encode_event"]
+
+
+class EventStream(StreamingResponse):
+    """A response of server-sent events, whose source is closed when the client disconnects.
+
+    Args:
+        first: the first event, so that an error before it can still change the status.
+        rest: the events after it.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
+        self._first, self._rest = first, rest
+        # Keep proxies from buffering events.
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(self._events(), headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events, then close their source."""
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
+
+    async def _events(self) -> AsyncGenerator[bytes]:
+        yield self._first
+        async for event in self._rest:
+            yield event
+
+
+def encode_event(data: str) -> bytes:
+    """Encode one line of data as a server-sent event."""
+    return f"data: {data}\n\n".encode()
