@@ -1,1 +1,1 @@
-"""Requests to results, without HTTP: the engine, its threads, its batches, its models."""
+"""From requests to results, without HTTP: engine, worker, batcher, jobs, registry, cache."""

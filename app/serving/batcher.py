@@ -1,8 +1,7 @@
-"""Work that comes one by one and is done together.
+"""Dynamic batching.
 
-Whatever waits when the models are free is one batch: nobody waits for others to come, and the
-busier the models, the larger the batches. Knows the inference thread; does not know what the work
-is.
+Everything that is pending when the inference thread becomes free is one batch. Nothing waits for a
+batch to fill, and the busier the models are, the larger the batches become.
 """
 
 from __future__ import annotations
@@ -16,115 +15,118 @@ if TYPE_CHECKING:
 
     from app.serving.worker import Worker
 
-__all__ = ["Batcher", "Pending"]
+__all__ = ["Batcher"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Pending(Generic[Item, Result]):
-    """Somebody's item, and whether they still wait for what comes of it."""
+class _Pending(Generic[Item, Result]):
+    """A submitted item and the future of its result."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
-        self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits any more; may be asked from any thread."""
-        return self.result.done()
+        """Whether the submitter has stopped waiting; may be read from any thread."""
+        return self.future.done()
 
 
-Outcome = tuple[Pending[Item, Result], Result | Exception]
+_Outcome = tuple[_Pending[Item, Result], Result | Exception]
 
 
 class Batcher(Generic[Item, Result]):
-    """Gathers items, and has them done in the inference thread.
+    """Collects items and runs them in batches in the inference thread.
 
     Args:
-        inference: whose thread.
-        work: does a batch; it gives one result for each, in order, and may leave out (None) those
-            who have gone meanwhile.
-        size: items in a batch at most.
+        worker: whose inference thread runs the batches.
+        run_batch: runs a batch. It gets the items and a function that returns whether the item at
+            an index has been cancelled meanwhile (callable from any thread), and returns one
+            result per item, in order; None for items it skipped because they were cancelled.
+        max_size: most items in a batch.
     """
 
     def __init__(
         self,
         worker: Worker,
-        work: Callable[[Sequence[Pending[Item, Result]]], Sequence[Result | None]],
-        size: int,
+        run_batch: Callable[[Sequence[Item], Callable[[int], bool]], Sequence[Result | None]],
+        max_size: int,
     ) -> None:
-        self._inference = worker
-        self._work = work
-        self._size = size
-        self._waiting: deque[Pending[Item, Result]] = deque()
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._asked = False  # for a turn that has not come yet
+        self._worker = worker
+        self._run_batch = run_batch
+        self._max_size = max_size
+        self._queue: deque[_Pending[Item, Result]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduled = False  # whether a batch is scheduled that has not started yet
 
     async def submit(self, item: Item) -> Result:
-        """Do an item with those that wait beside it. Cancelled, it is left out.
+        """Run an item in the next batch. If cancelled, it is left out.
 
         Raises:
-            Exception: whatever the work raised for this item alone.
+            Exception: whatever `run_batch` raised for this item alone.
         """
-        waiting: Pending[Item, Result] = Pending(item)
-        self._waiting.append(waiting)
-        self._ask()
+        pending: _Pending[Item, Result] = _Pending(item)
+        self._queue.append(pending)
+        self._schedule()
         try:
-            return await waiting.result
+            return await pending.future
         finally:
-            waiting.result.cancel()
+            pending.future.cancel()
 
-    def _ask(self) -> None:
-        """Ask for a turn, unless one is still to come, which takes whoever waits by then.
+    def _schedule(self) -> None:
+        """Schedule a batch, unless one is scheduled already, which will include all pending items.
 
-        One for each that comes would be more turns than there are batches: while there is always
-        somebody waiting, those that are left over would grow in number, and all other work would
-        have to wait for them.
+        Scheduling one per item would queue more batches than there is work for: under constant
+        load the superfluous ones would accumulate and delay all other work.
         """
-        if not self._asked:
-            self._asked = True
-            job = asyncio.create_task(self._run())
-            self._jobs.add(job)
-            job.add_done_callback(self._jobs.discard)
+        if not self._scheduled:
+            self._scheduled = True
+            task = asyncio.create_task(self._run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self) -> None:
         try:
-            outcomes = await self._inference.run(self._do_batch)
-        except (asyncio.CancelledError, RuntimeError):  # the thread has been, or is, shut down
-            self._asked = False
-            while self._waiting:
-                self._waiting.popleft().result.cancel()
+            outcomes = await self._worker.run(self._run_next_batch)
+        except (asyncio.CancelledError, RuntimeError):  # the inference thread is shut down
+            self._scheduled = False
+            while self._queue:
+                self._queue.popleft().future.cancel()
             return
-        if self._waiting:  # more than one batch
-            self._ask()
-        for waiting, outcome in outcomes:
-            if waiting.cancelled:
+        if self._queue:  # more items than fit in one batch
+            self._schedule()
+        for pending, outcome in outcomes:
+            if pending.cancelled:
                 continue
             if isinstance(outcome, Exception):
-                waiting.result.set_exception(outcome)
+                pending.future.set_exception(outcome)
             else:
-                waiting.result.set_result(outcome)
+                pending.future.set_result(outcome)
 
-    def _do_batch(self) -> list[Outcome[Item, Result]]:
-        """Do what waits now, in the inference thread."""
-        self._asked = False  # before anybody is taken, so that nobody who comes is left behind
-        batch: list[Pending[Item, Result]] = []
-        while self._waiting and len(batch) < self._size:
-            if not (waiting := self._waiting.popleft()).cancelled:
-                batch.append(waiting)
-        return self._do(batch) if batch else []
+    def _run_next_batch(self) -> list[_Outcome[Item, Result]]:
+        """Run the pending items, in the inference thread."""
+        # Before the queue is read, so that an item submitted meanwhile schedules another batch.
+        self._scheduled = False
+        batch: list[_Pending[Item, Result]] = []
+        while self._queue and len(batch) < self._max_size:
+            if not (pending := self._queue.popleft()).cancelled:
+                batch.append(pending)
+        return self._run_items(batch) if batch else []
 
-    def _do(self, batch: list[Pending[Item, Result]]) -> list[Outcome[Item, Result]]:
+    def _run_items(self, batch: list[_Pending[Item, Result]]) -> list[_Outcome[Item, Result]]:
         try:
-            results = self._work(batch)
+            results = self._run_batch(
+                [pending.item for pending in batch], lambda index: batch[index].cancelled
+            )
         except Exception as error:
             if len(batch) == 1:
                 return [(batch[0], error)]
-            # One of them is at fault, and the others should not pay for it.
-            return [outcome for one in batch for outcome in self._do([one])]
+            # One item is at fault: run them one by one, so that the others still get results.
+            return [outcome for pending in batch for outcome in self._run_items([pending])]
         return [
-            (waiting, result)
-            for waiting, result in zip(batch, results, strict=True)
+            (pending, result)
+            for pending, result in zip(batch, results, strict=True)
             if result is not None
         ]

@@ -1,10 +1,9 @@
 """Asynchronous requests to the models.
 
-Pictures are decoded in a few threads, and models work in one, so that the event loop never waits
-and no model is asked two things at once. Pictures that wait together are captioned together, and
-the texts of one writer are written together, in slices, between which captions and others get
-their turns; long texts are read in slices too. A request that is cancelled is dropped before its
-next turn. Knows nothing of HTTP.
+Pictures are prepared in a pool of threads and models run in one thread of their own, so that the
+event loop never blocks and no model is called twice at once. Pending pictures are captioned in
+batches. Texts are read and written in time slices, between which other requests run; all texts of
+one language model share its steps. A cancelled request is dropped before its next time slice.
 """
 
 from __future__ import annotations
@@ -20,15 +19,14 @@ import structlog
 
 from app.errors import DeadlineExceeded, NotReady, Unavailable
 from app.pictures.decode import decode_picture
-from app.serving import jobs as stages
-from app.serving import registry as loaded
+from app.serving import jobs, registry
 from app.serving.batcher import Batcher
 from app.serving.worker import Admission, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
-    from app.serving.batcher import Pending
+    from app.serving.jobs import CaptionJobResult, GenerationRequest, PreparedPicture
     from app.serving.registry import ModelRegistry
     from app.settings import Settings
     from model.captioning.captioner import Caption, Captioner
@@ -37,22 +35,21 @@ if TYPE_CHECKING:
     from model.text.prefill import Incremental
     from model.text.stop_strings import TextDelta
 
-__all__ = ["Answer", "Engine", "ModelTiming", "Slice", "Timing"]
+__all__ = ["CaptionedPicture", "Engine", "GenerationChunk", "ModelTiming", "Timing"]
 
-Chosen = TypeVar("Chosen")
 Result = TypeVar("Result")
 
 _log = structlog.get_logger("app")
 
-_PHOTOGRAPHS = 4  # that may be in memory at once, waiting to be scored
+_MAX_DECODED_PICTURES = 4  # whole pictures in memory, waiting to be scored
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where a caption's time went, in milliseconds.
+    """The time taken by each stage of a caption request, in milliseconds.
 
-    `decode` is from file to tensor; `queue` all the waiting for a free thread; `total` is from
-    the whole request received to the captions found.
+    `decode` is from file to array, `queue` all waiting for a thread or for the model, `total` from
+    the complete request to the captions.
     """
 
     decode: float
@@ -64,22 +61,23 @@ class Timing:
 
 @dataclass(frozen=True)
 class ModelTiming:
-    """How long a model worked on a request, and how long it took in all; in milliseconds."""
+    """How long the model worked on a request, and how long the request took; in milliseconds."""
 
     model: float
     total: float
 
     @classmethod
     def of(cls, admission: Admission) -> ModelTiming:
-        """Tell a request's time so far."""
+        """Return the timing of a request so far."""
         return cls(
-            round(1000 * admission.worked, 2), _milliseconds(time.perf_counter() - admission.began)
+            _milliseconds(admission.model_seconds),
+            _milliseconds(time.perf_counter() - admission.started),
         )
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One picture's captions, best first; width and height of the upright picture."""
+class CaptionedPicture:
+    """A picture's captions, best first, with the size of the upright picture."""
 
     captions: list[Caption]
     width: int
@@ -89,18 +87,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What was written in one turn, and the time until then."""
+class GenerationChunk:
+    """The text deltas of one time slice, and the timing so far."""
 
-    pieces: list[TextDelta]
+    deltas: list[TextDelta]
     timing: ModelTiming
 
 
 class Engine:
-    """Loads the models in the background, then has them work.
+    """Loads the models in the background and runs requests on them.
 
     Args:
-        settings: the weights, the device, how many requests are taken in at once.
+        settings: the weights, the device, and the limits on requests.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -108,25 +106,25 @@ class Engine:
         self.worker = Worker(settings.queue_size)
         self._models: ModelRegistry | None = None
         self._failed = False
-        self._photographs = asyncio.Semaphore(_PHOTOGRAPHS)
-        self._pictures = Batcher(self.worker, self._infer, settings.batch_size)
+        self._decoded_pictures = asyncio.Semaphore(_MAX_DECODED_PICTURES)
+        self._batcher = Batcher(self.worker, jobs.run_caption_jobs, settings.batch_size)
 
     @property
     def models(self) -> ModelRegistry:
         """The models, once they are loaded and warm.
 
         Raises:
-            NotReady: not yet.
+            NotReady: they are still loading.
         """
         if self._models is None:
-            raise NotReady("the models are being loaded: try again in a moment")
+            raise NotReady("the models are still loading: try again in a moment")
         return self._models
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Load in the background; on leaving, let the running job end and drop the others.
+        """Load in the background; on exit, finish the running job and drop the others.
 
-        Where loading fails, the process exits with the reason and status 1.
+        If loading fails, the process exits with the reason and status 1.
         """
         loading = asyncio.create_task(self._load_or_exit())
         try:
@@ -148,41 +146,41 @@ class Engine:
         *,
         attention: bool = False,
         image_gain: bool = False,
-    ) -> Answer:
+    ) -> CaptionedPicture:
         """Caption the picture in an untrusted file.
 
         Raises:
-            Overloaded: too many requests are in hand.
-            DeadlineExceeded: the deadline has passed.
-            PictureError: the bytes are no sound picture.
+            Overloaded: too many requests are in flight.
+            DeadlineExceeded: the captions were not ready by the deadline.
+            PictureError: the file is not a valid picture.
         """
-        with self.worker.admit() as admission, self._deadline():
+        with self.worker.admit() as admission, self._deadline_errors():
             async with asyncio.timeout(self.settings.deadline):
-                decoded = await admission.run_in_pool(
-                    stages.decode, captioner, data, self.settings.max_pixels
+                picture = await admission.run_in_pool(
+                    jobs.prepare_picture, captioner, data, self.settings.max_pixels
                 )
-                asked = stages.CaptionJob(decoded.pixels, decoding, attention, image_gain)
-                inferred = await self._pictures.submit(asked)
-            admission.worked += inferred.share
-        return Answer(
-            inferred.captions,
-            decoded.width,
-            decoded.height,
-            decoded.format,
-            _timing(admission.began, decoded, inferred),
+                job = jobs.CaptionJob(captioner, picture.pixels, decoding, attention, image_gain)
+                result = await self._batcher.submit(job)
+            admission.model_seconds += result.model_seconds
+        return CaptionedPicture(
+            result.captions,
+            picture.width,
+            picture.height,
+            picture.format,
+            _timing(admission.started, picture, result),
         )
 
     async def score_caption(
         self, captioner: Captioner, data: bytes, text: str
     ) -> tuple[Caption, ModelTiming]:
-        """Score a text about the picture in an untrusted file.
+        """Score a text as a caption of the picture in an untrusted file.
 
         Raises:
             Overloaded, PictureError: as in `caption`.
         """
-        # The whole photograph waits here, not a small tensor: so only a few may.
         with self.worker.admit() as admission:
-            async with self._photographs:
+            # What waits here is a whole picture, not a small array, so only a few may.
+            async with self._decoded_pictures:
                 picture = await admission.run_in_pool(
                     decode_picture, data, self.settings.max_pixels
                 )
@@ -190,10 +188,10 @@ class Engine:
         return caption, ModelTiming.of(admission)
 
     async def language_model(self, name: str) -> LanguageModel:
-        """Give a writer that there is, loaded if it was not in memory.
+        """Return a language model, loading it if needed.
 
         Raises:
-            Overloaded: too many requests are in hand, and it would have to be loaded.
+            Overloaded: it would have to be loaded, and too many requests are in flight.
             Unavailable: its weights cannot be used.
         """
         cache = self.models.cache
@@ -205,26 +203,26 @@ class Engine:
             except ValueError as error:
                 _log.critical("a model cannot be loaded", model=name, reason=str(error))
                 raise Unavailable(
-                    f"the model {name!r} cannot be loaded: the log of the service says why", 60
+                    f"the model {name!r} cannot be loaded: see the service's log", 60
                 ) from error
 
-    async def write(
-        self, language_model: LanguageModel, order: stages.GenerationRequest
-    ) -> AsyncGenerator[Slice]:
-        """Write texts, one slice after the other; the next is begun when it is asked for.
+    async def generate(
+        self, language_model: LanguageModel, request: GenerationRequest
+    ) -> AsyncGenerator[GenerationChunk]:
+        """Generate texts, one chunk per time slice; the next starts when it is requested.
 
         Raises:
-            Overloaded: too many requests are in hand.
+            Overloaded: too many requests are in flight.
         """
         with (
             self.worker.admit() as admission,
-            closing(stages.start_generation(language_model, order)) as writing,
+            closing(jobs.start_generation(language_model, request)) as generation,
         ):
             ended = False
             while not ended:
-                pieces, ended = await self.worker.run(stages.write, writing)
-                admission.worked = writing.seconds
-                yield Slice(pieces, ModelTiming.of(admission))
+                deltas, ended = await self.worker.run(jobs.advance_generation, generation)
+                admission.model_seconds = generation.seconds
+                yield GenerationChunk(deltas, ModelTiming.of(admission))
 
     async def score(
         self, language_model: LanguageModel, text: str
@@ -232,55 +230,53 @@ class Engine:
         """Score a text.
 
         Raises:
-            Overloaded: too many requests are in hand.
+            Overloaded: too many requests are in flight.
         """
         with self.worker.admit() as admission:
-            scored = await _incrementally(admission, language_model.score_incrementally(text))
-        return scored, ModelTiming.of(admission)
+            score = await _run_incrementally(admission, language_model.score_incrementally(text))
+        return score, ModelTiming.of(admission)
 
     async def activations(
-        self, language_model: LanguageModel, text: str, choose: Callable[[Activations], Chosen]
-    ) -> tuple[Chosen, ModelTiming]:
-        """Look at every unit after every token, and choose, beside the models, what is of use.
+        self, language_model: LanguageModel, text: str, select: Callable[[Activations], Result]
+    ) -> tuple[Result, ModelTiming]:
+        """Compute the activations of all units, and apply `select` to them in the pool.
 
         Raises:
-            Overloaded: too many requests are in hand.
+            Overloaded: too many requests are in flight.
         """
         with self.worker.admit() as admission:
-            seen = await _incrementally(admission, language_model.activations_incrementally(text))
-            chosen = await admission.run_in_pool(choose, seen)
-        return chosen, ModelTiming.of(admission)
-
-    def _infer(
-        self, batch: Sequence[Pending[stages.CaptionJob, stages.CaptionJobResult]]
-    ) -> Sequence[stages.CaptionJobResult | None]:
-        return stages.infer(self.models.find_captioner(), batch)
+            activations = await _run_incrementally(
+                admission, language_model.activations_incrementally(text)
+            )
+            selected = await admission.run_in_pool(select, activations)
+        return selected, ModelTiming.of(admission)
 
     @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        """Tell a client whose time is over so."""
+    def _deadline_errors(self) -> Iterator[None]:
+        """Turn a timeout into `DeadlineExceeded`."""
         try:
             yield
         except TimeoutError as error:
             raise DeadlineExceeded(
-                f"the caption was not found in {self.settings.deadline:g} seconds: try again later",
+                f"the captions were not ready in {self.settings.deadline:g} seconds: try again "
+                "later",
                 retry_after=self.worker.expected_wait,
             ) from error
 
     async def load(self) -> None:
-        """Load the models and have them work once; `running` does it in the background.
+        """Load and warm up the models; `running` does it in the background.
 
         Raises:
             ValueError: a model cannot be loaded; the message says why.
         """
-        began = time.perf_counter()
-        models = await self.worker.run(loaded.load, self.settings)
+        started = time.perf_counter()
+        models = await self.worker.run(registry.load_models, self.settings)
         self._models = models
         _log.info(
             "ready",
             device=models.cache.device,
             models=list(models.all),
-            seconds=round(time.perf_counter() - began, 2),
+            seconds=round(time.perf_counter() - started, 2),
         )
 
     async def _load_or_exit(self) -> None:
@@ -288,29 +284,29 @@ class Engine:
             await self.load()
         except Exception as error:
             self._failed = True
-            # A ValueError's message says all; anything else is a fault that needs its traceback.
+            # The message of a ValueError is enough; any other error is a bug and needs a traceback.
             expected = isinstance(error, ValueError)
             _log.critical("a model cannot be loaded", reason=str(error), exc_info=not expected)
-            # From a callback, SystemExit leaves the event loop, and its runner cleans up.
+            # Raised from a callback, SystemExit leaves the event loop, whose runner cleans up.
             asyncio.get_running_loop().call_soon(sys.exit, 1)
 
 
-async def _incrementally(admission: Admission, work: Incremental[Result]) -> Result:
-    """Do work a moment at a time, so that others get their turns in between."""
+async def _run_incrementally(admission: Admission, work: Incremental[Result]) -> Result:
+    """Run work one time slice at a time, so that other requests run in between."""
     while True:
-        if ended := await admission.run(stages.advance, work):
-            return ended[0]
+        if finished := await admission.run(jobs.advance, work):
+            return finished[0]
 
 
-def _timing(received: float, decoded: stages.Decoded, inferred: stages.CaptionJobResult) -> Timing:
-    spans = {
-        "decode": decoded.ended - decoded.began,
-        "queue": decoded.began - received + inferred.began - decoded.ended,
-        "encode": inferred.encoded - inferred.began,
-        "search": inferred.ended - inferred.encoded,
-        "total": inferred.ended - received,
+def _timing(admitted: float, picture: PreparedPicture, result: CaptionJobResult) -> Timing:
+    seconds = {
+        "decode": picture.ended - picture.started,
+        "queue": picture.started - admitted + result.started - picture.ended,
+        "encode": result.encoded - result.started,
+        "search": result.ended - result.encoded,
+        "total": result.ended - admitted,
     }
-    return Timing(**{name: _milliseconds(seconds) for name, seconds in spans.items()})
+    return Timing(**{stage: _milliseconds(duration) for stage, duration in seconds.items()})
 
 
 def _milliseconds(seconds: float) -> float:

@@ -1,7 +1,4 @@
-"""What runs in threads, never in the event loop: decode, infer, score, write a slice.
-
-Knows pictures and models; knows nothing of threads, queues or HTTP.
-"""
+"""The functions that run in threads: prepare a picture, caption a batch, generate a time slice."""
 
 from __future__ import annotations
 
@@ -17,11 +14,10 @@ from app.pictures.decode import decode_picture
 from model.decoding.beam_search import SearchCancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from app.serving.batcher import Pending
     from model.captioning.captioner import Caption, Captioner
     from model.config import DecodingConfig, SamplingConfig
     from model.text.generation import Generation
@@ -32,36 +28,38 @@ if TYPE_CHECKING:
 __all__ = [
     "CaptionJob",
     "CaptionJobResult",
-    "Decoded",
     "GenerationRequest",
+    "PreparedPicture",
     "advance",
-    "decode",
-    "infer",
+    "advance_generation",
+    "prepare_picture",
+    "run_caption_jobs",
     "start_generation",
-    "write",
 ]
 
 Result = TypeVar("Result")
+Key = TypeVar("Key", bound="Hashable")
 
-_SLICE = 0.025  # seconds that a text is written or read at a time
+_TIME_SLICE = 0.025  # seconds of reading or writing a text before other requests run
 
 
 @dataclass(frozen=True)
-class Decoded:
+class PreparedPicture:
     """A picture as the encoder expects it; times by `time.perf_counter`, in seconds."""
 
     pixels: NDArray[np.float32]
     width: int
     height: int
     format: str
-    began: float
+    started: float
     ended: float
 
 
 @dataclass(frozen=True)
 class CaptionJob:
-    """A picture as the encoder expects it (1, 3, size, size), and what is to be told of it."""
+    """A prepared picture (1, 3, size, size), the captioner to run, and its options."""
 
+    captioner: Captioner
     pixels: NDArray[np.float32]
     decoding: DecodingConfig
     attention: bool = False
@@ -72,19 +70,19 @@ class CaptionJob:
 class CaptionJobResult:
     """A picture's captions, best first; times by `time.perf_counter`, in seconds.
 
-    `share` is how many seconds the models worked for this picture, among those of its batch.
+    `model_seconds` is this picture's share of the time that the model worked on the batch.
     """
 
     captions: list[Caption]
-    began: float
+    started: float
     encoded: float
     ended: float
-    share: float
+    model_seconds: float
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What is to be written; `top` is how many alternatives are told of each token."""
+    """A request for texts; `top` is the number of alternatives reported for each token."""
 
     prompt: str
     n: int
@@ -94,96 +92,112 @@ class GenerationRequest:
     sampling: SamplingConfig
 
 
-def decode(captioner: Captioner, data: bytes, max_pixels: int) -> Decoded:
-    """Turn an untrusted file into the tensor that the encoder expects.
+def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> PreparedPicture:
+    """Decode an untrusted file into the array that the encoder expects.
 
     Raises:
-        PictureError: the bytes are no sound picture.
+        PictureError: the file is not a valid picture.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     picture = decode_picture(data, max_pixels)
     pixels = captioner.prepare([picture.image])
     ended = time.perf_counter()
-    return Decoded(pixels, picture.width, picture.height, picture.format, began, ended)
+    return PreparedPicture(pixels, picture.width, picture.height, picture.format, started, ended)
 
 
-def infer(
-    captioner: Captioner, batch: Sequence[Pending[CaptionJob, CaptionJobResult]]
+def run_caption_jobs(
+    jobs: Sequence[CaptionJob], is_cancelled: Callable[[int], bool]
 ) -> Sequence[CaptionJobResult | None]:
-    """Find the captions of pictures, together; None for those that nobody waits for any more.
+    """Caption pictures together.
 
-    All are encoded at once; those that were asked for alike are searched at once.
+    Pictures for the same captioner are encoded together; those with the same options are also
+    searched together.
+
+    Args:
+        jobs: the pictures and their options.
+        is_cancelled: returns whether the job at an index has been cancelled.
+
+    Returns:
+        One result per job; None if it was cancelled.
     """
-    began = time.perf_counter()
-    grid = captioner.encode(np.concatenate([waiting.item.pixels for waiting in batch]))
-    if captioner.device != "cpu":
-        import torch  # noqa: PLC0415
-
-        # Let the GPU finish, so that time is put down to the stage that took it.
-        torch.accelerator.synchronize(captioner.device)
-    encoded = time.perf_counter()
-    alike: dict[tuple[DecodingConfig, bool, bool], list[int]] = {}
-    for index, waiting in enumerate(batch):
-        if not waiting.cancelled:
-            item = waiting.item
-            alike.setdefault((item.decoding, item.attention, item.image_gain), []).append(index)
-    inferred: list[CaptionJobResult | None] = [None] * len(batch)
-    for (decoding, attention, image_gain), indices in alike.items():
-        searching = time.perf_counter()
-        with suppress(SearchCancelled):
-            found = captioner.search(
-                grid[indices],
-                **asdict(decoding),
-                attention=attention,
-                image_gain=image_gain,
-                cancelled=partial(_all_gone, [batch[index] for index in indices]),
-            )
-            ended = time.perf_counter()
-            for index, captions in zip(indices, found, strict=True):
-                share = (encoded - began) / len(batch) + (ended - searching) / len(indices)
-                inferred[index] = CaptionJobResult(captions, began, encoded, ended, share)
-    return inferred
+    results: list[CaptionJobResult | None] = [None] * len(jobs)
+    by_captioner = _group_by(range(len(jobs)), lambda index: jobs[index].captioner)
+    for captioner, members in by_captioner.items():
+        started = time.perf_counter()
+        grid = captioner.encode(np.concatenate([jobs[index].pixels for index in members]))
+        captioner.runner.synchronize()  # so that the encoder's time is not counted as the search's
+        encoded = time.perf_counter()
+        rows = {index: row for row, index in enumerate(members)}  # of the grid
+        remaining = (index for index in members if not is_cancelled(index))
+        by_options = _group_by(remaining, lambda index: _options(jobs[index]))
+        for (decoding, attention, image_gain), indices in by_options.items():
+            search_started = time.perf_counter()
+            with suppress(SearchCancelled):
+                found = captioner.search(
+                    grid[[rows[index] for index in indices]],
+                    **asdict(decoding),
+                    attention=attention,
+                    image_gain=image_gain,
+                    cancelled=partial(_all, is_cancelled, indices),
+                )
+                ended = time.perf_counter()
+                seconds = (encoded - started) / len(members)
+                seconds += (ended - search_started) / len(indices)
+                for index, captions in zip(indices, found, strict=True):
+                    results[index] = CaptionJobResult(captions, started, encoded, ended, seconds)
+    return results
 
 
-def _all_gone(waiting: Sequence[Pending[CaptionJob, CaptionJobResult]]) -> bool:
-    return all(one.cancelled for one in waiting)
+def _all(condition: Callable[[int], bool], indices: Sequence[int]) -> bool:
+    return all(map(condition, indices))
 
 
-def start_generation(language_model: LanguageModel, order: GenerationRequest) -> Generation:
-    """Begin texts, whose steps are shared with those of all other orders to this writer.
+def _options(job: CaptionJob) -> tuple[DecodingConfig, bool, bool]:
+    return job.decoding, job.attention, job.image_gain
 
-    Nothing is read or written before `write` asks for it.
+
+def _group_by(indices: Iterable[int], key: Callable[[int], Key]) -> dict[Key, list[int]]:
+    groups: dict[Key, list[int]] = {}
+    for index in indices:
+        groups.setdefault(key(index), []).append(index)
+    return groups
+
+
+def start_generation(language_model: LanguageModel, request: GenerationRequest) -> Generation:
+    """Start texts that share the model's steps with all other requests to it.
+
+    Nothing is read or written before `advance_generation` is called.
     """
     return language_model.start(
-        order.prompt,
-        order.sampling,
-        n=order.n,
-        seed=order.seed,
-        stop=order.stop,
-        top=order.top,
+        request.prompt,
+        request.sampling,
+        n=request.n,
+        seed=request.seed,
+        stop=request.stop,
+        top=request.top,
         together=True,
     )
 
 
 def advance(work: Incremental[Result]) -> tuple[Result] | None:
-    """Go on with work for a moment; give its result, in a tuple, if it has come to its end."""
-    end = time.perf_counter() + _SLICE
+    """Run incremental work for one time slice; return its result in a tuple if it has finished."""
+    end = time.perf_counter() + _TIME_SLICE
     try:
-        next(work)  # however short a moment is
+        next(work)  # at least one step, however short the time slice
         while time.perf_counter() < end:
             next(work)
-    except StopIteration as ended:
-        return (ended.value,)
+    except StopIteration as finished:
+        return (finished.value,)
     return None
 
 
-def write(writing: Generation) -> tuple[list[TextDelta], bool]:
-    """Write for a moment; give what was written, and whether that was all.
+def advance_generation(generation: Generation) -> tuple[list[TextDelta], bool]:
+    """Generate for one time slice; return the new deltas and whether generation has ended.
 
-    What others' moments have written already is given at once.
+    Deltas that other requests' steps have already produced are returned at once.
     """
-    end = time.perf_counter() + _SLICE
-    if not writing.waits:
-        while not writing.ended and time.perf_counter() < end:
-            writing.go_on()
-    return writing.take(), writing.ended
+    end = time.perf_counter() + _TIME_SLICE
+    if not generation.waits:
+        while not generation.ended and time.perf_counter() < end:
+            generation.go_on()
+    return generation.take(), generation.ended

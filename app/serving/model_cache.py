@@ -1,8 +1,7 @@
-"""Writers that are in memory while they are used, within a bound.
+"""A least-recently-used cache of language models.
 
-All of their bundles are checked at the start; weights take memory when a writer is first asked
-for, and the one that was not asked for the longest makes room. Knows bundles and bytes; knows
-nothing of threads but that several may ask, nor of HTTP.
+Every bundle is checked at startup, but a model's weights are only loaded at its first use. When
+they would exceed the limit, the least recently used models are evicted.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCache"]
 
-_BYTES = 4  # of a number in memory, whatever it takes on disk
+_BYTES_PER_PARAMETER = 4  # in memory, whatever the precision on disk
 
 
 class ModelCache:
-    """Loads writers when they are asked for, and keeps those that were asked for last.
+    """Language models in memory, loaded on demand; may be used from several threads.
 
     Args:
-        bundles: of all writers that there are; names are distinct.
+        bundles: of all language models; names must be distinct.
         device: where they run.
-        limit: bytes that the weights of those kept may take together. Whoever still uses one
-            that had to make room goes on with it.
-        threads: on a CPU; None leaves it to the runtime.
-        runtime: what takes their steps.
+        limit: most bytes that the weights in the cache may take. A request that is using an
+            evicted model can finish with it.
+        threads: CPU threads; None leaves it to the runtime.
+        runtime: what runs their steps.
 
     Raises:
-        ValueError: one alone takes more.
+        ValueError: one model alone exceeds the limit.
     """
 
     def __init__(
@@ -54,40 +53,42 @@ class ModelCache:
         self._limit = limit
         self._threads = threads
         self._runtime = runtime
-        self.parameters = {name: count_parameters(b) for name, b in self.bundles.items()}
-        self._bytes = {name: _BYTES * count for name, count in self.parameters.items()}
-        for name, size in self._bytes.items():
+        self.parameters = {name: count_parameters(bundle) for name, bundle in self.bundles.items()}
+        self._sizes = {
+            name: _BYTES_PER_PARAMETER * count for name, count in self.parameters.items()
+        }
+        for name, size in self._sizes.items():
             if size > limit:
                 raise ValueError(
-                    f"{self.bundles[name].folder} takes {_megabytes(size)} MB in memory, and all "
-                    f"writers together may take {_megabytes(limit)}: raise "
+                    f"{self.bundles[name].folder} needs {_megabytes(size)} MB of memory, more than "
+                    f"the {_megabytes(limit)} MB for all language models: raise "
                     "UNROLLED_LANGUAGE_MODELS_MEGABYTES"
                 )
-        self._kept: OrderedDict[str, LanguageModel] = OrderedDict()
+        self._models: OrderedDict[str, LanguageModel] = OrderedDict()
         self._lock = Lock()
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """The names of those in memory, the one asked for last at the end."""
+        """The names of the models in memory, the most recently used last."""
         with self._lock:
-            return tuple(self._kept)
+            return tuple(self._models)
 
     def find(self, name: str) -> LanguageModel | None:
-        """Give a writer if it is in memory."""
+        """Return a language model if it is in memory."""
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-            return self._kept.get(name)
+            if name in self._models:
+                self._models.move_to_end(name)
+            return self._models.get(name)
 
     def load(self, name: str) -> LanguageModel:
-        """Give a writer; where it is not in memory, load it and have it work once.
+        """Return a language model, loading it and warming it up if needed.
 
         Raises:
             BundleError: its weights cannot be used.
         """
         if (language_model := self.find(name)) is not None:
             return language_model
-        # PyTorch takes seconds to import, and who only captions never needs it.
+        # PyTorch takes seconds to import, and captioning alone never needs it.
         import torch  # noqa: PLC0415
 
         from model.text.language_model import LanguageModel  # noqa: PLC0415
@@ -95,19 +96,19 @@ class ModelCache:
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         with self._lock:
-            while self._kept and self._taken() + self._bytes[name] > self._limit:
-                self._kept.popitem(last=False)
+            while self._models and self._bytes_in_use() + self._sizes[name] > self._limit:
+                self._models.popitem(last=False)
         language_model = LanguageModel.of(
             self.bundles[name], self.device, self._runtime, self._threads
         )
         for _ in language_model.generate("a", max_tokens=3):
             pass
         with self._lock:
-            self._kept[name] = language_model
+            self._models[name] = language_model
         return language_model
 
-    def _taken(self) -> int:
-        return sum(self._bytes[name] for name in self._kept)
+    def _bytes_in_use(self) -> int:
+        return sum(self._sizes[name] for name in self._models)
 
 
 def _megabytes(size: int) -> int:

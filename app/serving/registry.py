@@ -1,7 +1,4 @@
-"""The models: checked, loaded and warmed at the start, found by name.
-
-Knows bundles and what a request may ask of which model; knows nothing of threads or HTTP bodies.
-"""
+"""The models by name: checked, loaded and warmed up at startup."""
 
 from __future__ import annotations
 
@@ -23,12 +20,12 @@ if TYPE_CHECKING:
     from model.captioning.captioner import Captioner
     from model.config import CaptionerConfig, TextConfig
 
-__all__ = ["ModelRegistry", "load", "read_bundles"]
+__all__ = ["ModelRegistry", "load_models", "read_bundles"]
 
 
 @dataclass(frozen=True)
 class ModelRegistry:
-    """The captioner, if there is one, and the writers, which are loaded as they are needed."""
+    """The captioner, if any, and the language models, which are loaded on demand."""
 
     captioner: Captioner | None
     cache: ModelCache
@@ -36,7 +33,7 @@ class ModelRegistry:
 
     @property
     def language_models(self) -> dict[str, Bundle[TextConfig]]:
-        """The writers by name, whether they are in memory or not."""
+        """The language models by name, whether in memory or not."""
         return self.cache.bundles
 
     @property
@@ -47,53 +44,57 @@ class ModelRegistry:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """How many numbers each model learned, by name."""
+        """The number of learned parameters of each model, by name."""
         if self.captioner is None:
             return self.cache.parameters
         return {self.captioner.config.name: self.captioner_parameters, **self.cache.parameters}
 
     def find(self, name: str) -> Captioner | Bundle[TextConfig]:
-        """Find any model.
+        """Return the model of this name.
 
         Raises:
-            UnknownModel: none has this name.
+            UnknownModel: there is none.
         """
         if name not in self.all:
-            raise UnknownModel(f"there is no model {name!r}: there is {_named(self.all)}")
+            raise UnknownModel(f"unknown model {name!r}: the models are {_quoted(self.all)}")
         return self.all[name]
 
     def find_captioner(self, name: str | None = None) -> Captioner:
-        """Find the captioner, which need not be named.
+        """Return the captioner; its name is optional.
 
         Raises:
-            UnknownModel: there is none, or none of this name.
-            InvalidParameter: the name is a writer's.
+            UnknownModel: there is no captioner, or no model of this name.
+            InvalidParameter: the name is a language model's.
         """
         if name is not None and self.find(name) is not self.captioner:
-            raise InvalidParameter(f"model: {name!r} writes text and reads no pictures")
+            raise InvalidParameter(
+                f"model: {name!r} is a language model, and this needs a captioner"
+            )
         if self.captioner is None:
-            raise UnknownModel(f"no captioner is loaded: there is {_named(self.all)}")
+            raise UnknownModel(f"no captioner is loaded: the models are {_quoted(self.all)}")
         return self.captioner
 
     def find_language_model(self, name: str | None = None) -> Bundle[TextConfig]:
-        """Find a writer; it need not be named where it is the only one.
+        """Return the bundle of a language model; its name is optional if there is only one.
 
         Raises:
-            UnknownModel: there is none, or none of this name.
-            InvalidParameter: the name is the captioner's, or is needed.
+            UnknownModel: there is no language model, or no model of this name.
+            InvalidParameter: the name is the captioner's, or is required.
         """
         if name is not None:
             self.find(name)
         if not self.language_models:
-            raise UnknownModel("no model that writes text is loaded: see GET /models")
+            raise UnknownModel("no language model is loaded: see GET /models")
         if name is None:
             if len(self.language_models) > 1:
-                raise InvalidParameter(f"model: is required, one of {_named(self.language_models)}")
+                raise InvalidParameter(
+                    f"model: is required, one of {_quoted(self.language_models)}"
+                )
             (name,) = self.language_models
         if name not in self.language_models:
             raise InvalidParameter(
-                f"model: {name!r} is a captioner, and this needs a model that writes text: "
-                f"there is {_named(self.language_models)}"
+                f"model: {name!r} is a captioner, and this needs a language model, one of "
+                f"{_quoted(self.language_models)}"
             )
         return self.language_models[name]
 
@@ -101,10 +102,10 @@ class ModelRegistry:
 def read_bundles(
     weights: Path,
 ) -> tuple[list[Bundle[CaptionerConfig]], list[Bundle[TextConfig]]]:
-    """Read and check the bundles that a service loads: the captioner, if there is one, and writers.
+    """Read and check the bundles in a folder: the captioner's, if any, and the language models'.
 
     Raises:
-        ValueError: there is none, or one cannot be used; the message says why.
+        ValueError: there is no bundle, or one cannot be used; the message says why.
     """
     from model.bundle.read import load_bundle, load_text_bundle  # noqa: PLC0415
     from model.config import CaptionerConfig  # noqa: PLC0415
@@ -117,16 +118,16 @@ def read_bundles(
     )
 
 
-def load(settings: Settings) -> ModelRegistry:
-    """Load the captioner, and check every writer; have each model that is loaded work once.
+def load_models(settings: Settings) -> ModelRegistry:
+    """Load and warm up the captioner, and check every language model.
 
-    For a captioner with golden pictures that work is its self-test.
+    A captioner with golden pictures is warmed up by its self-test.
 
     Raises:
-        ValueError: a bundle cannot be used or fails its self-test, there is none, two have one
-            name, or there is no such device.
+        ValueError: there is no bundle, one cannot be used or fails its self-test, two have the
+            same name, or this machine lacks the device.
     """
-    # What takes long to import belongs into the background too.
+    # These take long to import, so they too are loaded in the background.
     from PIL import Image  # noqa: PLC0415
 
     from model.bundle.read import count_parameters  # noqa: PLC0415
@@ -140,9 +141,9 @@ def load(settings: Settings) -> ModelRegistry:
     captioners, language_models = read_bundles(settings.weights)
     _check_names(*captioners, *language_models)
     if takes_openvino(settings.runtime, device):
-        with suppress(ExportError):  # whoever needs the graphs will say so
+        with suppress(ExportError):  # reported where the graphs are needed
             export(*captioners, *language_models)
-    captioner, learned = None, 0
+    captioner, parameters = None, 0
     for bundle in captioners:
         captioner = Captioner.load(
             bundle.folder,
@@ -151,7 +152,7 @@ def load(settings: Settings) -> ModelRegistry:
             threads=threads,
             precision=settings.precision,
         )
-        learned = count_parameters(bundle)
+        parameters = count_parameters(bundle)
         if not (settings.self_test and captioner.self_test()):
             captioner.caption([Image.new("RGB", (640, 480), "white")])
     limit = settings.language_models_megabytes * 10**6
@@ -161,22 +162,20 @@ def load(settings: Settings) -> ModelRegistry:
             cache.load(name)
         if missing := set(cache.bundles) - set(cache.loaded):
             raise ValueError(
-                f"{_named(sorted(missing))} had to make room for other writers: raise "
-                "UNROLLED_LANGUAGE_MODELS_MEGABYTES, or set "
+                f"the language models do not all fit in memory, {_quoted(sorted(missing))} were "
+                "evicted: raise UNROLLED_LANGUAGE_MODELS_MEGABYTES, or set "
                 "UNROLLED_LOAD_LANGUAGE_MODELS=on_first_use"
             )
-    return ModelRegistry(captioner, cache, learned)
+    return ModelRegistry(captioner, cache, parameters)
 
 
 def _check_names(*bundles: Bundle[CaptionerConfig] | Bundle[TextConfig]) -> None:
     names = set()
     for bundle in bundles:
         if (name := bundle.config.name) in names:
-            raise ValueError(
-                f"{bundle.folder}: its name {name!r} is another bundle's too: rename one"
-            )
+            raise ValueError(f"{bundle.folder}: another bundle is also named {name!r}: rename one")
         names.add(name)
 
 
-def _named(names: Iterable[str]) -> str:
+def _quoted(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))

@@ -1,7 +1,7 @@
-"""One thread for all models, a few beside it for the rest, and who is let in.
+"""The inference thread, the preprocessing pool, and admission control.
 
-Work is done in the order in which it is asked for. Whoever needs the models for long asks for a
-little at a time, so that others get their turns in between. Knows nothing of what the work is.
+All models run in one thread, in the order in which work is submitted. Long work is submitted one
+time slice at a time, so that other requests run in between.
 """
 
 import asyncio
@@ -19,48 +19,48 @@ __all__ = ["Admission", "Worker"]
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
-_THREADS_BESIDE = min(4, usable_cores())
+_POOL_THREADS = min(4, usable_cores())
 
-_LONGEST_RETRY = 60.0  # seconds: longer than that is a guess
+_MAX_RETRY_AFTER = 60.0  # seconds; a longer estimate would be a guess
 
 
 class Worker:
-    """The threads, and a bound on the requests that wait for them.
+    """Runs the models' work in one thread, and bounds the requests in flight.
 
     Args:
-        queue_size: how many requests are let in at once.
+        queue_size: most requests in flight at once.
     """
 
     def __init__(self, queue_size: int) -> None:
         self.in_flight = 0
         self._queue_size = queue_size
-        self._seconds = 0.1  # that the models take for a request, a moving average
-        self._models = ThreadPoolExecutor(1, "inference")
-        self._beside = ThreadPoolExecutor(_THREADS_BESIDE, "beside")
+        self._mean_model_seconds = 0.1  # per request, a moving average
+        self._inference = ThreadPoolExecutor(1, "inference")
+        self._preprocessing = ThreadPoolExecutor(_POOL_THREADS, "preprocessing")
 
     @property
     def expected_wait(self) -> float:
-        """How many seconds those in hand will take, as far as can be told."""
-        return min(self.in_flight * self._seconds, _LONGEST_RETRY)
+        """The estimated seconds until the requests in flight are done."""
+        return min(self.in_flight * self._mean_model_seconds, _MAX_RETRY_AFTER)
 
     def refuse_if_full(self) -> None:
-        """Do nothing where a request would be let in.
+        """Check that another request would be admitted.
 
         Raises:
-            Overloaded: too many are in.
+            Overloaded: too many requests are in flight.
         """
         if self.in_flight >= self._queue_size:
             raise Overloaded(
-                f"{self.in_flight} requests are in hand, and no more are taken: try again later",
+                f"the service is full, with {self.in_flight} requests in flight: try again later",
                 retry_after=self.expected_wait,
             )
 
     @contextmanager
     def admit(self) -> Iterator["Admission"]:
-        """Let a request in, until it leaves the block.
+        """Admit a request, which counts as in flight inside the block.
 
         Raises:
-            Overloaded: too many are in.
+            Overloaded: too many requests are in flight.
         """
         self.refuse_if_full()
         self.in_flight += 1
@@ -69,47 +69,54 @@ class Worker:
             yield admission
         finally:
             self.in_flight -= 1
-            if admission.worked:
-                self._seconds += 0.1 * (admission.worked - self._seconds)
+            if admission.model_seconds:
+                change = admission.model_seconds - self._mean_model_seconds
+                self._mean_model_seconds += 0.1 * change
 
     async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-        """Do what needs a model. Cancelled before it has begun, it is not done."""
-        return await asyncio.get_running_loop().run_in_executor(self._models, work, *arguments)
+        """Run work that needs a model. If cancelled before it starts, it never runs."""
+        return await asyncio.get_running_loop().run_in_executor(self._inference, work, *arguments)
 
     async def run_in_pool(
         self, work: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        """Do what needs no model."""
-        return await asyncio.get_running_loop().run_in_executor(self._beside, work, *arguments)
+        """Run work that needs no model, in the preprocessing pool."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._preprocessing, work, *arguments)
 
     async def shut_down(self) -> None:
-        """Let what is being done end, and drop what waits."""
-        for threads in (self._models, self._beside):
-            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+        """Finish the running work and drop the rest."""
+        for pool in (self._inference, self._preprocessing):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
 
 class Admission:
-    """A request that was let in; `worked` is how many seconds the models gave it."""
+    """An admitted request.
+
+    Attributes:
+        started: when it was admitted, by `time.perf_counter`.
+        model_seconds: how long the models have worked on it.
+    """
 
     def __init__(self, worker: Worker) -> None:
-        self.began = time.perf_counter()
-        self.worked = 0.0
-        self._inference = worker
+        self.started = time.perf_counter()
+        self.model_seconds = 0.0
+        self._worker = worker
 
     async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-        """Do what needs a model, and note how long it took."""
+        """Run work that needs a model, and add its time to `model_seconds`."""
 
         def timed() -> tuple[Result, float]:
-            began = time.perf_counter()
+            started = time.perf_counter()
             result = work(*arguments)
-            return result, time.perf_counter() - began
+            return result, time.perf_counter() - started
 
-        result, seconds = await self._inference.run(timed)
-        self.worked += seconds
+        result, seconds = await self._worker.run(timed)
+        self.model_seconds += seconds
         return result
 
     async def run_in_pool(
         self, work: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        """Do what needs no model."""
-        return await self._inference.run_in_pool(work, *arguments)
+        """Run work that needs no model, in the preprocessing pool."""
+        return await self._worker.run_in_pool(work, *arguments)

@@ -54,3 +54,6 @@ class Runner(CaptionDecoder, Protocol):
 
     def place(self, values: Array) -> Array:
         """Give any library's array as one of the runtime's own, on its device."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work submitted to it."""

@@ -81,3 +81,6 @@ class OpenVinoRunner:
     def place(self, values: Array) -> NDArray[Any]:
         """Give an array as NumPy's, see `Runner.place`."""
         return to_numpy(values)
+
+    def synchronize(self) -> None:
+        """Return at once: calls to OpenVINO are synchronous, see `Runner.synchronize`."""

@@ -70,6 +70,11 @@ class TorchRunner:
         there = torch.as_tensor(values).to(self.device)
         return there.to(self._dtype) if there.is_floating_point() else there
 
+    def synchronize(self) -> None:
+        """Wait for the device, see `Runner.synchronize`."""
+        if self.device != "cpu":
+            torch.accelerator.synchronize(self.device)
+
 
 def inference_encoder(encoder: Encoder, size: int) -> Encoder:
     """Copy an encoder for inference; the network keeps its own, as bundles hold it."""

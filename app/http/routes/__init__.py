@@ -1,14 +1,13 @@
-"""The routes: thin, one module each."""
+"""The routes of our own API, one module per endpoint."""
 
-from app.http.routes import activations, caption, health, home, models, score
-from app.http.routes import generate_text as text
+from app.http.routes import activations, caption, generate_text, health, home, models, score
 
 __all__ = ["ROUTERS"]
 
 ROUTERS = (
     home.router,
     caption.router,
-    text.router,
+    generate_text.router,
     score.router,
     activations.router,
     models.router,

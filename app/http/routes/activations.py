@@ -1,4 +1,4 @@
-"""`POST /activations`: what units of a writer's network do while it reads a text."""
+"""`POST /activations`: what a language model's units do while it reads a text."""
 
 from typing import Any
 
@@ -29,69 +29,72 @@ router = APIRouter(tags=["texts"])
 
 @router.post(
     "/activations",
-    summary="Look into a model that reads",
+    summary="Inspect a language model's units",
     response_model_exclude_none=True,
     responses=error_responses(400, 404, 413, 415, 422, 429, 503),
-    openapi_extra=json_body(ActivationsRequest, "A text, and the units to look at."),
+    openapi_extra=json_body(ActivationsRequest, "A text, and the units to inspect."),
 )
 async def activations(
     request: Request, engine: EngineDep, settings: SettingsDep, request_id: RequestId
 ) -> ActivationsResponse:
-    """Give the activations of chosen units after each token of a text.
+    """Return the activations of units after each token of a text.
 
-    With `property` those of the units that follow it best: chosen on the first half of the text,
-    scored on the second, beside what the best unit reaches by chance.
+    With `units`, those of the given units; with `property`, those of the units that follow it
+    best, which are chosen on the first half of the text and scored on the second, together with
+    the score that the best unit reaches by chance.
     """
     models = engine.models
-    asked = await read_json(request, ActivationsRequest, settings.max_text_length)
-    config = models.find_language_model(asked.model).config
-    check_length("text", asked.text, settings.max_text_length)
-    if (asked.units is None) == (asked.property is None):
-        raise InvalidParameter("give either `units` or `property`")
-    units = asked.top if asked.units is None else len(asked.units)
-    numbers = units * len(asked.text)
-    if numbers > settings.max_activations:
+    body = await read_json(request, ActivationsRequest, settings.max_text_length)
+    config = models.find_language_model(body.model).config
+    check_length("text", body.text, settings.max_text_length)
+    if (body.units is None) == (body.property is None):
+        raise InvalidParameter("send either `units` or `property`")
+    units = body.top if body.units is None else len(body.units)
+    total = units * len(body.text)
+    if total > settings.max_activations:
         raise InvalidParameter(
-            f"{units} units after {len(asked.text)} characters are {numbers:,} activations: at "
-            f"most {settings.max_activations:,} are given, so ask for fewer units or less text"
+            f"{units} units times {len(body.text)} characters are {total:,} activations: at most "
+            f"{settings.max_activations:,} are returned, so use fewer units or a shorter text"
         )
     bind_contextvars(model=config.name)
 
-    def choose(
-        seen: Activations,
+    def select(
+        activations: Activations,
     ) -> tuple[tuple[str, ...], list[UnitResult], PropertyResult | None]:
-        by_character = TextActivations.by_character(seen, config.level)
+        by_character = TextActivations.by_character(activations, config.level)
         try:
-            if asked.property is not None:
-                return seen.tokens, *_following(seen, by_character, asked.property, asked.top)
-            chosen = by_character.find(asked.units or ())
+            if body.property is not None:
+                return activations.tokens, *_best_units(
+                    activations, by_character, body.property, body.top
+                )
+            selected = by_character.find(body.units or ())
         except ValueError as error:
             raise InvalidParameter(str(error)) from error
-        return seen.tokens, [_unit(seen, unit) for unit in chosen], None
+        return activations.tokens, [_unit(activations, unit) for unit in selected], None
 
-    (tokens, found, followed), timing = await cancel_on_disconnect(
-        request, engine.activations(await engine.language_model(config.name), asked.text, choose)
+    (tokens, results, ranked_property), timing = await cancel_on_disconnect(
+        request, engine.activations(await engine.language_model(config.name), body.text, select)
     )
     return ActivationsResponse(
         model=config.name,
         model_version=config.version,
         request_id=request_id,
         tokens=list(tokens),
-        units=found,
-        property=followed,
+        units=results,
+        property=ranked_property,
         timing_ms=ModelTimingResult.model_validate(timing),
     )
 
 
-def _following(
-    seen: Activations, by_character: TextActivations, name: str, top: int
+def _best_units(
+    activations: Activations, by_character: TextActivations, name: str, top: int
 ) -> tuple[list[UnitResult], PropertyResult]:
     ranking = by_character.rank(name)
-    found = [
-        _unit(seen, unit.unit, direction=unit.direction, score=round(unit.score, 4))
+    results = [
+        _unit(activations, unit.unit, direction=unit.direction, score=round(unit.score, 4))
         for unit in ranking.units[:top]
     ]
-    return found, PropertyResult(
+    return results, PropertyResult(
         name=name,
         description=PROPERTIES[name].description,
         measure=ranking.measure,
@@ -99,6 +102,8 @@ def _following(
     )
 
 
-def _unit(seen: Activations, unit: int, **fields: Any) -> UnitResult:
-    rounded = np.round(seen.values[:, unit].astype(np.float64), 4) + 0.0  # no -0.0
-    return UnitResult(unit=unit, name=seen.units[unit], activations=rounded.tolist(), **fields)
+def _unit(activations: Activations, unit: int, **fields: Any) -> UnitResult:
+    rounded = np.round(activations.values[:, unit].astype(np.float64), 4) + 0.0  # no -0.0
+    return UnitResult(
+        unit=unit, name=activations.units[unit], activations=rounded.tolist(), **fields
+    )

@@ -1,4 +1,4 @@
-"""`POST /caption`: a picture in, its likeliest captions out."""
+"""`POST /caption`: a picture in, its most likely captions out."""
 
 from typing import Annotated, Any
 
@@ -57,30 +57,28 @@ async def caption(
     settings: SettingsDep,
     request_id: RequestId,
 ) -> CaptionResponse:
-    """Describe one picture, with the log-probability of every caption and every word.
+    """Caption a picture, with the log-probability of every caption and every word.
 
-    The picture comes as a multipart form's file `image`, as raw bytes, or as base64 in JSON.
+    Send the picture as the file `image` of a multipart form, as raw bytes, or as base64 in JSON.
     """
     captioner = engine.models.find_captioner()
     config = captioner.config
     if parameters.image_gain and captioner.mean_context is None:
         raise InvalidParameter(
-            f"image_gain: the model {config.name!r} has no mean picture, so it cannot tell"
+            f"image_gain: the model {config.name!r} has no mean picture to compare with"
         )
     if parameters.consensus and captioner.consensus is None:
-        raise InvalidParameter(
-            f"consensus: the model {config.name!r} knows no pictures that look alike"
-        )
-    asked = parameters.model_dump(exclude={"attention", "image_gain"})
+        raise InvalidParameter(f"consensus: the model {config.name!r} has no consensus reranker")
+    changes = parameters.model_dump(exclude={"attention", "image_gain"})
     try:
-        decoding = resolve_decoding(config.decoding, **asked)
+        decoding = resolve_decoding(config.decoding, **changes)
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
     bind_contextvars(beam_size=decoding.beam_size)
-    engine.worker.refuse_if_full()  # before the picture is read: refusing should cost little
+    engine.worker.refuse_if_full()  # before the upload is read, so that refusing is cheap
     data = await read_upload(request, settings.max_upload_bytes)
     bind_contextvars(bytes=len(data))
-    answer = await cancel_on_disconnect(
+    captioned = await cancel_on_disconnect(
         request,
         engine.caption(
             captioner,
@@ -90,12 +88,12 @@ async def caption(
             image_gain=parameters.image_gain,
         ),
     )
-    bind_contextvars(picture=f"{answer.width}x{answer.height} {answer.format}")
+    bind_contextvars(picture=f"{captioned.width}x{captioned.height} {captioned.format}")
     return CaptionResponse(
         model=config.name,
         model_version=config.version,
         request_id=request_id,
-        captions=[CaptionResult.model_validate(found) for found in answer.captions],
-        image=PictureInfo.model_validate(answer),
-        timing_ms=TimingResult.model_validate(answer.timing),
+        captions=[CaptionResult.model_validate(caption_) for caption_ in captioned.captions],
+        image=PictureInfo.model_validate(captioned),
+        timing_ms=TimingResult.model_validate(captioned.timing),
     )

@@ -1,4 +1,4 @@
-"""`POST /generate-text`: a prompt in, what may follow it out; whole, or while it is written."""
+"""`POST /generate-text`: a prompt in, its continuation out; whole, or streamed."""
 
 import math
 from collections.abc import AsyncGenerator, Iterable
@@ -23,7 +23,7 @@ from app.http.schemas.texts import (
     Usage,
 )
 from app.http.streaming import EventStream, encode_event
-from app.serving.engine import ModelTiming, Slice
+from app.serving.engine import GenerationChunk, ModelTiming
 from app.serving.jobs import GenerationRequest
 from model.decoding.options import resolve_sampling
 from model.text.assembler import TextAssembler, TextPart, draw_seed
@@ -40,97 +40,96 @@ _CHUNK = TextChunk.model_json_schema(
 _CHUNK.pop("$defs")
 
 _EVENTS: dict[str, Any] = {
-    "description": "The texts; with `stream`, server-sent events: each one's `data` is a chunk, "
-    "the last one's is `[DONE]`.",
+    "description": "The texts. With `stream`, server-sent events: the `data` of each is a chunk, "
+    "that of the last is `[DONE]`.",
     "content": {"text/event-stream": {"schema": _CHUNK}},
 }
 
 
 @router.post(
     "/generate-text",
-    summary="Write text",
+    summary="Generate text",
     response_model=TextResponse,
     response_model_exclude_unset=True,
     responses={200: _EVENTS, **error_responses(400, 404, 413, 415, 422, 429, 503)},
-    openapi_extra=json_body(TextRequest, "What to write."),
+    openapi_extra=json_body(TextRequest, "What to generate."),
 )
 async def generate_text(
     request: Request, engine: EngineDep, settings: SettingsDep, request_id: RequestId
 ) -> TextResponse | EventStream:
-    """Go on from a prompt, with the log-probability of every text and, if asked, every token."""
-    models = engine.models
-    asked = await read_json(request, TextRequest, settings.max_text_length)
-    config = models.find_language_model(asked.model).config
-    check_length("prompt", asked.prompt, settings.max_text_length)
+    """Continue a prompt, with the log-probability of every text and, on request, every token."""
+    body = await read_json(request, TextRequest, settings.max_text_length)
+    config = engine.models.find_language_model(body.model).config
+    check_length("prompt", body.prompt, settings.max_text_length)
     try:
         sampling = resolve_sampling(
             config.sampling,
             most_tokens=settings.max_tokens,
-            **asked.model_dump(include=set(_SAMPLING)),
+            **body.model_dump(include=set(_SAMPLING)),
         )
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
-    seed = draw_seed() if asked.seed is None else asked.seed
-    order = GenerationRequest(
-        asked.prompt, asked.n, seed, tuple(asked.stop or ()), asked.logprobs or 0, sampling
+    seed = draw_seed() if body.seed is None else body.seed
+    generation_request = GenerationRequest(
+        body.prompt, body.n, seed, tuple(body.stop or ()), body.logprobs or 0, sampling
     )
-    bind_contextvars(model=config.name, n=asked.n, stream=asked.stream)
+    bind_contextvars(model=config.name, n=body.n, stream=body.stream)
     language_model = await engine.language_model(config.name)
-    answer = _Answer(
-        asked,
+    builder = _ResponseBuilder(
+        body,
         {
             "model": config.name,
             "model_version": config.version,
             "request_id": request_id,
             "seed": seed,
         },
-        prompt_tokens=len(await to_thread.run_sync(language_model.encode, asked.prompt)),
+        prompt_tokens=len(await to_thread.run_sync(language_model.encode, body.prompt)),
     )
-    slices = engine.write(language_model, order)
-    if not asked.stream:
-        return await cancel_on_disconnect(request, answer.whole(slices))
-    events = answer.events(slices)
-    # The first slice now: who is sent away is told so by the status.
-    first = await cancel_on_disconnect(request, _first_of(events))
+    chunks = engine.generate(language_model, generation_request)
+    if not body.stream:
+        return await cancel_on_disconnect(request, builder.response(chunks))
+    events = builder.events(chunks)
+    # Wait for the first event here, so that an error until then has its own status.
+    first = await cancel_on_disconnect(request, _first(events))
     return EventStream(first, events)
 
 
-class _Answer:
-    """Puts slices into the form that was asked for; `head` is what each answer begins with."""
+class _ResponseBuilder:
+    """Builds the response, whole or as events; `common` is what every response starts with."""
 
-    def __init__(self, asked: TextRequest, head: dict[str, Any], *, prompt_tokens: int) -> None:
-        self._with_logprobs = asked.logprobs
-        self._joiner = TextAssembler(asked.prompt if asked.echo else "")
-        self._texts = asked.n
-        self._head = head
+    def __init__(self, body: TextRequest, common: dict[str, Any], *, prompt_tokens: int) -> None:
+        self._logprobs = body.logprobs
+        self._assembler = TextAssembler(body.prompt if body.echo else "")
+        self._unfinished = body.n
+        self._common = common
         self._prompt_tokens = prompt_tokens
-        self._written = 0
+        self._completion_tokens = 0
 
-    async def whole(self, slices: AsyncGenerator[Slice]) -> TextResponse:
-        pieces, timing = [], None
-        async with aclosing(slices):
-            async for written in slices:
-                pieces += written.pieces
-                timing = written.timing
-        choices = self._choices(self._joiner.join(pieces))
-        return TextResponse(**self._head, choices=choices, **self._end(timing))
+    async def response(self, chunks: AsyncGenerator[GenerationChunk]) -> TextResponse:
+        deltas, timing = [], None
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                deltas += chunk.deltas
+                timing = chunk.timing
+        choices = self._choices(self._assembler.join(deltas))
+        return TextResponse(**self._common, choices=choices, **self._totals(timing))
 
-    async def events(self, slices: AsyncGenerator[Slice]) -> AsyncGenerator[bytes]:
-        async with aclosing(slices):
-            async for written in slices:
-                choices = self._choices(self._joiner.join(written.pieces))
-                self._texts -= sum(choice.finish_reason is not None for choice in choices)
-                end = {} if self._texts else self._end(written.timing)
+    async def events(self, chunks: AsyncGenerator[GenerationChunk]) -> AsyncGenerator[bytes]:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                choices = self._choices(self._assembler.join(chunk.deltas))
+                self._unfinished -= sum(choice.finish_reason is not None for choice in choices)
+                totals = {} if self._unfinished else self._totals(chunk.timing)
                 if choices:
-                    chunk = TextChunk(**self._head, choices=choices, **end)
-                    yield encode_event(chunk.model_dump_json(exclude_unset=True))
+                    event = TextChunk(**self._common, choices=choices, **totals)
+                    yield encode_event(event.model_dump_json(exclude_unset=True))
         yield encode_event("[DONE]")
 
-    def _end(self, timing: ModelTiming | None) -> dict[str, Any]:
+    def _totals(self, timing: ModelTiming | None) -> dict[str, Any]:
         usage = Usage(
             prompt_tokens=self._prompt_tokens,
-            completion_tokens=self._written,
-            total_tokens=self._prompt_tokens + self._written,
+            completion_tokens=self._completion_tokens,
+            total_tokens=self._prompt_tokens + self._completion_tokens,
         )
         return {"usage": usage, "timing_ms": ModelTimingResult.model_validate(timing)}
 
@@ -138,13 +137,13 @@ class _Answer:
         return [self._choice(part) for part in parts]
 
     def _choice(self, part: TextPart) -> TextChoice:
-        self._written += len(part.tokens)
+        self._completion_tokens += len(part.tokens)
         fields: dict[str, Any] = {}
-        if self._with_logprobs is not None:
+        if self._logprobs is not None:
             fields["logprobs"] = TokenLogprobs(
                 tokens=part.tokens,
                 token_logprobs=part.logprobs,
-                top_logprobs=part.top if self._with_logprobs else None,
+                top_logprobs=part.top if self._logprobs else None,
                 text_offset=part.offsets,
             )
         return TextChoice(
@@ -156,5 +155,5 @@ class _Answer:
         )
 
 
-async def _first_of(events: AsyncGenerator[bytes]) -> bytes:
+async def _first(events: AsyncGenerator[bytes]) -> bytes:
     return await anext(events)

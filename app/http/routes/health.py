@@ -1,4 +1,4 @@
-"""`GET /health/live` and `/health/ready`, for whatever watches over the process."""
+"""`GET /health/live` and `GET /health/ready`, for monitoring."""
 
 from fastapi import APIRouter
 
@@ -12,12 +12,12 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 @router.get("/live", summary="Is the process alive?")
 async def live() -> Health:
-    """Answer at once, whether or not the models are loaded."""
+    """Respond at once, whether or not the models are loaded."""
     return Health(status="live")
 
 
-@router.get("/ready", summary="Can the models be used?", responses=error_responses(503))
+@router.get("/ready", summary="Are the models ready?", responses=error_responses(503))
 async def ready(engine: EngineDep) -> Health:
-    """Answer 503 until every model is loaded and has worked once."""
+    """Respond with 503 until the models are loaded and warmed up."""
     _ = engine.models
     return Health(status="ready")

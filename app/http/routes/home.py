@@ -1,4 +1,4 @@
-"""`GET /`: on to the docs."""
+"""`GET /`: redirect to the API documentation."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
@@ -10,5 +10,5 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def home(request: Request) -> RedirectResponse:
-    """Send people who open the bare address to the docs."""
+    """Redirect to the API documentation."""
     return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")

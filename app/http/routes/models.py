@@ -1,4 +1,4 @@
-"""`GET /models`: what there is, where it comes from and how good it is."""
+"""`GET /models`: the models, where they come from and how good they are."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/models", tags=["models"])
 
 @router.get("", summary="List the models", responses=error_responses(503))
 async def list_models(engine: EngineDep) -> ModelList:
-    """List what there is; `GET /models/{name}` says more of each."""
+    """List the models; `GET /models/{name}` has the details of each."""
     models = engine.models
     return ModelList(models=[_summarise(models, model) for model in models.all.values()])
 

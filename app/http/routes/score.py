@@ -1,4 +1,4 @@
-"""`POST /score`: a text in, or a picture and a text; how likely the text is out."""
+"""`POST /score`: a text, with or without a picture, in; its log-probability out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["texts"])
 
-_LONGEST_CAPTION = 1_000  # characters
+_MAX_CAPTION_LENGTH = 1_000  # characters
 
 _FORMS = (
     'send JSON {"text": ...}, with "image" for a caption, or a multipart form with the file '
@@ -37,7 +37,7 @@ _FORMS = (
 
 _BODY: dict[str, Any] = {
     "required": True,
-    "description": "A text, and the picture it is about if it is a caption.",
+    "description": "A text, and its picture if the text is a caption.",
     "content": {
         "application/json": {"schema": ScoreRequest.model_json_schema()},
         "multipart/form-data": {
@@ -62,7 +62,7 @@ _BODY: dict[str, Any] = {
 
 @router.post(
     "/score",
-    summary="Score a text that you bring",
+    summary="Score your own text",
     response_model_exclude_none=True,
     responses=error_responses(400, 404, 413, 415, 422, 429, 503),
     openapi_extra={"requestBody": _BODY},
@@ -70,51 +70,53 @@ _BODY: dict[str, Any] = {
 async def score(
     request: Request, engine: EngineDep, settings: SettingsDep, request_id: RequestId
 ) -> ScoreResponse:
-    """Give the log-probability of a text, token by token.
+    """Return the log-probability of a text, token by token.
 
-    A model that writes text scores a text; the captioner scores a caption of a picture.
+    A language model scores a text; the captioner scores a caption of a picture.
     """
     models = engine.models
-    asked, picture = await _read(request)
+    body, picture = await _read(request)
     if picture is None:
-        _need_no_picture(models, asked.model)
-        config: CaptionerConfig | TextConfig = models.find_language_model(asked.model).config
-        check_length("text", asked.text, settings.max_text_length)
+        _check_no_picture_needed(models, body.model)
+        config: CaptionerConfig | TextConfig = models.find_language_model(body.model).config
+        check_length("text", body.text, settings.max_text_length)
         bind_contextvars(model=config.name)
         language_model = await engine.language_model(config.name)
-        text, timing = await cancel_on_disconnect(request, engine.score(language_model, asked.text))
-        scored = _sum(text.tokens) | {"bits_per_character": text.bits_per_character}
+        score_, timing = await cancel_on_disconnect(
+            request, engine.score(language_model, body.text)
+        )
+        scores = _summarise(score_.tokens) | {"bits_per_character": score_.bits_per_character}
     else:
-        captioner = models.find_captioner(asked.model)
+        captioner = models.find_captioner(body.model)
         check_picture(picture, settings.max_upload_bytes)
-        check_length("text", asked.text, min(_LONGEST_CAPTION, settings.max_text_length))
+        check_length("text", body.text, min(_MAX_CAPTION_LENGTH, settings.max_text_length))
         bind_contextvars(model=captioner.config.name, bytes=len(picture))
         caption, timing = await cancel_on_disconnect(
-            request, engine.score_caption(captioner, picture, asked.text)
+            request, engine.score_caption(captioner, picture, body.text)
         )
-        scored = _sum(caption.tokens)
+        scores = _summarise(caption.tokens)
         config = captioner.config
     return ScoreResponse(
         model=config.name,
         model_version=config.version,
         request_id=request_id,
-        **scored,
+        **scores,
         timing_ms=ModelTimingResult.model_validate(timing),
     )
 
 
-def _sum(tokens: Sequence[Token | TextToken]) -> dict[str, Any]:
-    scored: list[TokenScore] = [TokenScore.model_validate(token) for token in tokens]
-    return {"tokens": scored, **summarise([token.logprob for token in tokens])}
+def _summarise(tokens: Sequence[Token | TextToken]) -> dict[str, Any]:
+    token_scores = [TokenScore.model_validate(token) for token in tokens]
+    return {"tokens": token_scores, **summarise([token.logprob for token in tokens])}
 
 
-def _need_no_picture(models: ModelRegistry, name: str | None) -> None:
+def _check_no_picture_needed(models: ModelRegistry, name: str | None) -> None:
     captioner = models.captioner
     if captioner is not None and (
         name == captioner.config.name or not (name or models.language_models)
     ):
         raise InvalidParameter(
-            f"image: is required, for {captioner.config.name!r} scores a text about a picture"
+            f"image: is required, because {captioner.config.name!r} scores captions of pictures"
         )
 
 
@@ -126,18 +128,18 @@ async def _read(request: Request) -> tuple[ScoreRequest, bytes | None]:
             raise MalformedBody("the form needs a field `text`: curl -F text='a cat' ...")
         name = fields.get("model")
         if name is not None and len(name) > 64:
-            raise InvalidParameter("model: no name has more than 64 characters")
+            raise InvalidParameter("model: a name has at most 64 characters")
         return ScoreRequest(model=name, text=fields["text"]), data
     if kind and kind != "application/json":
-        raise UnsupportedContentType(f"{kind!r} is not taken here: {_FORMS}")
-    body = await request.body()
-    if not body:
-        raise EmptyBody(f"the request brings nothing: {_FORMS}")
+        raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")
+    content = await request.body()
+    if not content:
+        raise EmptyBody(f"the request has no body: {_FORMS}")
     if not kind:
         raise UnsupportedContentType(f"the request has no Content-Type: {_FORMS}")
-    return await to_thread.run_sync(_from_json, body)
+    return await to_thread.run_sync(_parse, content)
 
 
-def _from_json(body: bytes) -> tuple[ScoreRequest, bytes | None]:
-    asked = parse_json(body, ScoreRequest)
-    return asked, None if asked.image is None else from_base64(asked.image)
+def _parse(content: bytes) -> tuple[ScoreRequest, bytes | None]:
+    body = parse_json(content, ScoreRequest)
+    return body, None if body.image is None else from_base64(body.image)

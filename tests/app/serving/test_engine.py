@@ -17,7 +17,7 @@ HEADERS = {"Content-Type": "image/jpeg"}
 
 
 class Gate:
-    """Stands before the real encoder: shows who comes, and holds them until it is opened."""
+    """Blocks the real encoder until it is opened, and records the calling threads."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -30,12 +30,12 @@ class Gate:
 
 @contextmanager
 def gate(service: Service) -> Iterator[Gate]:
-    held = Gate()
-    with service.engine.models.find_captioner().runner.encoder.register_forward_pre_hook(held):
+    closed = Gate()
+    with service.engine.models.find_captioner().runner.encoder.register_forward_pre_hook(closed):
         try:
-            yield held
+            yield closed
         finally:
-            held.open.set()
+            closed.open.set()
 
 
 @pytest.fixture
@@ -51,18 +51,18 @@ def post(service: Service) -> httpx.Response:
 def test_the_event_loop_answers_while_the_model_works(
     service: Service, threads: ThreadPoolExecutor
 ) -> None:
-    with gate(service) as held:
+    with gate(service) as closed:
         pending = threads.submit(post, service)
-        wait_until(lambda: bool(held.threads))
+        wait_until(lambda: bool(closed.threads))
         for path in ("/health/live", "/health/ready", "/models", "/openapi.json"):
             assert service.client.get(path, timeout=5).status_code == 200
         assert not pending.done()
-        held.open.set()
+        closed.open.set()
         assert pending.result().status_code == 200
-    assert held.threads == ["inference_0"]
+    assert closed.threads == ["inference_0"]
 
 
-def test_many_at_once_get_the_answers_of_one_by_one(
+def test_concurrent_requests_get_the_same_captions_as_sequential_ones(
     service: Service, threads: ThreadPoolExecutor
 ) -> None:
     def caption(picture: bytes) -> list[dict]:
@@ -73,63 +73,65 @@ def test_many_at_once_get_the_answers_of_one_by_one(
     different = [encoded(photo(20 + 10 * i, 40)) for i in range(12)]
     alone = [caption(picture) for picture in different]
     assert len({json.dumps(captions) for captions in alone}) > 6
-    for one, other in zip(threads.map(caption, different), alone, strict=True):
-        assert [found["text"] for found in one] == [found["text"] for found in other]
-        logprobs = [found["logprob"] for found in other]
-        assert [found["logprob"] for found in one] == pytest.approx(logprobs, abs=1e-4)
+    for together, expected in zip(threads.map(caption, different), alone, strict=True):
+        assert [c["text"] for c in together] == [c["text"] for c in expected]
+        logprobs = [c["logprob"] for c in expected]
+        assert [c["logprob"] for c in together] == pytest.approx(logprobs, abs=1e-4)
 
 
-def test_a_caption_not_found_by_the_deadline_is_given_up(
-    bundle, threads: ThreadPoolExecutor
-) -> None:
-    with in_thread(bundle, deadline=0.5) as service, gate(service) as held:
+def test_a_caption_that_misses_the_deadline_is_dropped(bundle, threads: ThreadPoolExecutor) -> None:
+    with in_thread(bundle, deadline=0.5) as service, gate(service) as closed:
         pending = [threads.submit(post, service) for _ in range(3)]
-        for one in pending:
-            answer = one.result()
+        for response in pending:
+            answer = response.result()
             assert_error(answer, 503, "deadline_exceeded")
             assert 1 <= int(answer.headers["retry-after"]) <= 60
-        assert len(held.threads) == 1  # the others were never begun
-        held.open.set()
+        assert len(closed.threads) == 1  # the others never started
+        closed.open.set()
         wait_until(lambda: service.engine.worker.in_flight == 0)
         assert post(service).status_code == 200
 
 
-def test_a_full_queue_sends_away_with_retry_after(bundle, threads: ThreadPoolExecutor) -> None:
-    with in_thread(bundle, queue_size=2) as service, gate(service) as held:
+def test_a_full_queue_refuses_requests_with_retry_after(
+    bundle, threads: ThreadPoolExecutor
+) -> None:
+    with in_thread(bundle, queue_size=2) as service, gate(service) as closed:
         pending = [threads.submit(post, service) for _ in range(2)]
         wait_until(lambda: service.engine.worker.in_flight == 2)
         answer = post(service)
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "overloaded"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
-        # However much comes after, the connection is good for the next request.
+        # Refusing a large upload leaves the connection usable for the next request.
         large = service.client.post("/caption", content=JPEG * 5_000, headers=HEADERS)
         assert large.status_code == 429
         assert service.client.get("/health/live").status_code == 200
-        held.open.set()
-        assert [one.result().status_code for one in pending] == [200, 200]
+        closed.open.set()
+        assert [response.result().status_code for response in pending] == [200, 200]
         assert post(service).status_code == 200
 
 
-def test_who_hangs_up_while_waiting_costs_nothing(
+def test_a_client_that_disconnects_while_waiting_uses_no_model_time(
     service: Service, threads: ThreadPoolExecutor
 ) -> None:
     head = f"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Length: {len(JPEG)}\r\n"
     request = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + JPEG
-    with gate(service) as held:
+    with gate(service) as closed:
         pending = threads.submit(post, service)
-        wait_until(lambda: bool(held.threads))
+        wait_until(lambda: bool(closed.threads))
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(request)
             wait_until(lambda: service.engine.worker.in_flight == 2)
         wait_until(lambda: service.engine.worker.in_flight == 1)
-        held.open.set()
+        closed.open.set()
         assert pending.result().status_code == 200
         assert post(service).status_code == 200
-    assert len(held.threads) == 2
+    assert len(closed.threads) == 2
 
 
-def test_who_hangs_up_halfway_through_an_upload_breaks_nothing(service: Service) -> None:
+def test_a_client_that_disconnects_during_an_upload_leaves_the_service_working(
+    service: Service,
+) -> None:
     head = b"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n"
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(head + b"Content-Type: image/jpeg\r\n\r\n" + JPEG[:100])
@@ -137,14 +139,14 @@ def test_who_hangs_up_halfway_through_an_upload_breaks_nothing(service: Service)
     assert service.engine.worker.in_flight == 0
 
 
-def test_stopping_lets_the_running_job_end(bundle, threads: ThreadPoolExecutor) -> None:
-    with in_thread(bundle) as service, gate(service) as held:
+def test_stopping_finishes_the_running_job(bundle, threads: ThreadPoolExecutor) -> None:
+    with in_thread(bundle) as service, gate(service) as closed:
         pending = threads.submit(post, service)
-        wait_until(lambda: bool(held.threads))
+        wait_until(lambda: bool(closed.threads))
         service.server.should_exit = True
         wait_until(lambda: not listening(service.port))
         assert not pending.done()
-        held.open.set()
+        closed.open.set()
         assert pending.result().status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Which writers are in memory, and which make room."""
+"""Which language models are in memory, and which are evicted."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ def folders(tmp_path: Path) -> list[Path]:
     return [save_writer(tmp_path / name) for name in NAMES]
 
 
-def of(folders: list[Path], models: float) -> ModelCache:
-    """A shelf with room for so many of these writers, which are equal in size."""
+def cache_for(folders: list[Path], models: float) -> ModelCache:
+    """A cache with room for so many of these language models, which have the same size."""
     size = 4 * sum(p.numel() for p in LanguageModel.load(folders[0]).network.parameters())
     return ModelCache(map(load_text_bundle, folders), "cpu", int(models * size))
 
 
-def test_a_writer_is_loaded_once(folders: list[Path]) -> None:
-    cache = of(folders, 3)
+def test_a_language_model_is_loaded_once(folders: list[Path]) -> None:
+    cache = cache_for(folders, 3)
     assert cache.find("a") is None
     language_model = cache.load("a")
     assert cache.load("a") is cache.find("a") is language_model
@@ -36,8 +36,8 @@ def test_a_writer_is_loaded_once(folders: list[Path]) -> None:
     assert list(language_model.generate("Twin", seed=1)) == expected
 
 
-def test_the_one_not_asked_for_the_longest_makes_room(folders: list[Path]) -> None:
-    cache = of(folders, 2.5)
+def test_the_least_recently_used_is_evicted(folders: list[Path]) -> None:
+    cache = cache_for(folders, 2.5)
     for name in ("a", "b"):
         cache.load(name)
     cache.find("a")
@@ -47,31 +47,31 @@ def test_the_one_not_asked_for_the_longest_makes_room(folders: list[Path]) -> No
     assert cache.loaded == ("c", "b")
 
 
-def test_who_had_to_make_room_goes_on_writing(folders: list[Path]) -> None:
-    cache = of(folders, 1)
-    pieces = cache.load("a").generate("Twin", seed=1, max_tokens=30)
-    begun = [next(pieces)]
+def test_an_evicted_model_can_finish_its_text(folders: list[Path]) -> None:
+    cache = cache_for(folders, 1)
+    deltas = cache.load("a").generate("Twin", seed=1, max_tokens=30)
+    first = next(deltas)
     cache.load("b")
     assert cache.loaded == ("b",)
     expected = LanguageModel.load(folders[0], "cpu").generate("Twin", seed=1, max_tokens=30)
-    assert begun + list(pieces) == list(expected)
+    assert [first, *deltas] == list(expected)
 
 
-def test_one_that_never_fits_is_refused(folders: list[Path]) -> None:
+def test_a_model_over_the_limit_is_refused(folders: list[Path]) -> None:
     with pytest.raises(
-        ValueError, match=r"a takes \d+ MB .* raise UNROLLED_LANGUAGE_MODELS_MEGABYTES"
+        ValueError, match=r"a needs \d+ MB .* raise UNROLLED_LANGUAGE_MODELS_MEGABYTES"
     ):
-        of(folders, 0.9)
+        cache_for(folders, 0.9)
 
 
 def test_parameters_are_counted_without_loading(folders: list[Path]) -> None:
-    cache = of(folders, 3)
+    cache = cache_for(folders, 3)
     assert cache.loaded == ()
     network = cache.load("b").network
     assert cache.parameters["b"] == sum(p.numel() for p in network.parameters())
 
 
-def test_weights_that_cannot_be_used_are_told_at_first_use(tmp_path: Path, monkeypatch) -> None:
+def test_unusable_weights_are_reported_at_first_use(tmp_path: Path, monkeypatch) -> None:
     save_writer(tmp_path / "text" / "verse")
     save_writer(tmp_path / "text" / "other")
     with in_thread(tmp_path) as service:
@@ -83,7 +83,7 @@ def test_weights_that_cannot_be_used_are_told_at_first_use(tmp_path: Path, monke
         assert texts(service.client, model="other", seed=1)
 
 
-def test_models_tell_what_is_in_memory(tmp_path: Path) -> None:
+def test_models_show_what_is_in_memory(tmp_path: Path) -> None:
     save_writer(tmp_path / "text" / "verse")
     with in_thread(tmp_path) as service:
         assert [model["loaded"] for model in _models(service.client)] == [False]

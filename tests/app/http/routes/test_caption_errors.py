@@ -34,7 +34,7 @@ def _still_captions(client: httpx.Client) -> Iterator[None]:
         ({"image_gain": "perhaps"}, "image_gain"),
         ({"image_gain": True}, "image_gain: the model 'tiny' has no mean picture"),
         ({"consensus": "perhaps"}, "consensus"),
-        ({"consensus": True}, "consensus: the model 'tiny' knows no pictures that look alike"),
+        ({"consensus": True}, "consensus: the model 'tiny' has no consensus reranker"),
         ({"beamsize": 3}, "beamsize: unknown parameter"),
     ],
 )

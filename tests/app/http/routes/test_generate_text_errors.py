@@ -115,7 +115,7 @@ def test_other_models(writers: httpx.Client, path: str) -> None:
     asked = {"text": "a", "units": [0]} if path == "/activations" else {"text": "a"}
     asked = {"prompt": "a"} if path == "/generate-text" else asked
     message = assert_error(send(writers, path, asked | {"model": "prose"}), 404, "unknown_model")
-    assert message == "there is no model 'prose': there is 'tiny', 'notes', 'verse'"
+    assert message == "unknown model 'prose': the models are 'tiny', 'notes', 'verse'"
     assert_error(send(writers, path, asked | {"model": "tiny"}), 422, "invalid_parameter")
 
 
@@ -165,15 +165,15 @@ def test_bounds_are_settings(weights) -> None:
 def test_none_of_them_before_the_models_are_ready(weights, monkeypatch) -> None:
     import threading
 
-    from app.serving import registry as loaded
+    from app.serving import registry
 
-    may_load, load = threading.Event(), loaded.load
+    may_load, load = threading.Event(), registry.load_models
 
     def load_later(settings):
         assert may_load.wait(30)
         return load(settings)
 
-    monkeypatch.setattr(loaded, "load", load_later)
+    monkeypatch.setattr(registry, "load_models", load_later)
     with in_thread(weights, ready=False) as service:
         try:
             for path in ROUTES:

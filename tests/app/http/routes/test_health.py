@@ -1,18 +1,18 @@
 import threading
 
-from app.serving import registry as loaded
+from app.serving import registry
 from tests.app.photos import encoded, photo
 from tests.app.servers import in_thread, wait_until
 
 
-def test_live_at_once_and_ready_once_warm(bundle, monkeypatch) -> None:
-    may_load, load = threading.Event(), loaded.load
+def test_live_at_once_and_ready_once_the_models_are_loaded(bundle, monkeypatch) -> None:
+    may_load, load = threading.Event(), registry.load_models
 
     def load_later(settings):
         assert may_load.wait(30)
         return load(settings)
 
-    monkeypatch.setattr(loaded, "load", load_later)
+    monkeypatch.setattr(registry, "load_models", load_later)
     with in_thread(bundle, ready=False) as service:
         try:
             assert service.client.get("/health/live").json() == {"status": "live"}

@@ -69,7 +69,7 @@ def test_a_caption_gets_what_search_gave_it(writers: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "code", "says"),
     [
-        ({"model": "verse"}, 422, "invalid_parameter", "reads no pictures"),
+        ({"model": "verse"}, 422, "invalid_parameter", "needs a captioner"),
         ({"model": "tiny", "image": None}, 422, "invalid_parameter", "image: is required"),
         ({"image": ""}, 400, "empty_body", "no picture"),
         ({"image": "*"}, 400, "malformed_body", "not base64"),

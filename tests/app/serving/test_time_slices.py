@@ -1,4 +1,4 @@
-"""Long texts and the requests beside them: everybody gets a turn, and who leaves costs nothing."""
+"""Other requests run between a long text's time slices; a disconnected client costs nothing."""
 
 import json
 import socket
@@ -18,10 +18,10 @@ LONG = {"model": "verse", "max_tokens": 5000, "n": 16, "seed": 1}  # many second
 
 
 @contextmanager
-def a_long_text(service: Service) -> Iterator[Iterator[str]]:
-    """Begin a long streamed text, give its lines, and leave before its end."""
-    asked = LONG | {"stream": True}
-    with service.client.stream("POST", "/generate-text", json=asked) as answer:
+def long_text(service: Service) -> Iterator[Iterator[str]]:
+    """Start a long streamed text, yield its lines, and disconnect before its end."""
+    body = LONG | {"stream": True}
+    with service.client.stream("POST", "/generate-text", json=body) as answer:
         assert answer.status_code == 200
         yield answer.iter_lines()
 
@@ -32,25 +32,27 @@ def _idle(writing: Service) -> Iterator[None]:
     wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=5)
 
 
-def test_a_text_is_sent_while_it_is_being_written(writing: Service) -> None:
-    came = []
-    asked = {"model": "verse", "max_tokens": 1500, "seed": 1, "stream": True}
+def test_a_streamed_text_arrives_while_it_is_generated(writing: Service) -> None:
+    received = []
+    body = {"model": "verse", "max_tokens": 1500, "seed": 1, "stream": True}
     began = time.monotonic()
-    with writing.client.stream("POST", "/generate-text", json=asked) as answer:
+    with writing.client.stream("POST", "/generate-text", json=body) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: {"):
-                came.append((time.monotonic() - began, json.loads(line[6:])["choices"][0]["text"]))
-    assert len(came) > 5
-    assert came[0][0] < came[-1][0] / 3
-    assert max(len(text) for _, text in came) < 750
+                received.append(
+                    (time.monotonic() - began, json.loads(line[6:])["choices"][0]["text"])
+                )
+    assert len(received) > 5
+    assert received[0][0] < received[-1][0] / 3
+    assert max(len(text) for _, text in received) < 750
     assert (
-        "".join(text for _, text in came)
-        == generate(writing.client, **(asked | {"stream": False}))["choices"][0]["text"]
+        "".join(text for _, text in received)
+        == generate(writing.client, **(body | {"stream": False}))["choices"][0]["text"]
     )
 
 
-def test_captions_are_found_while_a_long_text_is_written(writing: Service) -> None:
-    with a_long_text(writing) as lines:
+def test_captions_do_not_wait_for_a_long_text(writing: Service) -> None:
+    with long_text(writing) as lines:
         next(lines)
         for _ in range(3):
             began = time.monotonic()
@@ -59,8 +61,8 @@ def test_captions_are_found_while_a_long_text_is_written(writing: Service) -> No
         assert writing.engine.worker.in_flight == 1
 
 
-def test_texts_share_the_thread(writing: Service) -> None:
-    with a_long_text(writing) as lines, a_long_text(writing) as others:
+def test_texts_share_the_inference_thread(writing: Service) -> None:
+    with long_text(writing) as lines, long_text(writing) as others:
         next(lines)
         next(others)
         began = time.monotonic()
@@ -69,14 +71,14 @@ def test_texts_share_the_thread(writing: Service) -> None:
         assert writing.engine.worker.in_flight == 2
 
 
-def test_who_leaves_a_stream_frees_the_thread(writing: Service) -> None:
-    with a_long_text(writing) as lines:
+def test_disconnecting_from_a_stream_stops_generation(writing: Service) -> None:
+    with long_text(writing) as lines:
         next(lines)
         assert writing.engine.worker.in_flight == 1
     wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=2)
 
 
-def test_who_leaves_without_a_stream_frees_the_thread(writing: Service) -> None:
+def test_disconnecting_without_a_stream_stops_generation(writing: Service) -> None:
     body = json.dumps(LONG).encode()
     head = f"POST /generate-text HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", writing.port)) as connection:
@@ -85,9 +87,9 @@ def test_who_leaves_without_a_stream_frees_the_thread(writing: Service) -> None:
     wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=2)
 
 
-def test_writers_count_among_those_in_hand(weights) -> None:
+def test_text_requests_count_as_in_flight(weights) -> None:
     with in_thread(weights, queue_size=1) as service:
-        with a_long_text(service) as lines:
+        with long_text(service) as lines:
             next(lines)
             for answer in (
                 raw(service.client, JPEG),
@@ -104,27 +106,27 @@ def test_writers_count_among_those_in_hand(weights) -> None:
         assert texts(service.client, seed=1)
 
 
-def test_many_at_once_get_the_texts_of_one_by_one(writers: httpx.Client) -> None:
-    def write(seed: int) -> list[str]:
+def test_concurrent_requests_get_the_same_texts_as_sequential_ones(writers: httpx.Client) -> None:
+    def generate_one(seed: int) -> list[str]:
         return texts(writers, seed=seed, max_tokens=80)
 
-    alone = [write(seed) for seed in range(8)]
+    alone = [generate_one(seed) for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(write, range(8))) == alone
+        assert list(threads.map(generate_one, range(8))) == alone
 
 
-def test_an_error_in_a_slice_is_told_and_logged(
+def test_an_unexpected_error_is_reported_and_logged(
     weights, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(*_: object) -> None:
-        raise RuntimeError("the secret innards")
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret detail")
 
     with in_thread(weights, log_format="json") as service:
         with monkeypatch.context() as broken:
-            broken.setattr(service.engine.models.cache.load("verse").runner, "step", break_down)
+            broken.setattr(service.engine.models.cache.load("verse").runner, "step", fail)
             for stream in (False, True):
-                asked = {"model": "verse", "stream": stream}
-                answer = service.client.post("/generate-text", json=asked)
+                body = {"model": "verse", "stream": stream}
+                answer = service.client.post("/generate-text", json=body)
                 assert "secret" not in assert_error(answer, 500, "internal_error")
         assert texts(service.client, seed=1)
-    assert "RuntimeError: the secret innards" in capfd.readouterr().err
+    assert "RuntimeError: a secret detail" in capfd.readouterr().err
