@@ -67,7 +67,7 @@ def requests(bench: Bench) -> Iterator[Request]:
         for name, media_type in _FORMATS.items()
     ]
     # A bundle without a mean picture cannot measure image_gain: asking for it is an error.
-    gains = (False, True) if bench.captioner.mean_context is not None else (False,)
+    gains = (False, True) if bench.captioner.has_image_gain else (False,)
     queries = [
         f"?beam_size={beam}&attention={str(attention).lower()}&image_gain={str(gain).lower()}"
         for beam, attention, gain in product(BEAM_SIZES, (False, True), gains)

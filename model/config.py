@@ -3,10 +3,11 @@
 Knows names and ranges; knows nothing of files, tensors or how any of it is used.
 """
 
-from dataclasses import field
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import field, fields, replace
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from model.vocabulary import Level
@@ -97,32 +98,126 @@ class DecoderConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class DecodingConfig:
-    """How captions are searched for, unless a request says otherwise.
+    """How captions are found, unless a request says otherwise.
 
-    `length_penalty` is the exponent alpha of `logprob / length ** alpha`, by which hypotheses are
-    ranked: 0 ranks by `logprob`, 1 by `mean_logprob`. `no_repeat_ngram_size` n forbids any n words
-    in a row to come twice (0: nothing is forbidden). `no_echo_words` are words on whose two sides
-    the same words never stand ("a red shirt and a red shirt"). With `consensus` the captions that
-    the beam finds are put into another order, by what people said of pictures that look alike (see
-    `ConsensusConfig`).
+    HTTP parameters, command-line options and the API page are made from these fields: to add an
+    option, add a field here with its bounds and description, and use it in `model.decoding`.
     """
 
-    beam_size: Annotated[int, Field(ge=1, le=10)] = 3
-    num_captions: Annotated[int, Field(ge=1, le=10)] = 1
-    max_length: Annotated[int, Field(ge=1, le=50)] = 20
-    length_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
-    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=10)] = 0
-    no_echo_words: tuple[str, ...] = ()
-    consensus: bool = False
+    beam_size: Annotated[
+        int, Field(ge=1, le=10, description="Hypotheses kept at each step; 1 is greedy search.")
+    ] = 3
+    num_captions: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10,
+            description="Captions to return, best first; a search finds at most `beam_size`.",
+        ),
+    ] = 1
+    max_length: Annotated[
+        int, Field(ge=1, le=50, description="Most tokens in a caption, the end token included.")
+    ] = 20
+    length_penalty: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=2,
+            description="Captions are ranked by `logprob / length ** length_penalty`: above 0 "
+            "favours longer ones.",
+        ),
+    ] = 0.0
+    no_repeat_ngram_size: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10,
+            description="An n-gram of so many words comes at most once in a caption; 0: no limit.",
+        ),
+    ] = 0
+    no_echo_words: Annotated[
+        tuple[str, ...],
+        Field(
+            max_length=10,
+            description="Words on whose two sides the same words never stand: `and` rules out "
+            '"a red shirt and a red shirt".',
+        ),
+    ] = ()
+    consensus: Annotated[
+        bool,
+        Field(
+            description="Order the captions of a beam by their agreement with captions of similar "
+            "pictures; needs a bundle with a neighbour index."
+        ),
+    ] = False
+    temperature: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=10,
+            description="Draw captions word by word at this temperature, rather than search for "
+            "the likeliest: below 1 likely words come more often, 0 takes the likeliest always.",
+        ),
+    ] = None
+    top_k: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="With `temperature`: draw from the k likeliest words; 0: from all.",
+        ),
+    ] = 0
+    top_p: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="With `temperature`: draw from the likeliest words that reach this "
+            "probability together.",
+        ),
+    ] = 1.0
+    seed: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            lt=2**63,
+            description="With `temperature`: the same seed draws the same captions. Caption number "
+            "i, from 0 on, is drawn with `seed` + i; without a seed one is chosen at random.",
+        ),
+    ] = None
+
+    @property
+    def sampled(self) -> bool:
+        """Whether captions are drawn, rather than searched for."""
+        return self.temperature is not None
 
     @model_validator(mode="after")
-    def _captions_fit_the_beam(self) -> "DecodingConfig":
+    def _options_go_together(self) -> "DecodingConfig":
+        if self.sampled:
+            return self
         if self.num_captions > self.beam_size:
             raise ValueError(
-                f"num_captions ({self.num_captions}) must be at most "
-                f"beam_size ({self.beam_size}): a beam holds no more"
+                f"num_captions ({self.num_captions}) must be at most beam_size ({self.beam_size}): "
+                f"a beam holds no more, so set beam_size to {self.num_captions} too"
+            )
+        if self.top_k or self.top_p < 1 or self.seed is not None:
+            raise ValueError(
+                "top_k, top_p and seed need a temperature: captions are drawn only with one"
             )
         return self
+
+    def merge(self, **changes: Any) -> "DecodingConfig":
+        """Return this configuration with changes; None changes nothing.
+
+        A default `num_captions` gives way to a smaller beam that is asked for.
+
+        Raises:
+            ValueError: an option is unknown or out of range, or does not go with another.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        if "beam_size" in given and "num_captions" not in given:
+            given["num_captions"] = min(given["beam_size"], self.num_captions)
+        return merge_config(self, given)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -241,17 +336,47 @@ class RecurrentConfig:
 class SamplingConfig:
     """How text is drawn, unless a request says otherwise.
 
-    Log-probabilities are divided by `temperature` (0 takes the likeliest token always); then the
-    `top_k` likeliest tokens are kept (0: all), and of these the likeliest that together reach
-    `top_p`. `no_repeat_ngram_size` n forbids any n tokens in a row to come twice (0: nothing is
-    forbidden).
+    As with `DecodingConfig`, HTTP parameters and command-line options are made from these fields.
     """
 
-    max_tokens: Annotated[int, Field(ge=1, le=10_000)] = 300
-    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=100)] = 0
+    max_tokens: Annotated[
+        int, Field(ge=1, le=10_000, description="Most tokens; the service may set a lower bound.")
+    ] = 300
+    temperature: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="Log-probabilities are divided by it: below 1 likely tokens come more "
+            "often, 0 takes the likeliest always.",
+        ),
+    ] = 1.0
+    top_k: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Draw from the k likeliest tokens; 0: from all.")
+    ] = 0
+    top_p: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Draw from the likeliest tokens that reach this probability together.",
+        ),
+    ] = 1.0
+    no_repeat_ngram_size: Annotated[
+        int,
+        Field(
+            ge=0, le=100, description="An n-gram of so many tokens comes at most once; 0: no limit."
+        ),
+    ] = 0
+
+    def merge(self, **changes: Any) -> "SamplingConfig":
+        """Return this configuration with changes; None changes nothing.
+
+        Raises:
+            ValueError: an option is unknown or out of range.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        return merge_config(self, given)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -275,3 +400,30 @@ class TextConfig:
 
 
 BundleConfig = Annotated[CaptionerConfig | TextConfig, Field(discriminator="kind")]
+
+
+ConfigT = TypeVar("ConfigT", DecodingConfig, SamplingConfig)
+
+
+def merge_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
+    """Return a configuration with changes.
+
+    Raises:
+        ValueError: an option is unknown or out of range, or does not go with another; the message
+            names the first fault.
+    """
+    known = [field.name for field in fields(config)]
+    if unknown := sorted(set(changes) - set(known)):
+        raise ValueError(f"unknown option {unknown[0]!r}: choose from {', '.join(known)}")
+    try:
+        return replace(config, **changes)
+    except ValidationError as error:
+        raise ValueError(describe_fault(error)) from error
+
+
+def describe_fault(error: ValidationError) -> str:
+    """Put the first fault that pydantic found into one line: where, and what would be right."""
+    fault = error.errors()[0]
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    where = ".".join(map(str, fault["loc"]))
+    return f"{where}: {message}" if where else message

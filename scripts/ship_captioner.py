@@ -61,7 +61,7 @@ def main() -> None:
         decoding = replace(config.decoding, consensus=False)
         config = replace(config, decoding=decoding, consensus=None, calibration=None, golden=())
     else:
-        files = captioner.files()
+        files = captioner.optional_files()
     card = arguments.card.read_text(encoding="utf-8").replace("{scores}", score_table(reports))
     card = card.replace("{confidence}", calibration_table(reports, config.decoding.beam_size))
     save_bundle(

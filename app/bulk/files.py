@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import glob
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from app.errors import PictureError
 from app.pictures.decode import SUFFIXES, read_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from model.captioning.captioner import Caption, Captioner
+    from model.captioning.caption import Caption
+    from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
 
 __all__ = ["BATCHES_AHEAD", "CaptionedFile", "FailedFile", "caption_files", "find_pictures"]
@@ -98,7 +100,7 @@ def caption_files(
     Raises:
         ValueError: `image_gain` is set and the captioner has no mean picture.
     """
-    options = asdict(decoding) | {"image_gain": image_gain}
+    search = partial(captioner.search, decoding=decoding, image_gain=image_gain)
 
     def prepare(path: Path | FailedFile) -> _PreparedPicture | FailedFile:
         return path if isinstance(path, FailedFile) else _prepare(captioner, path, max_pixels)
@@ -117,9 +119,9 @@ def caption_files(
             pictures += not isinstance(entry, FailedFile)
             # With no picture waiting before it, a failure is reported at once.
             if pictures in (0, batch_size):
-                yield from _caption_batch(captioner, batch, options)
+                yield from _caption_batch(captioner, batch, search)
                 batch, pictures = [], 0
-        yield from _caption_batch(captioner, batch, options)
+        yield from _caption_batch(captioner, batch, search)
 
 
 def _is_picture(path: Path) -> bool:
@@ -136,10 +138,12 @@ def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _PreparedPict
 
 
 def _caption_batch(
-    captioner: Captioner, batch: list[_PreparedPicture | FailedFile], options: dict[str, Any]
+    captioner: Captioner,
+    batch: list[_PreparedPicture | FailedFile],
+    search: Callable[..., list[list[Caption]]],
 ) -> Iterator[CaptionedFile | FailedFile]:
     pixels = [entry.pixels for entry in batch if isinstance(entry, _PreparedPicture)]
     grid = captioner.encode(np.concatenate(pixels)) if pixels else None
-    captions = iter([] if grid is None else captioner.search(grid, **options))
+    captions = iter([] if grid is None else search(grid))
     for entry in batch:
         yield entry if isinstance(entry, FailedFile) else CaptionedFile(entry.path, next(captions))

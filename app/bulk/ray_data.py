@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from model.captioning.captioner import Caption, Captioner
+    from model.captioning.caption import Caption
+    from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
 
 __all__ = ["SCHEMA", "Summary", "caption_dataset"]
@@ -154,7 +155,7 @@ class _CaptionWorker:
         columns: tuple[str, str],
     ) -> None:
         self.captioner = _load(weights, device, threads=_CPUS)
-        self.options = asdict(decoding)
+        self.decoding = decoding
         self.max_pixels = max_pixels
         self.columns = columns
 
@@ -162,7 +163,7 @@ class _CaptionWorker:
         names, files = (table[column].to_pylist() for column in self.columns)
         decoded = [self._decode(file) for file in files]
         pictures = [entry for entry in decoded if not isinstance(entry, str)]
-        captions = iter(self.captioner.caption(pictures, **self.options) if pictures else ())
+        captions = iter(self.captioner.caption(pictures, self.decoding) if pictures else ())
         rows = [
             _row(str(name), error=entry)
             if isinstance(entry, str)

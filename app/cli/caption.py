@@ -15,7 +15,14 @@ import typer
 
 from app.bulk.formats import OptionalFields, OutputFormat, printable_path
 from app.bulk.outputs import OutputError, choose_format, open_output, remaining
-from app.cli.options import DeviceName, RuntimeName, Weights, settings_from
+from app.cli.options import (
+    DeviceName,
+    RuntimeName,
+    Weights,
+    config_options,
+    invalid_options,
+    settings_from,
+)
 from app.cli.terminal import (
     exit_on,
     print_error,
@@ -26,34 +33,20 @@ from app.cli.terminal import (
 )
 from app.cores import usable_cores
 from model.bundle.discovery import captioner_folder
-from model.decoding.options import resolve_decoding
+from model.config import DecodingConfig
 
 if TYPE_CHECKING:
     from app.settings import Settings
     from model.captioning.captioner import Captioner
-    from model.config import DecodingConfig
 
 __all__ = ["caption"]
 
 
+@config_options(DecodingConfig, into="decoding_options")
 def caption(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders or globs.")],
     *,
-    beam_size: Annotated[
-        int | None, typer.Option(min=1, max=10, help="Hypotheses kept; else the bundle's (3).")
-    ] = None,
-    num_captions: Annotated[
-        int | None, typer.Option(min=1, max=10, help="Captions a picture, best first.")
-    ] = None,
-    max_length: Annotated[
-        int | None, typer.Option(min=1, max=50, help="Tokens, the end token counted.")
-    ] = None,
-    length_penalty: Annotated[
-        float | None, typer.Option(min=0, max=2, help="Above 0 favours longer captions.")
-    ] = None,
-    consensus: Annotated[
-        bool | None, typer.Option(help="Agree with people on pictures that look alike.")
-    ] = None,
+    decoding_options: dict[str, Any],
     batch_size: Annotated[
         int, typer.Option(min=1, max=1024, help="How many pictures to caption at once.")
     ] = 8,
@@ -85,16 +78,10 @@ def caption(
     """Caption pictures, with log-probabilities and, if the bundle has it, confidence.
 
     Folders are searched at any depth. A bad file is reported and the rest continues; --resume
-    tries it again. The exit status is 1 if a file was bad, and 2 if the command was invalid.
+    tries it again. Options that are left out are as the bundle says. The exit status is 1 if a
+    file was bad, and 2 if the command was invalid.
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
-    overrides = {
-        "beam_size": beam_size,
-        "num_captions": num_captions,
-        "max_length": max_length,
-        "length_penalty": length_penalty,
-        "consensus": consensus,
-    }
     if ray:
         if len(paths) != 1 or output is None:
             raise typer.BadParameter("--ray needs exactly one PATH, and --output")
@@ -103,7 +90,7 @@ def caption(
                 "--ray cannot be combined with --image-gain, --resume, --format or --device: the "
                 "output's suffix decides the format, and the cluster the devices"
             )
-        _caption_with_ray(paths[0], output, settings, overrides, batch_size)
+        _caption_with_ray(paths[0], output, settings, decoding_options, batch_size)
     output_path = None if output is None else Path(output)
     try:
         output_format = choose_format(output_format, output_path)
@@ -124,18 +111,12 @@ def caption(
             threads=settings.threads or usable_cores(),
             precision=settings.precision,
         )
-    decoding = _decoding(captioner.config.decoding, overrides)
-    if image_gain and captioner.mean_context is None:
-        raise typer.BadParameter(
-            "--image-gain needs a bundle with a mean picture: run `unrolled finalize`"
-        )
-    if consensus and captioner.consensus is None:
-        raise typer.BadParameter(
-            "--consensus needs a bundle with a consensus: run `unrolled finalize`"
-        )
+    with invalid_options():
+        decoding = captioner.config.decoding.merge(**decoding_options)
+        captioner.check_support(decoding, image_gain=image_gain)
     optional_fields = OptionalFields(
         confidence=captioner.config.calibration is not None,
-        agreement=captioner.consensus is not None,
+        agreement=captioner.has_consensus,
         image_gain=image_gain,
     )
     try:
@@ -180,15 +161,8 @@ def caption(
     raise typer.Exit(1 if failed else 0)
 
 
-def _decoding(default: DecodingConfig, overrides: dict[str, Any]) -> DecodingConfig:
-    try:
-        return resolve_decoding(default, **overrides)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 def _caption_with_ray(
-    source: str, output: str, settings: Settings, overrides: dict[str, Any], batch_size: int
+    source: str, output: str, settings: Settings, decoding_options: dict[str, Any], batch_size: int
 ) -> NoReturn:
     """Caption a data set with Ray Data, and exit."""
     from model.bundle.read import load_bundle  # noqa: PLC0415
@@ -198,7 +172,9 @@ def _caption_with_ray(
         from app.bulk.ray_data import caption_dataset  # noqa: PLC0415
     with exit_on(ValueError, OSError):
         folder = captioner_folder(settings.weights)
-        decoding = _decoding(load_bundle(folder, CaptionerConfig).config.decoding, overrides)
+        default = load_bundle(folder, CaptionerConfig).config.decoding
+        with invalid_options():
+            decoding = default.merge(**decoding_options)
         summary = caption_dataset(
             source,
             decoding,

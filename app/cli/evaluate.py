@@ -1,17 +1,16 @@
 """`unrolled evaluate`: measure a captioner or a language model, and write a report."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import BeamSizes, Pictures, read_beam_sizes
+from app.cli.options import BeamSizes, Pictures, config_options, invalid_options, read_beam_sizes
 from app.cli.terminal import exit_on, require_extra
 from app.settings import read_settings
-from model.runtime.options import Device, Runtime
 from model.bundle.discovery import captioner_folder
-from model.decoding.options import resolve_decoding
+from model.config import DecodingConfig
+from model.runtime.options import Device, Runtime
 
 __all__ = ["evaluate"]
 
@@ -19,6 +18,7 @@ evaluate = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
 
 @evaluate.command("captioner")
+@config_options(DecodingConfig, into="decoding_options", leave_out=("beam_size", "num_captions"))
 def evaluate_captioner(
     weights: Annotated[
         Path | None, typer.Argument(help="A bundle; by default the shipped one.")
@@ -35,9 +35,7 @@ def evaluate_captioner(
     split: Annotated[str, typer.Option(help="The split to measure: train, val or test.")] = "test",
     beam_size: BeamSizes = "1,3,5",
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    length_penalty: Annotated[float | None, typer.Option(min=0, max=2)] = None,
-    no_repeat_ngram_size: Annotated[int | None, typer.Option(min=0, max=10)] = None,
-    consensus: Annotated[bool | None, typer.Option(help="Else as the bundle says.")] = None,
+    decoding_options: dict[str, Any],
     device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
     runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = "torch",
 ) -> None:
@@ -50,21 +48,16 @@ def evaluate_captioner(
     with exit_on(ValueError, OSError):
         folder = captioner_folder(weights or read_settings().weights)
         captioner = Captioner.load(folder, device, runtime=runtime)
-        captioner.config = replace(
-            captioner.config,
-            decoding=resolve_decoding(
-                captioner.config.decoding,
-                length_penalty=length_penalty,
-                no_repeat_ngram_size=no_repeat_ngram_size,
-                consensus=consensus,
-            ),
-        )
+        with invalid_options():
+            decoding = captioner.config.decoding.merge(**decoding_options)
+            captioner.check_support(decoding)
         data = CaptionDataset(dataset, pictures)
         report = measure(
             captioner,
             data,
             split=split,
             beam_sizes=beam_sizes,
+            decoding=decoding,
             batch_size=batch_size,
             training_captions=data.captions("train"),
         )

@@ -1,10 +1,16 @@
-"""Options that several commands share, and the settings they result in."""
+"""Options that several commands share, those made from a configuration's fields, and settings."""
 
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, get_args
 
 import typer
+from pydantic.fields import FieldInfo
 
 from app.settings import Settings, SettingsError, read_settings
 from model.runtime.options import Device, Runtime
@@ -17,6 +23,8 @@ __all__ = [
     "RuntimeName",
     "TextFormat",
     "Weights",
+    "config_options",
+    "invalid_options",
     "read_beam_sizes",
     "settings_from",
 ]
@@ -71,3 +79,68 @@ def settings_from(**overrides: Any) -> Settings:
         return read_settings(**overrides)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+@contextmanager
+def invalid_options() -> Iterator[None]:
+    """Turn an option that does not fit into a wrong command, which exits with 2.
+
+    Raises:
+        BadParameter: the block raised a ValueError; the message is the same.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def config_options(
+    config: Any, *, into: str, leave_out: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a configuration, with its bounds and description.
+
+    Args:
+        config: a pydantic dataclass, such as `DecodingConfig`.
+        into: the command's keyword argument for those that were given, a dict by field name; they
+            are changes for `config.merge`.
+        leave_out: fields without an option.
+    """
+    fields: dict[str, FieldInfo] = {
+        name: field for name, field in config.__pydantic_fields__.items() if name not in leave_out
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(**arguments: Any) -> None:
+            values = {name: arguments.pop(name) for name in fields}
+            command(**arguments, **{into: {n: v for n, v in values.items() if v not in (None, [])}})
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name != into:
+                parameters.append(parameter)
+                continue
+            parameters += [_parameter(name, field) for name, field in fields.items()]
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+        return with_options
+
+    return decorate
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Make the parameter that typer turns into an option."""
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind != NoneType]
+    is_list = str in kinds
+    low, high = None, None
+    for bound in field.metadata:
+        low = getattr(bound, "ge", getattr(bound, "gt", low))
+        high = getattr(bound, "le", getattr(bound, "lt", high))
+    option = typer.Option(min=low, max=high, help=(field.description or "").replace("`", ""))
+    kind: Any = list[str] if is_list else kinds[0]
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )

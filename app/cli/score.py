@@ -15,11 +15,11 @@ from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, TextFormat, Weights, settings_from
 from app.cli.terminal import exit_on, printable_text
 from model.bundle.discovery import bundle_folder, is_text_bundle
-from model.text.assembler import summarise
+from model.text.deltas import summarise
 
 if TYPE_CHECKING:
-    from model.captioning.captioner import Token
-    from model.text.language_model import TextToken
+    from model.captioning.caption import Token
+    from model.text.scores import TextToken
 
 __all__ = ["score"]
 

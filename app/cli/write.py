@@ -11,45 +11,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.loading import load_language_model
-from app.cli.options import DeviceName, TextFormat, Weights, settings_from
+from app.cli.options import (
+    DeviceName,
+    TextFormat,
+    Weights,
+    config_options,
+    invalid_options,
+    settings_from,
+)
 from app.cli.terminal import exit_on, print_note, printable_text
-from model.decoding.options import resolve_sampling
-from model.text.assembler import TextAssembler, draw_seed
+from model.config import SamplingConfig
+from model.text.deltas import TextAssembler, draw_seed
 
 if TYPE_CHECKING:
+    from model.text.deltas import TextDelta
     from model.text.language_model import LanguageModel
-    from model.text.stop_strings import TextDelta
 
 __all__ = ["write"]
 
 
+@config_options(SamplingConfig, into="sampling_options")
 def write(
     *,
     model: Annotated[str, typer.Option(help="A bundle's name in the weights folder, or its path.")],
     prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, max=10_000, help="The most tokens to write; by default the bundle's."),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=10, help="Higher is more varied; 0 always takes the likeliest token."
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(min=0, help="Sample from the k likeliest tokens; 0: from all.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Sample from the likeliest tokens that add up to this."),
-    ] = None,
-    no_repeat_ngram_size: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=100, help="Never repeat a sequence of this many tokens; 0: allow it."
-        ),
-    ] = None,
+    sampling_options: dict[str, Any],
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="The same seed writes the same text.")
     ] = None,
@@ -71,17 +57,8 @@ def write(
 
     with exit_on(ValueError):
         language_model = load_language_model(model, settings)
-    try:
-        sampling = resolve_sampling(
-            language_model.config.sampling,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            no_repeat_ngram_size=no_repeat_ngram_size,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(" ".join(str(error).split())) from error
+    with invalid_options():
+        sampling = language_model.config.sampling.merge(**sampling_options)
     options: dict[str, Any] = {**asdict(sampling), "stop": tuple(stop or ())}
     prompt = printable_text(prompt)
     first_seed = draw_seed() if seed is None else seed

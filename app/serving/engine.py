@@ -26,14 +26,17 @@ from app.serving.worker import Admission, Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
-    from app.serving.jobs import CaptionJobResult, GenerationRequest, PreparedPicture
+    from app.serving.jobs import CaptionJobResult, PreparedPicture
     from app.serving.registry import ModelRegistry
     from app.settings import Settings
-    from model.captioning.captioner import Caption, Captioner
+    from model.captioning.caption import Caption
+    from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
-    from model.text.language_model import Activations, LanguageModel, TextScore
+    from model.text.deltas import TextDelta
+    from model.text.generation import GenerationRequest
+    from model.text.language_model import LanguageModel
     from model.text.prefill import Incremental
-    from model.text.stop_strings import TextDelta
+    from model.text.scores import Activations, TextScore
 
 __all__ = ["CaptionedPicture", "Engine", "GenerationChunk", "ModelTiming", "Timing"]
 

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from app.pictures.decode import decode_picture
-from model.decoding.beam_search import SearchCancelled
+from model.decoding.hypothesis import DecodingCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from model.captioning.captioner import Caption, Captioner
-    from model.config import DecodingConfig, SamplingConfig
-    from model.text.generation import Generation
+    from model.captioning.caption import Caption
+    from model.captioning.captioner import Captioner
+    from model.config import DecodingConfig
+    from model.text.deltas import TextDelta
+    from model.text.generation import Generation, GenerationRequest
     from model.text.language_model import LanguageModel
     from model.text.prefill import Incremental
-    from model.text.stop_strings import TextDelta
 
 __all__ = [
     "CaptionJob",
     "CaptionJobResult",
-    "GenerationRequest",
     "PreparedPicture",
     "advance",
     "advance_generation",
@@ -80,18 +80,6 @@ class CaptionJobResult:
     model_seconds: float
 
 
-@dataclass(frozen=True)
-class GenerationRequest:
-    """A request for texts; `top` is the number of alternatives reported for each token."""
-
-    prompt: str
-    n: int
-    seed: int
-    stop: tuple[str, ...]
-    top: int
-    sampling: SamplingConfig
-
-
 def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> PreparedPicture:
     """Decode an untrusted file into the array that the encoder expects.
 
@@ -132,10 +120,10 @@ def run_caption_jobs(
         by_options = _group_by(remaining, lambda index: _options(jobs[index]))
         for (decoding, attention, image_gain), indices in by_options.items():
             search_started = time.perf_counter()
-            with suppress(SearchCancelled):
+            with suppress(DecodingCancelled):
                 found = captioner.search(
                     grid[[rows[index] for index in indices]],
-                    **asdict(decoding),
+                    decoding,
                     attention=attention,
                     image_gain=image_gain,
                     cancelled=partial(_all, is_cancelled, indices),
@@ -168,15 +156,7 @@ def start_generation(language_model: LanguageModel, request: GenerationRequest) 
 
     Nothing is read or written before `advance_generation` is called.
     """
-    return language_model.start(
-        request.prompt,
-        request.sampling,
-        n=request.n,
-        seed=request.seed,
-        stop=request.stop,
-        top=request.top,
-        together=True,
-    )
+    return language_model.start(request, shared=True)
 
 
 def advance(work: Incremental[Result]) -> tuple[Result] | None:
@@ -197,7 +177,7 @@ def advance_generation(generation: Generation) -> tuple[list[TextDelta], bool]:
     Deltas that other requests' steps have already produced are returned at once.
     """
     end = time.perf_counter() + _TIME_SLICE
-    if not generation.waits:
-        while not generation.ended and time.perf_counter() < end:
-            generation.go_on()
-    return generation.take(), generation.ended
+    if not generation.has_deltas:
+        while not generation.finished and time.perf_counter() < end:
+            generation.advance()
+    return generation.take(), generation.finished

@@ -1,14 +1,14 @@
-"""Which bundles lie in the weights folder.
+"""Find the bundles of a weights folder, by their configurations alone."""
 
-Reads their configurations alone, so that listing them is quick; `model.bundle.read` loads them.
-"""
-
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.bundle.format import CONFIG, BundleError
+from model.bundle.read import read_config
+
 __all__ = [
+    "SHIPPED_WEIGHTS",
     "BundleFolders",
     "BundleSummary",
     "bundle_folder",
@@ -18,7 +18,8 @@ __all__ = [
     "list_bundles",
 ]
 
-CONFIG = "config.json"
+# They lie beside the packages, in the repository and where it is installed.
+SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ class BundleSummary:
 
 @dataclass(frozen=True)
 class BundleFolders:
-    """The bundles that a service loads: at most one captioner, any number of writers."""
+    """The bundles that a service loads: at most one captioner, any number of language models."""
 
     captioner: Path | None
     language_models: tuple[Path, ...]
 
 
 def captioner_folder(weights: Path) -> Path:
-    """Give the captioner's bundle: `weights` itself if it is one, else `weights/captioner`."""
+    """Return the captioner's bundle: `weights` itself if it is one, else `weights/captioner`."""
     return weights if (weights / CONFIG).exists() else weights / "captioner"
 
 
@@ -91,35 +92,30 @@ def bundle_folder(model: str, weights: Path) -> Path:
 def is_text_bundle(folder: Path) -> bool:
     """Say whether a bundle's configuration is a language model's, as far as it can be read."""
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_config(folder).kind == "text"
+    except BundleError:
         return False
-    return isinstance(config, dict) and config.get("kind") == "text"
 
 
 def list_bundles(weights: Path) -> list[BundleSummary]:
     """Summarise every bundle in `weights`, at any depth, by folder.
 
     Raises:
-        ValueError: there is no bundle, or a `config.json` cannot be read as one.
+        ValueError: there is no bundle, or a `config.json` cannot be used.
     """
-    found = [_summarise(path) for path in sorted(weights.rglob(CONFIG))]
-    if not found:
+    folders = [path.parent for path in sorted(weights.rglob(CONFIG))]
+    if not folders:
         raise ValueError(f"there is no bundle in {weights}: give the folder with --weights")
-    return found
+    return [_summarise(folder) for folder in folders]
 
 
-def _summarise(path: Path) -> BundleSummary:
-    folder = path.parent
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        return BundleSummary(
-            name=config["name"],
-            kind=config["kind"],
-            version=config["version"],
-            size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
-            scores=config["scores"],
-            folder=str(folder),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no bundle's configuration: {error!r}") from error
+def _summarise(folder: Path) -> BundleSummary:
+    config = read_config(folder)
+    return BundleSummary(
+        name=config.name,
+        kind=config.kind,
+        version=config.version,
+        size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        scores=config.scores,
+        folder=str(folder),
+    )

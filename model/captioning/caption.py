@@ -1,10 +1,10 @@
-"""A caption and its tokens, as a captioner gives them; knows nothing of how they were found."""
+"""A caption and its tokens, as a captioner returns them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from model.decoding.beam_search import Hypothesis
+from model.decoding.hypothesis import Hypothesis
 from model.vocabulary import Vocabulary
 
 __all__ = ["Caption", "Grid", "Token"]
@@ -17,7 +17,7 @@ class Token:
     """One word of a caption, or the end token.
 
     `logprob` is the natural logarithm of its probability given the picture and the words before
-    it; `attention`, if asked for, says where the decoder looked: rows x columns, of sum 1;
+    it; `attention`, if asked for, says where the decoder looked: rows x columns with a sum of 1;
     `image_gain`, if asked for, how many nats of `logprob` come from the picture (see
     `model.captioning.image_gain`).
     """
@@ -59,7 +59,7 @@ class Caption:
         attention: Sequence[Grid] | None = None,
         image_gain: Sequence[float] | None = None,
     ) -> Self:
-        """Put a hypothesis into words; `attention` and `image_gain` have an item for each token."""
+        """Put a hypothesis into words; `attention` and `image_gain` have one item a token."""
         nothing = [None] * len(hypothesis.tokens)
         return cls(
             text=vocabulary.decode(hypothesis.tokens),

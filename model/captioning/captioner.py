@@ -1,39 +1,47 @@
-"""Pictures to captions, with the log-probability of every word.
+"""Photographs to captions, with the log-probability of every word.
 
-    captioner = Captioner.load("weights/captioner")
-    for caption in captioner.caption([picture], beam_size=3, num_captions=3)[0]:
+    captioner = Captioner.load()
+    for caption in captioner.caption("photo.jpg", beam_size=3, num_captions=3):
         print(caption.logprob, caption.text)
 
-Puts preprocessing, encoder, decoder and beam search together; knows nothing of files other than
-the bundle, nor of untrusted bytes.
+Puts preprocessing, encoder, decoder, search and reranking together.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from array_api_compat import array_namespace
-from PIL import Image
+from PIL import Image, ImageOps
 
 from model.arrays import Array
+from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.bundle.read import load_bundle
 from model.captioning.calibration import Evidence, estimate_confidence
-from model.captioning.caption import Caption, Token
-from model.captioning.consensus import ConsensusReranker, Ranked, read_reranker
-from model.captioning.image_gain import ground, mean_context_file, read_mean_context
+from model.captioning.caption import Caption
+from model.captioning.consensus import ConsensusReranker, RankedHypothesis, read_reranker
+from model.captioning.image_gain import image_gain as measure_image_gain
+from model.captioning.image_gain import mean_context_file, read_mean_context
 from model.captioning.neighbours import neighbours_file
-from model.captioning.scoring import look, read
+from model.captioning.scoring import attention_maps, score_tokens
 from model.captioning.self_test import GoldenPicture, check_golden, golden_files, read_golden
 from model.config import CaptionerConfig, DecodingConfig
-from model.decoding.beam_search import Hypothesis, search
+from model.decoding import beam_search, sampling
+from model.decoding.constraints import (
+    Constraint,
+    ForbiddenTokens,
+    MinLength,
+    NoEcho,
+    NoRepeatNgram,
+)
+from model.decoding.hypothesis import Hypothesis
 from model.networks.image_context import DecoderState, ImageContext
 from model.preprocessing import Preprocessing
 from model.runtime.base import Runner
 from model.runtime.device import choose_device
-from model.runtime.huge_pages import use_huge_pages
 from model.runtime.options import Precision, Runtime
 from model.runtime.select import load_runner
 from model.vocabulary import Vocabulary
@@ -45,18 +53,24 @@ if TYPE_CHECKING:
 
     from model.networks.caption_network import CaptionNetwork
 
-__all__ = ["Caption", "Captioner", "Token"]
+__all__ = ["Captioner", "Photograph", "UnsupportedOption"]
+
+Photograph = Image.Image | str | Path  # a picture, or the path of a picture file
+
+
+class UnsupportedOption(ValueError):
+    """An option needs something that the bundle lacks; the message says what."""
 
 
 class Captioner:
-    """A trained network that captions pictures; for one thread at a time.
+    """A trained network that captions photographs; for one thread at a time.
 
     Args:
-        runner: of its network, see `model.runtime.select`.
+        runner: executes its network, see `model.runtime`.
         config, vocabulary: of its bundle.
         card: its model card, Markdown.
-        mean_context: for image_gain, see `model.captioning.image_gain`.
-        consensus: for the order of captions, see `model.captioning.consensus`.
+        mean_context: for the image gain, see `model.captioning.image_gain`.
+        reranker: orders captions by consensus, see `model.captioning.consensus`.
         golden: for the self-test.
     """
 
@@ -68,20 +82,21 @@ class Captioner:
         *,
         card: str = "",
         mean_context: ImageContext | None = None,
-        consensus: ConsensusReranker | None = None,
+        reranker: ConsensusReranker | None = None,
         golden: Sequence[GoldenPicture] = (),
     ) -> None:
         self.runner = runner
-        self.config = config
         self.vocabulary = vocabulary
         self.card = card
         self.preprocessing = Preprocessing(config.preprocessing)
-        self.mean_context = mean_context
+        self._config = config
+        self._mean_context = None
         if mean_context is not None:
-            placed = {name: runner.place(part) for name, part in mean_context.to_dict().items()}
-            self.mean_context = ImageContext.from_dict(placed)
-        self.consensus = consensus
-        self.golden = tuple(golden)
+            arrays = mean_context.to_dict()
+            placed = {name: runner.place(array) for name, array in arrays.items()}
+            self._mean_context = ImageContext.from_dict(placed)
+        self.reranker = reranker
+        self._golden = tuple(golden)
 
     @classmethod
     def of(
@@ -93,8 +108,8 @@ class Captioner:
         device: str | torch.device = "cpu",
         **rest: Any,
     ) -> Self:
-        """Make one of a network in PyTorch; the `rest` is as for the class itself."""
-        from model.runtime.pytorch import TorchRunner  # noqa: PLC0415 - brings PyTorch
+        """Make a captioner of a PyTorch network; the `rest` is as for the class itself."""
+        from model.runtime.pytorch import TorchRunner  # noqa: PLC0415 - imports PyTorch
 
         runner = TorchRunner(network, config.preprocessing.size, device)
         return cls(runner, config, vocabulary, **rest)
@@ -102,7 +117,7 @@ class Captioner:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path | None = None,
         device: str = "auto",
         *,
         runtime: Runtime = "torch",
@@ -113,10 +128,10 @@ class Captioner:
         """Load a bundle.
 
         Args:
-            path: the bundle's folder.
-            device: `auto`, or any that torch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
-            runtime: what runs the network. PyTorch has it at hand, to be trained or looked at;
-                `auto` takes what is fastest, see `model.runtime.select`.
+            path: the bundle's folder; None loads the shipped captioner.
+            device: `auto`, or any that PyTorch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
+            runtime: what executes the network, see `model.runtime.select`. `auto` takes the
+                fastest; `torch` makes the network available, to be trained or looked at.
             threads: on a CPU; None leaves it to the runtime.
             precision: of most arithmetic; less than single precision is faster on some machines,
                 and changes log-probabilities in the second digit.
@@ -124,10 +139,12 @@ class Captioner:
 
         Raises:
             BundleError: the bundle cannot be used, or fails its self-test; the message says why.
-            ValueError: there is no such device, or the runtime is not for it.
+            ValueError: there is no such device, or the runtime does not support it.
         """
         chosen = choose_device(device)
-        bundle = load_bundle(path, CaptionerConfig)
+        bundle = load_bundle(
+            SHIPPED_WEIGHTS / "captioner" if path is None else path, CaptionerConfig
+        )
         runner = load_runner(bundle, chosen, runtime, threads, precision)
         captioner = cls(
             runner,
@@ -135,13 +152,17 @@ class Captioner:
             bundle.vocabulary,
             card=bundle.card,
             mean_context=read_mean_context(bundle, runner),
-            consensus=read_reranker(bundle, runner.channels, len(bundle.vocabulary)),
+            reranker=read_reranker(bundle, runner.channels, len(bundle.vocabulary)),
             golden=read_golden(bundle),
         )
-        use_huge_pages()
         if self_test:
             captioner.self_test()
         return captioner
+
+    @property
+    def config(self) -> CaptionerConfig:
+        """Its bundle's configuration; requests bring changes of their own, see `caption`."""
+        return self._config
 
     @property
     def device(self) -> str:
@@ -149,82 +170,121 @@ class Captioner:
         return self.runner.device
 
     @property
+    def has_image_gain(self) -> bool:
+        """Whether it can tell the image gain of words."""
+        return self._mean_context is not None
+
+    @property
+    def has_consensus(self) -> bool:
+        """Whether it can order captions by consensus."""
+        return self.reranker is not None
+
+    @property
     def network(self) -> CaptionNetwork:
         """Its network in PyTorch.
 
         Raises:
-            ValueError: another runtime has it.
+            ValueError: another runtime executes it.
         """
         network: CaptionNetwork | None = getattr(self.runner, "network", None)
         if network is None:
             raise ValueError("the network is not in PyTorch: load it with runtime='torch'")
         return network
 
-    def files(self) -> dict[str, bytes]:
-        """Give those files of its bundle that not every bundle has, by their names."""
+    def optional_files(self) -> dict[str, bytes]:
+        """Return the files of its bundle that not every bundle has, by name."""
+        context, reranker = self._mean_context, self.reranker
         return {
-            **({} if self.mean_context is None else mean_context_file(self.mean_context)),
-            **({} if self.consensus is None else neighbours_file(self.consensus.known)),
-            **golden_files(self.golden),
+            **({} if context is None else mean_context_file(context)),
+            **({} if reranker is None else neighbours_file(reranker.index)),
+            **golden_files(self._golden),
         }
 
     def self_test(self) -> int:
-        """Caption the bundle's golden pictures by its default decoding, and compare.
+        """Caption the bundle's golden pictures with its default decoding, and compare.
 
         Returns:
             How many there are; a bundle need not have any.
 
         Raises:
-            BundleError: a caption does not come out, see `check_golden`.
+            BundleError: a caption differs, see `check_golden`.
         """
-        best = lambda picture: self.caption([picture])[0][0]  # noqa: E731
-        check_golden(self.golden, best, exact=self.runner.exact)
-        return len(self.golden)
+        check_golden(
+            self._golden, lambda picture: self.caption(picture)[0], exact=self.runner.exact
+        )
+        return len(self._golden)
 
+    def check_support(self, decoding: DecodingConfig, *, image_gain: bool = False) -> None:
+        """Check that the bundle has what the options need.
+
+        Raises:
+            UnsupportedOption: it does not.
+        """
+        needs = {
+            "image_gain": (image_gain and not self.has_image_gain, "a mean picture"),
+            "consensus": (decoding.consensus and not self.has_consensus, "a neighbour index"),
+        }
+        for option, (lacking, needed) in needs.items():
+            if lacking:
+                raise UnsupportedOption(
+                    f"{option} needs {needed}, which the captioner {self.config.name!r} lacks: "
+                    "`unrolled finalize captioner` adds it"
+                )
+
+    @overload
     def caption(
         self,
-        pictures: Sequence[Image.Image],
+        pictures: Photograph,
+        decoding: DecodingConfig | None = None,
         *,
-        beam_size: int | None = None,
-        num_captions: int | None = None,
-        max_length: int | None = None,
-        length_penalty: float | None = None,
-        no_repeat_ngram_size: int | None = None,
-        no_echo_words: Sequence[str] | None = None,
-        consensus: bool | None = None,
         attention: bool = False,
         image_gain: bool = False,
-    ) -> list[list[Caption]]:
-        """Describe pictures, all in one batch.
+        **options: Any,
+    ) -> list[Caption]: ...
+    @overload
+    def caption(
+        self,
+        pictures: Sequence[Photograph],
+        decoding: DecodingConfig | None = None,
+        *,
+        attention: bool = False,
+        image_gain: bool = False,
+        **options: Any,
+    ) -> list[list[Caption]]: ...
+    def caption(
+        self,
+        pictures: Photograph | Sequence[Photograph],
+        decoding: DecodingConfig | None = None,
+        *,
+        attention: bool = False,
+        image_gain: bool = False,
+        **options: Any,
+    ) -> list[Caption] | list[list[Caption]]:
+        """Describe a photograph, or several in one batch.
 
         Args:
-            pictures: RGB, of any size. beam_size, num_captions, max_length, length_penalty,
-            no_repeat_ngram_size, no_echo_words, consensus:
-                see `DecodingConfig`; None takes the bundle's default.
+            pictures: one picture of any size, or a path of one, or a sequence of these.
+            decoding: how captions are found; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
-            image_gain: whether to say how far each word comes from the picture.
+            image_gain: whether to say how much of each word comes from the picture.
+            options: changes to `decoding`, by the names of `DecodingConfig`'s fields.
 
         Returns:
-            For each picture its captions, best first: `num_captions`, or fewer where no more
+            The captions of the picture, or of each, best first: `num_captions`, or fewer if no more
             exist.
 
         Raises:
-            ValueError: a number is out of its range, or image_gain or a consensus is asked for and
-                the bundle has not what it takes.
+            TypeError: this is no picture.
+            ValueError: an option is unknown, out of range, or needs what the bundle lacks.
+            OSError: a file cannot be read as a picture.
         """
-        grid = self.encode(self.prepare(pictures))
-        return self.search(
-            grid,
-            beam_size=beam_size,
-            num_captions=num_captions,
-            max_length=max_length,
-            length_penalty=length_penalty,
-            no_repeat_ngram_size=no_repeat_ngram_size,
-            no_echo_words=no_echo_words,
-            consensus=consensus,
-            attention=attention,
-            image_gain=image_gain,
-        )
+        decoding = (decoding or self.config.decoding).merge(**options)
+        self.check_support(decoding, image_gain=image_gain)  # before the work, not after it
+        one = isinstance(pictures, Image.Image | str | Path)
+        opened = list(map(_open, [pictures] if one else pictures))  # type: ignore[arg-type]
+        grid = self.encode(self.prepare(opened))
+        found = self.search(grid, decoding, attention=attention, image_gain=image_gain)
+        return found[0] if one else found
 
     def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Preprocess pictures: (batch, 3, size, size)."""
@@ -237,128 +297,158 @@ class Captioner:
     def search(
         self,
         grid: Array,
+        decoding: DecodingConfig | None = None,
         *,
         attention: bool = False,
         image_gain: bool = False,
-        cancelled: Callable[[], bool] | None = None,
-        **changes: Any,
+        cancelled: Callable[[], bool] = lambda: False,
+        **options: Any,
     ) -> list[list[Caption]]:
-        """Find the captions of encoded pictures; arguments as in `caption`.
+        """Find the captions of encoded pictures (batch, rows, columns, channels), see `caption`.
 
         Raises:
-            SearchCancelled: `cancelled`, which is asked before every step, said that nobody waits.
+            UnsupportedOption: the bundle lacks what an option needs.
+            DecodingCancelled: `cancelled`, which is asked before every step, returned True.
         """
-        decoding = self._decoding(changes)
-        decoder, vocabulary = self.runner, self.vocabulary
-        if image_gain:
-            self._need_mean_picture()  # before the work, not after it
-        if decoding.consensus and self.consensus is None:
-            raise ValueError(self._lacks("consensus"))
-        picture = decoder.encode_context(grid)
-
-        def step(tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
-            logprobs, state, _ = decoder.step(tokens, state, picture)
-            return logprobs, state
-
-        found = search(
-            step,
-            picture.start,
-            start_token=vocabulary.start_id,
-            end_token=vocabulary.end_id,
-            beam_size=decoding.beam_size,
-            num_results=decoding.beam_size if decoding.consensus else decoding.num_captions,
-            num_settled=decoding.num_captions,
-            max_length=decoding.max_length,
-            min_length=1,  # no words say nothing of a picture
-            length_penalty=decoding.length_penalty,
-            no_repeat_ngram_size=decoding.no_repeat_ngram_size,
-            no_echo_words=[i for word in decoding.no_echo_words for i in vocabulary.encode(word)],
-            forbidden=(vocabulary.pad_id, vocabulary.start_id, vocabulary.unknown_id),
-            cancelled=cancelled,
-        )
-        ranked = self._rank(grid, found, decoding)
-        together = [one.hypothesis for best in ranked for one in best]
-        grounds = iter(self._ground(together) if image_gain else [None] * len(together))
+        decoding = (decoding or self.config.decoding).merge(**options)
+        self.check_support(decoding, image_gain=image_gain)
+        ranked = self._rank(grid, self._find(grid, decoding, cancelled), decoding)
+        hypotheses = [one.hypothesis for best in ranked for one in best]
+        gains = iter(self._image_gains(hypotheses) if image_gain else [None] * len(hypotheses))
         return [
             [
-                self._caption(
-                    one,
-                    decoding.beam_size,
-                    attention=look(decoder, own, one.hypothesis.tokens) if attention else None,
-                    image_gain=next(grounds),
+                Caption.of(
+                    one.hypothesis,
+                    self.vocabulary,
+                    confidence=self._confidence(one, decoding),
+                    agreement=one.agreement,
+                    attention=attention_maps(self.runner, picture, one.hypothesis.tokens)
+                    if attention
+                    else None,
+                    image_gain=next(gains),
                 )
                 for one in best
             ]
-            for own, best in zip(grid[:, None], ranked, strict=True)
+            for picture, best in zip(grid[:, None], ranked, strict=True)
         ]
 
     def score(
         self,
-        picture: Image.Image,
+        picture: Photograph,
         text: str,
         *,
         attention: bool = False,
         image_gain: bool = False,
     ) -> Caption:
-        """Give the log-probability of a caption that you bring, word by word.
+        """Return the log-probability of a caption that you bring, word by word.
 
         The text is cut into words as the training captions were (lower case, no punctuation). A
-        word that the vocabulary lacks counts as the unknown token. It has no confidence: that is
-        known of captions that a search finds, and no agreement.
+        word that the vocabulary lacks counts as the unknown token. Confidence and agreement are
+        None: they are known of captions that a search finds.
 
         Raises:
-            ValueError: image_gain is asked for and the bundle has no mean picture.
+            TypeError, OSError: as in `caption`.
+            UnsupportedOption: the image gain is asked for and the bundle has no mean picture.
         """
-        decoder, grid = self.runner, self.encode(self.prepare([picture]))
+        self.check_support(DecodingConfig(), image_gain=image_gain)
+        grid = self.encode(self.prepare([_open(picture)]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
-        (logprobs,), _ = read(decoder, decoder.encode_context(grid), [tokens])
+        (logprobs,), _ = score_tokens(self.runner, self.runner.encode_context(grid), [tokens])
         hypothesis = Hypothesis(tuple(tokens), tuple(logprobs), finished=True)
-        seen = look(decoder, grid, tokens) if attention else None
-        (nats,) = self._ground([hypothesis]) if image_gain else (None,)
-        return Caption.of(hypothesis, self.vocabulary, attention=seen, image_gain=nats)
+        return Caption.of(
+            hypothesis,
+            self.vocabulary,
+            attention=attention_maps(self.runner, grid, tokens) if attention else None,
+            image_gain=self._image_gains([hypothesis])[0] if image_gain else None,
+        )
 
-    def _decoding(self, changes: dict[str, Any]) -> DecodingConfig:
-        """The bundle's defaults with a call's changes; pydantic checks the ranges."""
-        given = {name: value for name, value in changes.items() if value is not None}
-        if "beam_size" in given and "num_captions" not in given:
-            default = self.config.decoding.num_captions
-            given["num_captions"] = min(given["beam_size"], default)
-        return replace(self.config.decoding, **given)
+    def _find(
+        self, grid: Array, decoding: DecodingConfig, cancelled: Callable[[], bool]
+    ) -> list[list[Hypothesis]]:
+        """Search for token sequences, or draw them."""
+        context = self.runner.encode_context(grid)
+
+        def step(tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
+            logprobs, state, _ = self.runner.step(tokens, state, context)
+            return logprobs, state
+
+        start, end = self.vocabulary.start_id, self.vocabulary.end_id
+        constraints = self._constraints(decoding)
+        if decoding.sampled:
+            if decoding.seed is None:
+                decoding = decoding.merge(seed=secrets.randbelow(2**32))
+            return sampling.sample(
+                step,
+                context.start,
+                decoding,
+                start_token=start,
+                end_token=end,
+                constraints=constraints,
+                cancelled=cancelled,
+            )
+        return beam_search.search(
+            step,
+            context.start,
+            decoding,
+            start_token=start,
+            end_token=end,
+            constraints=constraints,
+            num_results=decoding.beam_size if decoding.consensus else None,
+            cancelled=cancelled,
+        )
+
+    def _constraints(self, decoding: DecodingConfig) -> list[Constraint]:
+        vocabulary = self.vocabulary
+        words = [token for word in decoding.no_echo_words for token in vocabulary.encode(word)]
+        return [
+            ForbiddenTokens(vocabulary.never_written),
+            MinLength(1, vocabulary.end_id),  # an empty caption says nothing
+            NoRepeatNgram(decoding.no_repeat_ngram_size),
+            NoEcho(words),
+        ]
 
     def _rank(
         self, grid: Array, found: list[list[Hypothesis]], decoding: DecodingConfig
-    ) -> list[list[Ranked]]:
-        """Put the captions that were found into order, and keep those that were asked for."""
-        if self.consensus is None:
-            return [[Ranked(one) for one in hypotheses] for hypotheses in found]
+    ) -> list[list[RankedHypothesis]]:
+        """Order the captions that were found, and keep those that were asked for."""
+        if decoding.sampled:  # a search's results come in this order already
+            by_score = lambda one: one.score(decoding.length_penalty)  # noqa: E731
+            found = [sorted(drawn, key=by_score, reverse=True) for drawn in found]
+        if self.reranker is None:
+            return [[RankedHypothesis(one) for one in hypotheses] for hypotheses in found]
         features = array_namespace(grid).mean(grid, axis=(1, 2))  # (batch, channels)
-        ranked = self.consensus.rank(features, found, reorder=decoding.consensus)
+        ranked = self.reranker.rank(features, found, reorder=decoding.consensus)
         return [best[: decoding.num_captions] for best in ranked]
 
-    def _caption(self, ranked: Ranked, beam_size: int, **told: Any) -> Caption:
-        """Put a hypothesis into words."""
-        hypothesis, agreement = ranked
-        confidence = None
-        # Captions that were cut are not what it was fitted to.
-        if self.config.calibration is not None and hypothesis.finished:
-            evidence = Evidence(
-                hypothesis.logprobs, hypothesis.finished, beam_size, agreement or 0.0
-            )
-            confidence = estimate_confidence(self.config.calibration, evidence)
-        return Caption.of(
-            hypothesis, self.vocabulary, confidence=confidence, agreement=agreement, **told
+    def _confidence(self, ranked: RankedHypothesis, decoding: DecodingConfig) -> float | None:
+        """Return the chance that a caption is good, where the calibration holds for it."""
+        calibration, (hypothesis, agreement) = self.config.calibration, ranked
+        # It was fitted to finished captions that a beam search found.
+        if calibration is None or not hypothesis.finished or decoding.sampled:
+            return None
+        evidence = Evidence(
+            hypothesis.logprobs, hypothesis.finished, decoding.beam_size, agreement or 0.0
+        )
+        return estimate_confidence(calibration, evidence)
+
+    def _image_gains(self, hypotheses: Sequence[Hypothesis]) -> list[list[float]]:
+        assert self._mean_context is not None  # noqa: S101 - `check_support` has looked
+        return measure_image_gain(
+            self.runner,
+            self._mean_context,
+            [hypothesis.tokens for hypothesis in hypotheses],
+            [hypothesis.logprobs for hypothesis in hypotheses],
         )
 
-    def _ground(self, hypotheses: Sequence[Hypothesis]) -> Sequence[list[float] | None]:
-        captions = [hypothesis.tokens for hypothesis in hypotheses]
-        logprobs = [hypothesis.logprobs for hypothesis in hypotheses]
-        return ground(self.runner, self._need_mean_picture(), captions, logprobs)
 
-    def _need_mean_picture(self) -> ImageContext:
-        if self.mean_context is None:
-            raise ValueError(self._lacks("mean picture, which image_gain needs"))
-        return self.mean_context
-
-    def _lacks(self, what: str) -> str:
-        name = self.config.name
-        return f"the captioner {name!r} has no {what}: `unrolled finalize captioner` gives it one"
+def _open(picture: Photograph) -> Image.Image:
+    """Return a picture, read from its file and turned upright if it is a path."""
+    if isinstance(picture, Image.Image):
+        return picture
+    if isinstance(picture, str | Path):
+        with Image.open(picture) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    raise TypeError(
+        f"a {type(picture).__name__} is no picture: give a PIL image, the path of a picture file, "
+        "or a list of these"
+    )

@@ -1,17 +1,16 @@
-"""Which of the captions that a beam finds agrees with what people say of pictures that look alike.
+"""Rerank the captions of a beam by agreement with captions of similar pictures.
 
     score = agreement + likelihood x mean_logprob
 
 Consensus reranking (Devlin et al. 2015, "Exploring Nearest Neighbor Approaches for Image
-Captioning"; Mao et al. 2015, section 8, which orders an m-RNN's captions so). Of a picture that is
-unlike those it learned from, the likeliest caption is often a bold guess; one that would be true of
-pictures that look alike is more often right. `agreement` is the mean over n = 1 to 4 of the cosine
-between a caption's TF-IDF vector of n-grams and those of what people said (CIDEr, Vedantam et al.
-2015, equation 2), but that saying an n-gram twice wins nothing (which CIDEr-D sees to by clipping,
-section 6). It is linear in the latter, so that their mean is all that is needed.
+Captioning"; Mao et al. 2015, section 8, order an m-RNN's captions so). For a picture unlike those
+it was trained on, the likeliest caption is often a bold guess; one that would also be true of
+similar pictures is more often right. `agreement` is the mean over n = 1 to 4 of the cosine between
+a caption's TF-IDF vector of n-grams and those of the captions of similar pictures (CIDEr, Vedantam
+et al. 2015, equation 2), except that repeating an n-gram gains nothing (CIDEr-D clips for that
+reason, section 6). It is linear in the latter, so their mean is all that is needed.
 
-Changes the order of captions, never their log-probabilities. Knows features as vectors and
-captions as token ids; does not know how captions are found.
+The order of captions changes, never their log-probabilities.
 """
 
 import math
@@ -21,60 +20,60 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import Array, largest, to_numpy
+from model.arrays import Array, to_numpy, top_k
 from model.bundle.read import Bundle
 from model.captioning.neighbours import MAX_ORDER, NeighbourIndex, count_ngrams, read_neighbours
 from model.config import CaptionerConfig, ConsensusConfig
-from model.decoding.beam_search import Hypothesis
+from model.decoding.hypothesis import Hypothesis
 
-__all__ = ["ConsensusReranker", "Ranked", "read_reranker"]
+__all__ = ["ConsensusReranker", "RankedHypothesis", "read_reranker"]
 
 
-class Ranked(NamedTuple):
-    """A caption that was found, and its agreement, 0 to 1; None without a consensus."""
+class RankedHypothesis(NamedTuple):
+    """A hypothesis and its agreement with captions of similar pictures, 0 to 1, if known."""
 
     hypothesis: Hypothesis
     agreement: float | None = None
 
 
 class ConsensusReranker:
-    """Says how far captions agree with what people said of the pictures that look most alike.
+    """Measures how far captions agree with what people said of the most similar pictures.
 
     Args:
-        known: those pictures.
+        index: those pictures.
         config: how many of them count, and how.
         vocabulary_size: of the captioner, whose token ids the n-grams are of.
     """
 
     def __init__(
-        self, known: NeighbourIndex, config: ConsensusConfig, vocabulary_size: int
+        self, index: NeighbourIndex, config: ConsensusConfig, vocabulary_size: int
     ) -> None:
-        self.known = known
+        self.index = index
         self.config = config
         self._vocabulary_size = vocabulary_size
-        self._mean = known.mean.astype(np.float32)
-        self._basis = known.basis.astype(np.float32)
-        self._pictures = _unit(known.pictures.astype(np.float32))
-        self._columns = {key: column for column, key in enumerate(known.ngrams.tolist())}
-        self._rarity: list[float] = known.rarity.tolist()
-        self._unseen = float(known.unseen[0])
-        self._weights = known.weights.astype(np.float32)
+        self._mean = index.mean.astype(np.float32)
+        self._basis = index.basis.astype(np.float32)
+        self._pictures = _unit(index.pictures.astype(np.float32))
+        self._columns = {key: column for column, key in enumerate(index.ngrams.tolist())}
+        self._rarity: list[float] = index.rarity.tolist()
+        self._unseen = float(index.unseen[0])
+        self._weights = index.weights.astype(np.float32)
 
     def agreements(
         self, features: Array, captions: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[float]]:
-        """Give the agreement of every caption, 0 to 1.
+        """Return the agreement of every caption, 0 to 1.
 
         Args:
             features: of the pictures, the mean of the encoder's grid (batch, channels).
-            captions: of each picture, token ids; special ones are left out of account.
+            captions: of each picture, token ids; special tokens are ignored.
         """
         centred = to_numpy(features).astype(np.float32) - self._mean
         # Sums over indices rather than matrix products: NumPy's are threaded, and its threads
         # spin for a while after, on a core that the next picture's encoder needs.
         axes = _unit(np.einsum("bc,cd->bd", centred, self._basis))  # (batch, dimensions)
         cosines = np.einsum("bd,pd->bp", axes, self._pictures)  # (batch, pictures)
-        similar, nearest = largest(cosines, min(self.config.neighbours, cosines.shape[1]))
+        similar, nearest = top_k(cosines, min(self.config.neighbours, cosines.shape[1]))
         scaled = similar / self.config.temperature
         shares = np.exp(scaled - scaled[:, :1])
         shares /= shares.sum(1, keepdims=True)
@@ -85,8 +84,8 @@ class ConsensusReranker:
 
     def rank(
         self, features: Array, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True
-    ) -> list[list[Ranked]]:
-        """Give the captions of each picture their agreement, and their order.
+    ) -> list[list[RankedHypothesis]]:
+        """Return the hypotheses of each picture with their agreement, reranked if asked for.
 
         Args:
             features: see `agreements`.
@@ -96,7 +95,7 @@ class ConsensusReranker:
         """
         captions = [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
         ranked = [
-            list(map(Ranked, hypotheses, agreements))
+            list(map(RankedHypothesis, hypotheses, agreements))
             for hypotheses, agreements in zip(
                 found, self.agreements(features, captions), strict=True
             )
@@ -106,7 +105,7 @@ class ConsensusReranker:
                 best.sort(key=self._score, reverse=True)
         return ranked
 
-    def _score(self, ranked: Ranked) -> tuple[bool, float]:
+    def _score(self, ranked: RankedHypothesis) -> tuple[bool, float]:
         hypothesis, agreement = ranked
         mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
         score = (agreement or 0.0) + self.config.likelihood * mean_logprob
@@ -116,9 +115,9 @@ class ConsensusReranker:
         self, pictures: Sequence[int], shares: NDArray[Any], captions: Sequence[Sequence[int]]
     ) -> list[float]:
         """Compare the captions of one picture with what was said of others, by their shares."""
-        spans = [slice(*self.known.starts[picture : picture + 2]) for picture in pictures]
+        spans = [slice(*self.index.starts[picture : picture + 2]) for picture in pictures]
         said = np.bincount(
-            np.concatenate([self.known.columns[span] for span in spans]),
+            np.concatenate([self.index.columns[span] for span in spans]),
             np.concatenate(
                 [share * self._weights[span] for share, span in zip(shares, spans, strict=True)]
             ),
@@ -144,7 +143,7 @@ class ConsensusReranker:
 def read_reranker(
     bundle: Bundle[CaptionerConfig], channels: int, vocabulary_size: int
 ) -> ConsensusReranker | None:
-    """Read a bundle's consensus; None where it has none.
+    """Read a bundle's reranker; None if it has none.
 
     Args:
         bundle: read and checked.
@@ -156,8 +155,8 @@ def read_reranker(
     """
     if bundle.config.consensus is None:
         return None
-    known = read_neighbours(bundle, channels)
-    return ConsensusReranker(known, bundle.config.consensus, vocabulary_size)
+    index = read_neighbours(bundle, channels)
+    return ConsensusReranker(index, bundle.config.consensus, vocabulary_size)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,16 +1,15 @@
 """How much of a word comes from the picture, and how much from habit.
 
-    image_gain = log p(word | picture, words before) - log p(word | mean picture, words before)
+    image gain = log p(word | picture, words before) - log p(word | mean picture, words before)
 
 in nats: the pointwise mutual information of word and picture (Church and Hanks 1990), given the
-words before. "of" after "in front" has some 0: it would have been written of any picture. Below 0
-the picture speaks against the word.
+words before. For "of" after "in front" it is about 0: the word would have been written of any
+picture. Below 0 the picture speaks against the word.
 
 The mean picture stands for a picture of nothing in particular. It is the mean of what the decoder
-makes of many training pictures (`Decoder.begin`: attention's keys and values, evidence, first
-state), not of the encoder's grids, whose mean is like no picture's grid: after it, the decoder
-finds even "a" at the beginning of a sentence hardly likely. Knows the file of the mean picture in
-a bundle, and no other.
+makes of many training pictures (`Decoder.encode_context`: attention's keys and values, evidence,
+start state), not of the encoder's grids: their mean is unlike any picture's grid, and after it the
+decoder finds even "a" at the beginning of a sentence unlikely.
 """
 
 from collections.abc import Sequence
@@ -22,44 +21,44 @@ from model.arrays import to_numpy
 from model.bundle.format import MEAN_PICTURE, MEND, BundleError
 from model.bundle.read import Bundle
 from model.bundle.tensors import read_arrays
-from model.captioning.scoring import read
+from model.captioning.scoring import score_tokens
 from model.config import CaptionerConfig
 from model.networks.image_context import ImageContext
 from model.runtime.base import CaptionDecoder, Runner
 
-__all__ = ["ground", "mean_context_file", "read_mean_context"]
+__all__ = ["image_gain", "mean_context_file", "read_mean_context"]
 
 
-def ground(
+def image_gain(
     decoder: CaptionDecoder,
     mean_context: ImageContext,
     captions: Sequence[Sequence[int]],
     logprobs: Sequence[Sequence[float]],
 ) -> list[list[float]]:
-    """Give the image_gain of every token, in nats; all captions are read together.
+    """Return the image gain of every token, in nats; all captions are read together.
 
     Args:
         decoder: a caption decoder, or a runner of one.
         mean_context: of a batch of one.
-        captions: token ids, the start token left out; of any pictures.
+        captions: token ids without the start token; of any pictures.
         logprobs: of the same tokens, given each caption's own picture.
     """
-    usual, _ = read(decoder, mean_context, captions)
+    without_picture, _ = score_tokens(decoder, mean_context, captions)
     return [
-        [own - mean for own, mean in zip(*rows, strict=True)]
-        for rows in zip(logprobs, usual, strict=True)
+        [given - without for given, without in zip(*pair, strict=True)]
+        for pair in zip(logprobs, without_picture, strict=True)
     ]
 
 
 def mean_context_file(mean_context: ImageContext) -> dict[str, bytes]:
-    """Give the bundle's file of a mean picture, in half precision, by its name."""
+    """Return the bundle's file of a mean picture, in half precision, by its name."""
     named = mean_context.to_dict().items()
     halves = {name: to_numpy(part).astype(np.float16) for name, part in named}
     return {MEAN_PICTURE: safetensors_bytes(halves)}
 
 
 def read_mean_context(bundle: Bundle[CaptionerConfig], runner: Runner) -> ImageContext | None:
-    """Read the mean picture, in NumPy's float32; None where the bundle has none.
+    """Read the mean picture, as float32 NumPy arrays; None if the bundle has none.
 
     Args:
         bundle: read and checked.

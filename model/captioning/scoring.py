@@ -1,7 +1,4 @@
-"""A caption read once more, word by word: how likely each word is, and where the decoder looks.
-
-Knows token ids and pictures as the decoder keeps them; knows nothing of how captions are found.
-"""
+"""Score captions that are there already, word by word, and see where the decoder looks."""
 
 from collections.abc import Sequence
 
@@ -13,56 +10,58 @@ from model.networks.image_context import ImageContext
 from model.runtime.base import CaptionDecoder
 from model.vocabulary import Vocabulary
 
-__all__ = ["look", "read"]
+__all__ = ["attention_maps", "score_tokens"]
 
 
-def read(
-    decoder: CaptionDecoder, picture: ImageContext, captions: Sequence[Sequence[int]]
+def score_tokens(
+    decoder: CaptionDecoder, context: ImageContext, captions: Sequence[Sequence[int]]
 ) -> tuple[list[list[float]], Array | None]:
-    """Read some captions of one picture side by side.
+    """Return how likely each token of some captions of one picture is; all are read side by side.
 
     Args:
         decoder: a caption decoder, or a runner of one.
-        picture: from its `begin`, of a batch of one.
-        captions: token ids, the start token left out; each has one at least.
+        context: of the picture, a batch of one.
+        captions: token ids without the start token; each has at least one.
 
     Returns:
-        Of each caption the natural log-probability of every token; and the attention's weights
+        The natural log-probability of every token of each caption; and the attention's weights
         (captions, steps, cells), or None without attention.
     """
     if not captions:
         return [], None
-    xp, where = array_namespace(picture.start[0]), device(picture.start[0])
+    xp, where = array_namespace(context.start[0]), device(context.start[0])
     count, longest = len(captions), max(map(len, captions))
     padded = [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in captions]
     tokens = xp.asarray(padded, dtype=xp.int64, device=where)  # (captions, steps)
     last = xp.full_like(tokens[:, 0], Vocabulary.start_id)
     state = tuple(
-        xp.broadcast_to(part[:, None], (1, count, part.shape[-1])) for part in picture.start
+        xp.broadcast_to(part[:, None], (1, count, part.shape[-1])) for part in context.start
     )
-    everyone = xp.arange(count, device=where)
-    own, seen = [], []
+    rows = xp.arange(count, device=where)
+    token_logprobs, attention = [], []
     for t in range(longest):
-        logprobs, state, weights = decoder.step(last[None], state, picture)
+        logprobs, state, weights = decoder.step(last[None], state, context)
         last = tokens[:, t]
-        own.append(logprobs[0][everyone, last])
-        seen += [] if weights is None else [weights[0]]
-    rows = xp.stack(own, axis=1).tolist()
+        token_logprobs.append(logprobs[0][rows, last])
+        attention += [] if weights is None else [weights[0]]
+    padded_logprobs = xp.stack(token_logprobs, axis=1).tolist()
     return (
-        [row[: len(ids)] for row, ids in zip(rows, captions, strict=True)],
-        xp.stack(seen, axis=1) if seen else None,
+        [row[: len(ids)] for row, ids in zip(padded_logprobs, captions, strict=True)],
+        xp.stack(attention, axis=1) if attention else None,
     )
 
 
-def look(decoder: CaptionDecoder, grid: Array, caption: Sequence[int]) -> list[Grid] | None:
-    """Note where the decoder looks before each token; None where it has no attention.
+def attention_maps(
+    decoder: CaptionDecoder, grid: Array, caption: Sequence[int]
+) -> list[Grid] | None:
+    """Return where the decoder looks before each token; None if it has no attention.
 
     Args:
         decoder: a caption decoder, or a runner of one.
         grid: of the picture (1, rows, columns, channels).
-        caption: token ids, the start token left out.
+        caption: token ids without the start token.
     """
-    _, weights = read(decoder, decoder.encode_context(grid), [caption])
+    _, weights = score_tokens(decoder, decoder.encode_context(grid), [caption])
     if weights is None:
         return None
     maps = weights[0].reshape(len(caption), *grid.shape[1:3]).tolist()

@@ -1,74 +1,168 @@
-"""Drawing the next token from a distribution.
+"""Draw the next token from a distribution, and whole sequences token by token.
 
-Knows log-probabilities and chance; knows nothing of texts or networks.
+No model is known here. Sampling works on NumPy's arrays, wherever the log-probabilities come from.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
-import torch
+from array_api_compat import array_namespace, device
 from numpy.typing import ArrayLike, NDArray
 
-from model.config import SamplingConfig
+from model.arrays import to_numpy
+from model.config import DecodingConfig
+from model.decoding.constraints import Constraint
+from model.decoding.hypothesis import DecodingCancelled, Hypothesis, SearchState, StepFunction
 
-__all__ = ["NoRepeatNgram", "Sampler", "chance", "filter_top_k_top_p"]
+__all__ = ["SamplingMethod", "TokenSampler", "filter_top_k_top_p", "random_numbers", "sample"]
 
-_AHEAD = 64  # numbers that are drawn at once
-_COLDEST = 1e-300  # of temperatures
-
-
-def chance(seed: int) -> Iterator[float]:
-    """Give numbers of 0 to 1 without an end, always the same ones for a seed."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.rand(_AHEAD, generator=generator, dtype=torch.float64).tolist()
+_DRAWN_AT_ONCE = 64
+_COLDEST = 1e-300  # smallest temperature; below, differences of log-probabilities overflow
 
 
-class Sampler:
-    """Draws tokens for several texts at once, each in a way and by a chance of its own.
+class SamplingMethod(Protocol):
+    """How tokens are drawn: as `SamplingConfig` and `DecodingConfig` say."""
 
-    The same chance draws the same tokens, whatever other texts are drawn beside.
+    @property
+    def temperature(self) -> float | None:
+        """What log-probabilities are divided by; 0 takes the likeliest token."""
+
+    @property
+    def top_k(self) -> int:
+        """How many of the likeliest tokens are kept; 0: all."""
+
+    @property
+    def top_p(self) -> float:
+        """The probability that the kept tokens reach together; 1: all are kept."""
+
+
+def sample(
+    step: StepFunction,
+    state: SearchState,
+    decoding: DecodingConfig,
+    *,
+    start_token: int,
+    end_token: int,
+    constraints: Sequence[Constraint] = (),
+    cancelled: Callable[[], bool] = lambda: False,
+) -> list[list[Hypothesis]]:
+    """Draw sequences token by token until the end token comes.
+
+    Of each member of the batch `num_captions` sequences are drawn, number i with `seed` + i, so
+    that it does not depend on what is drawn beside it.
 
     Args:
-        ways: one a text; temperature, top_k and top_p count here, see `filter_top_k_top_p`.
-        chances: one a text, see `chance`.
+        step, state, start_token, end_token, constraints, cancelled: as in `beam_search.search`.
+        decoding: number and length of the sequences, and how tokens are drawn.
+
+    Returns:
+        The sequences of each member in the order of their seeds, with the log-probabilities that
+        the model gave them, whatever temperature and filters made of these.
+    """
+    batch, count = state[0].shape[0], decoding.num_captions
+    xp, where = array_namespace(state[0]), device(state[0])
+    state = tuple(xp.broadcast_to(s[:, None], (batch, count, *s.shape[1:])) for s in state)
+    seed = decoding.seed or 0
+    numbers = [random_numbers(seed + i) for _ in range(batch) for i in range(count)]
+    sampler = TokenSampler([decoding] * len(numbers), numbers)
+    history = np.zeros((batch, count, 0), dtype=np.int64)
+    logprobs = np.zeros((batch, count, 0))
+    tokens = np.full((batch, count), start_token, dtype=np.int64)
+    while history.shape[-1] < decoding.max_length and not _all_ended(history, end_token):
+        if cancelled():
+            raise DecodingCancelled
+        found, state = step(xp.asarray(tokens, device=where), state)
+        given = to_numpy(found).astype(np.float32, copy=False)  # (batch, count, vocabulary)
+        scores = given.copy()
+        for constraint in constraints:
+            constraint.mask(scores, history)
+        # Where everything is forbidden, the sequence ends.
+        scores[~np.isfinite(scores).any(-1), end_token] = 0.0
+        tokens = sampler.draw(scores.reshape(-1, scores.shape[-1])).reshape(batch, count)
+        history = np.concatenate([history, tokens[..., None]], axis=-1)
+        own = np.take_along_axis(given, tokens[..., None], axis=-1)
+        logprobs = np.concatenate([logprobs, own], axis=-1)
+    return [
+        [_until_end(history[i, j], logprobs[i, j], end_token) for j in range(count)]
+        for i in range(batch)
+    ]
+
+
+def _all_ended(history: NDArray[np.int64], end_token: int) -> bool:
+    return bool((history == end_token).any(-1).all())
+
+
+def _until_end(
+    tokens: NDArray[np.int64], logprobs: NDArray[np.floating[Any]], end_token: int
+) -> Hypothesis:
+    """Cut a sequence after its first end token."""
+    ends = np.flatnonzero(tokens == end_token)
+    length = int(ends[0]) + 1 if len(ends) else len(tokens)
+    return Hypothesis(
+        tuple(tokens[:length].tolist()), tuple(logprobs[:length].tolist()), bool(len(ends))
+    )
+
+
+def random_numbers(seed: int) -> Iterator[float]:
+    """Yield numbers from 0 to 1, below 1, without end, always the same ones for a seed.
+
+    They are those that `torch.rand` draws in double precision with this seed: the Mersenne Twister
+    (Matsumoto and Nishimura 1998), 53 bits of each two of its numbers.
+
+    Args:
+        seed: from 0 on; its lowest 32 bits count.
+    """
+    twister = np.random.RandomState(seed % 2**32)
+    while True:
+        words = twister.randint(0, 2**32, 2 * _DRAWN_AT_ONCE, dtype=np.uint32).astype(np.uint64)
+        low_53_bits = ((words[0::2] << np.uint64(32)) | words[1::2]) & np.uint64(2**53 - 1)
+        yield from (low_53_bits * 2.0**-53).tolist()
+
+
+class TokenSampler:
+    """Draws tokens for several sequences at once, each with its own method and random numbers.
+
+    The same numbers draw the same tokens, whatever other sequences are drawn beside.
+
+    Args:
+        methods: one a sequence.
+        numbers: one a sequence, see `random_numbers`.
     """
 
-    def __init__(self, ways: Sequence[SamplingConfig], chances: Sequence[Iterator[float]]) -> None:
-        temperature = np.array([way.temperature for way in ways])
+    def __init__(
+        self, methods: Sequence[SamplingMethod], numbers: Sequence[Iterator[float]]
+    ) -> None:
+        temperature = np.array([method.temperature for method in methods], dtype=np.float64)
         self._greedy = temperature == 0
-        # At the smallest numbers there are, a difference of log-probabilities would be too large.
         temperature = np.maximum(np.where(self._greedy, 1.0, temperature), _COLDEST)
-        self._temperature = temperature[:, None]  # (texts, 1)
-        self._top_k = np.array([way.top_k for way in ways])[:, None]
-        self._top_p = np.array([way.top_p for way in ways])[:, None]
+        self._temperature = temperature[:, None]  # (sequences, 1)
+        self._top_k = np.array([method.top_k for method in methods])[:, None]
+        self._top_p = np.array([method.top_p for method in methods])[:, None]
         self._all_greedy = bool(self._greedy.all())
-        self._whole = bool((self._top_k <= 0).all() and (self._top_p >= 1).all())
-        self._chances = chances
+        self._unfiltered = bool((self._top_k <= 0).all() and (self._top_p >= 1).all())
+        self._numbers = numbers
 
     def draw(self, logprobs: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-        """Draw the next token of every text.
+        """Draw the next token of every sequence.
 
         Args:
-            logprobs: natural, of which at least one a row is finite (texts, vocabulary).
+            logprobs: natural, at least one a row finite (sequences, vocabulary).
 
         Returns:
-            ids (texts,).
+            Token ids (sequences,).
         """
         likeliest: NDArray[np.int64] = logprobs.argmax(-1)
         if self._all_greedy:
             return likeliest
-        if (
-            self._whole
-        ):  # what `filter_top_k_top_p` would give, but for a factor that makes no difference
+        if self._unfiltered:  # as filtered, but for a factor that makes no difference here
             wide = logprobs.astype(np.float64)
-            narrowed = (wide - wide.max(-1, keepdims=True)) / self._temperature
+            filtered = (wide - wide.max(-1, keepdims=True)) / self._temperature
         else:
-            narrowed = filter_top_k_top_p(logprobs, self._temperature, self._top_k, self._top_p)
-        # The inverse of the cumulative distribution, in double precision: one number a text.
-        cumulative = np.exp(narrowed).cumsum(-1)
-        numbers = np.array([next(own) for own in self._chances])[:, None]  # (texts, 1)
+            filtered = filter_top_k_top_p(logprobs, self._temperature, self._top_k, self._top_p)
+        # The inverse of the cumulative distribution, in double precision: one number a sequence.
+        cumulative = np.exp(filtered).cumsum(-1)
+        numbers = np.array([next(own) for own in self._numbers])[:, None]  # (sequences, 1)
         drawn: NDArray[np.int64] = (cumulative <= numbers * cumulative[:, -1:]).sum(-1)
         return np.where(self._greedy, likeliest, np.minimum(drawn, logprobs.shape[-1] - 1))
 
@@ -79,11 +173,11 @@ def filter_top_k_top_p(
     top_k: ArrayLike = 0,
     top_p: ArrayLike = 1.0,
 ) -> NDArray[np.float64]:
-    """Sharpen or flatten distributions, and cut their tails off.
+    """Sharpen or flatten distributions, and cut off their tails.
 
     p_i ** (1 / temperature), then the `top_k` likeliest (0: all), then the fewest likeliest whose
-    probabilities reach `top_p` together (nucleus sampling, Holtzman et al. 2020), each time made
-    to sum to 1 again. Of equals at the edge, the tokens with the smaller ids stay.
+    probabilities reach `top_p` together (nucleus sampling, Holtzman et al. 2020), each time
+    normalised again. Of equals at the edge, the tokens with the smaller ids stay.
 
     Args:
         logprobs: natural (..., vocabulary).
@@ -96,58 +190,25 @@ def filter_top_k_top_p(
     wide = logprobs.astype(np.float64)
     with np.errstate(over="ignore"):
         # From the likeliest down: next to no temperature would take even that one to -inf.
-        wide = _normalised((wide - wide.max(-1, keepdims=True)) / temperature)
+        wide = _normalise((wide - wide.max(-1, keepdims=True)) / temperature)
     if (top_k <= 0).all() and (top_p >= 1).all():
         return wide
     order = np.argsort(-wide, axis=-1, kind="stable")
     ordered = np.take_along_axis(wide, order, -1)
     count = np.where(top_k > 0, top_k, ordered.shape[-1])
-    ordered = _normalised(np.where(np.arange(ordered.shape[-1]) < count, ordered, -np.inf))
-    # What the likelier ones have together.
+    ordered = _normalise(np.where(np.arange(ordered.shape[-1]) < count, ordered, -np.inf))
+    # The probability of all likelier tokens together.
     before = np.zeros_like(ordered)
     np.cumsum(np.exp(ordered[..., :-1]), axis=-1, out=before[..., 1:])
     reached = before >= np.where(top_p < 1, top_p, np.inf)
-    narrowed = np.empty_like(wide)
-    np.put_along_axis(narrowed, order, np.where(reached, -np.inf, ordered), -1)
-    return _normalised(narrowed)
+    filtered = np.empty_like(wide)
+    np.put_along_axis(filtered, order, np.where(reached, -np.inf, ordered), -1)
+    return _normalise(filtered)
 
 
-def _normalised(logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normalise(logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Make probabilities sum to 1."""
     shifted = logprobs - logprobs.max(-1, keepdims=True)
     total: NDArray[np.float64] = np.exp(shifted).sum(-1, keepdims=True)
     normalised: NDArray[np.float64] = shifted - np.log(total)
     return normalised
-
-
-class NoRepeatNgram:
-    """Forbids any `length` tokens in a row to come twice in a text (0: forbids nothing).
-
-    Args:
-        length: of the n-grams.
-        tokens: what the text begins with.
-    """
-
-    def __init__(self, length: int, tokens: Sequence[int] = ()) -> None:
-        self._length = length
-        self._recent: list[int] = []
-        self._followers: dict[tuple[int, ...], set[int]] = {}
-        for token in tokens:
-            self.add(token)
-
-    def add(self, token: int) -> None:
-        """Take note of the next token."""
-        if self._length == 0:
-            return
-        if len(self._recent) == self._length - 1:
-            self._followers.setdefault(tuple(self._recent), set()).add(token)
-        self._recent = [*self._recent, token][-self._length + 1 :] if self._length > 1 else []
-
-    def forbid(self, logprobs: NDArray[np.floating[Any]]) -> None:
-        """Set to -inf what would repeat an n-gram, unless nothing else were left (vocabulary,)."""
-        if self._length == 0 or not (seen := self._followers.get(tuple(self._recent))):
-            return
-        kept = logprobs.copy()
-        kept[list(seen)] = -np.inf
-        if np.isfinite(kept).any():
-            logprobs[:] = kept

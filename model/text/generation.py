@@ -1,77 +1,105 @@
-"""One request to a language model: its prompt is read, then its texts are written, bit by bit.
-
-Knows that others may be written in the same steps; knows nothing of networks.
-"""
+"""One request to a language model: its prompt is read, then its texts are generated, bit by bit."""
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from model.text.continuous_batch import ContinuousBatch, DeltaBuffer
+from model.config import SamplingConfig
+from model.text.continuous_batch import ContinuousBatch
+from model.text.deltas import DeltaBuffer, TextDelta
 from model.text.prefill import Incremental
-from model.text.sequence import Draft
-from model.text.stop_strings import TextDelta
+from model.text.sequence import GeneratedSequence
 
-__all__ = ["Generation"]
+__all__ = ["Generation", "GenerationRequest"]
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """What is to be generated.
+
+    Attributes:
+        prompt: what the texts continue; may be empty, and hold any characters.
+        sampling: how tokens are drawn.
+        n: how many texts, from 1 on.
+        seed: the same one gives the same texts. Text i is drawn with seed + i, and is the same
+            however many are generated beside it.
+        stop: a text ends before the first of these.
+        top_logprobs: how many of the likeliest tokens are reported with each one.
+    """
+
+    prompt: str
+    sampling: SamplingConfig
+    n: int = 1
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    top_logprobs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"n must be at least 1, not {self.n}")
 
 
 class Generation:
-    """Texts that go on from one prompt.
+    """Texts that continue one prompt.
 
     Args:
-        beginning: reads the prompt, has the texts join the batch, and gives them.
-        batch: where they are written.
-        desk: where their pieces are laid.
+        prefill: reads the prompt, adds the texts to the batch, and returns them.
+        batch: where they are generated.
+        buffer: where their deltas go.
     """
 
     def __init__(
-        self, beginning: Incremental[Sequence[Draft]], batch: ContinuousBatch, desk: DeltaBuffer
+        self,
+        prefill: Incremental[Sequence[GeneratedSequence]],
+        batch: ContinuousBatch,
+        buffer: DeltaBuffer,
     ) -> None:
-        self._beginning = beginning
+        self._prefill = prefill
         self._batch = batch
-        self._desk = desk
-        self._drafts: Sequence[Draft] | None = None  # until the prompt is read
+        self._buffer = buffer
+        self._sequences: Sequence[GeneratedSequence] | None = None  # until the prompt is read
 
     @property
-    def ended(self) -> bool:
-        """Whether all is written, though perhaps not taken."""
-        return self._drafts is not None and all(draft.ended for draft in self._drafts)
+    def finished(self) -> bool:
+        """Whether everything is generated, though perhaps not taken."""
+        return self._sequences is not None and all(one.finished for one in self._sequences)
 
     @property
-    def waits(self) -> bool:
-        """Whether there are pieces that nobody has taken."""
-        return bool(self._desk.pieces)
+    def has_deltas(self) -> bool:
+        """Whether there are deltas that nobody has taken."""
+        return bool(self._buffer.deltas)
 
     @property
     def seconds(self) -> float:
         """How long the model worked on it: on steps that others shared, its share."""
-        return self._desk.seconds
+        return self._buffer.seconds
 
-    def go_on(self) -> None:
-        """Read a part of the prompt, or write the next token of all that is in the batch."""
-        if self._drafts is not None:
+    def advance(self) -> None:
+        """Read a part of the prompt, or generate the next token of everything in the batch."""
+        if self._sequences is not None:
             self._batch.step()
             return
         began = time.perf_counter()
         try:
-            next(self._beginning)
+            next(self._prefill)
         except StopIteration as end:
-            self._drafts = end.value
-        self._desk.seconds += time.perf_counter() - began
+            self._sequences = end.value
+        self._buffer.seconds += time.perf_counter() - began
 
     def take(self) -> list[TextDelta]:
-        """Take the pieces that have been written since the last time, those of a text in order."""
-        pieces, self._desk.pieces = self._desk.pieces, []
-        return pieces
+        """Return the deltas since the last call, those of one text in order."""
+        deltas, self._buffer.deltas = self._buffer.deltas, []
+        return deltas
 
     def close(self) -> None:
-        """Write no more; may be called from any thread."""
-        self._desk.left = True
+        """Stop generating; may be called from any thread."""
+        self._buffer.cancelled = True
 
     def deltas(self) -> Iterator[TextDelta]:
-        """Write all, and give each piece as it comes; closed before, it writes no more."""
+        """Generate everything, and yield each delta as it comes; closing the iterator stops it."""
         try:
-            while not self.ended:
-                self.go_on()
+            while not self.finished:
+                self.advance()
                 yield from self.take()
         finally:
             self.close()

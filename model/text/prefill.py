@@ -1,7 +1,7 @@
-"""Reading texts through a network, a few tokens at a time.
+"""Read texts through a network, a few tokens at a time.
 
-A text of any length takes little memory so, and whoever serves others too may do so between two
-of its parts. Knows networks and ids; knows nothing of characters or words.
+A text of any length takes little memory so, and whoever serves several requests may turn to another
+one between two chunks.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -13,19 +13,20 @@ from torch import Tensor
 from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork, TokenNetwork
 
-__all__ = ["Incremental", "complete", "iter_activations", "iter_logprobs", "read"]
+__all__ = ["Incremental", "iter_activations", "iter_logprobs", "prefill", "run_to_end"]
 
 Result = TypeVar("Result")
 
-Incremental = Generator[None, None, Result]  # work that yields whenever others may have a turn
+# Work that yields from time to time, so that others can have a turn, and returns a result.
+Incremental = Generator[None, None, Result]
 
-# Tokens that go through the network at once, some 20 ms on one core: with fused kernels, and step
-# by step, which is how units are seen.
+# Tokens that go through the network at once, about 20 ms on one core: with fused kernels, and step
+# by step, as activations need it.
 _CHUNK, _STEPS = 512, 64
 
 
-def complete(work: Incremental[Result]) -> Result:
-    """Do work to its end, all in one turn."""
+def run_to_end(work: Incremental[Result]) -> Result:
+    """Do incremental work in one go, and return its result."""
     while True:
         try:
             next(work)
@@ -34,11 +35,11 @@ def complete(work: Incremental[Result]) -> Result:
             return result
 
 
-def read(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor, CellState]]:
-    """Read tokens from the beginning on.
+def prefill(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor, CellState]]:
+    """Read tokens from the beginning, and yield after each chunk.
 
     Yields:
-        For each chunk, the logits of what comes after each token (time, vocabulary), and the
+        The logits of what comes after each token (time, vocabulary), and the
         state after the last, each (layers, 1, hidden).
     """
     state = network.initial_state(1)
@@ -48,14 +49,14 @@ def read(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor,
 
 
 def iter_logprobs(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
-    """Read tokens from the beginning on.
+    """Score tokens from the beginning, and yield after each chunk.
 
     Yields:
-        For each chunk, the log-probability of each token but the first given those before it
+        The log-probability of each token but the first given those before it
         (time,), on the CPU.
     """
     position = 1
-    for logits, _ in read(network, tokens[:-1]):
+    for logits, _ in prefill(network, tokens[:-1]):
         own = torch.tensor(tokens[position : position + len(logits)], device=logits.device)
         logprobs = logits.float().log_softmax(-1)  # (time, vocabulary)
         yield logprobs.gather(1, own[:, None])[:, 0].cpu()
@@ -63,10 +64,10 @@ def iter_logprobs(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[Tens
 
 
 def iter_activations(network: TextNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
-    """Read tokens from the beginning on, and look at every unit.
+    """Read tokens from the beginning, and yield the activations of every unit after each chunk.
 
     Yields:
-        For each chunk, what each unit does after each token (time, layers * hidden), -1 to 1, on
+        What each unit does after each token (time, layers * hidden), -1 to 1, on
         the CPU: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015), h of the other cells.
     """
     recurrent, state = network.recurrent, network.initial_state(1)

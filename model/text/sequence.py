@@ -1,75 +1,101 @@
-"""One text while it is being written.
+"""One text while it is being generated: token by token, until it ends."""
 
-Turns tokens into pieces of text, and knows when the text has ended; knows nothing of networks, or
-of how the tokens are drawn.
-"""
-
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.decoding.sampling import NoRepeatNgram
-from model.text.stop_strings import StopStrings, TextDelta
+from model.config import SamplingConfig
+from model.decoding.constraints import NoRepeatNgram
+from model.runtime.text_base import TextState
+from model.text.deltas import DeltaBuffer, TextDelta
+from model.text.stop_strings import StopStrings
 from model.vocabulary import Vocabulary
 
-__all__ = ["Draft"]
+__all__ = ["GeneratedSequence"]
 
 
-class Draft:
-    """One text while it is being written.
+class GeneratedSequence:
+    """One text while it is being generated.
 
     Args:
-        index: which of the texts that are written at once it is.
+        index: which of the request's texts it is.
         vocabulary: what the tokens mean; a word brings the space before it.
-        begun: the tokens that it goes on from.
-        spaced: whether the first word needs no space before it.
-        no_repeat_ngram_size: see `NoRepeatNgram`; it counts those of `begun` too.
-        stop: texts at the first of which it ends, itself left out.
+        prompt: the token ids that it continues.
+        after_space: whether the first word needs no space before it.
+        sampling: how its tokens are drawn. Repeated n-grams count from the prompt on.
+        numbers: what it is drawn with, see `random_numbers`.
+        stop: the text ends before the first of these.
+        top_logprobs: how many of the likeliest tokens are reported with each one.
+        buffer: where its deltas go.
+        state: the network's before it reads `next_token`, without its axis of rows (any, any).
     """
 
     def __init__(
         self,
         index: int,
         vocabulary: Vocabulary,
-        begun: Sequence[int],
+        prompt: Sequence[int],
         *,
-        spaced: bool,
-        no_repeat_ngram_size: int,
-        stop: Sequence[str],
+        after_space: bool,
+        sampling: SamplingConfig,
+        numbers: Iterator[float],
+        stop: Sequence[str] = (),
+        top_logprobs: int = 0,
+        buffer: DeltaBuffer,
+        state: TextState = (),
     ) -> None:
-        self.ended = False
+        self.sampling = sampling
+        self.numbers = numbers
+        self.top_logprobs = top_logprobs
+        self.buffer = buffer
+        self.state = state
+        self.next_token = prompt[-1] if prompt else vocabulary.start_id
+        self.finished = False
         self._index = index
         self._vocabulary = vocabulary
-        self._guard = NoRepeatNgram(no_repeat_ngram_size, begun)
-        self._stopper = StopStrings(stop)
-        self._gap = " " if vocabulary.level == "word" else ""
-        self._before = "" if spaced else self._gap
+        self._no_repeat = NoRepeatNgram(sampling.no_repeat_ngram_size)
+        self._tokens = np.empty(len(prompt) + sampling.max_tokens, dtype=np.int64)
+        self._tokens[: len(prompt)] = prompt
+        self._length = len(prompt)
+        self._stop_strings = StopStrings(stop)
+        self._space = " " if vocabulary.level == "word" else ""
+        self._before = "" if after_space else self._space
 
-    def forbid(self, logprobs: NDArray[np.floating[Any]]) -> None:
-        """Set to -inf what must not come next (vocabulary,)."""
-        self._guard.forbid(logprobs)
+    def mask(self, logprobs: NDArray[np.floating]) -> None:
+        """Set what may not come next to -inf, unless nothing else is left (vocabulary,)."""
+        if self.sampling.no_repeat_ngram_size == 0:
+            return
+        masked = logprobs.copy()
+        self._no_repeat.mask(masked[None, None], self._tokens[None, None, : self._length])
+        if np.isfinite(masked).any():
+            logprobs[:] = masked
 
-    def add(
+    def append(
         self, token: int, logprob: float, top: tuple[tuple[str, float], ...] | None = None
+    ) -> None:
+        """Take the next token, and put the deltas that are certain by now into the buffer."""
+        self.next_token = token
+        self._tokens[self._length] = token
+        self._length += 1
+        self.buffer.deltas.extend(self._deltas(token, logprob, top))
+        if self._length == len(self._tokens) and not self.finished:
+            self.finished = True
+            end = TextDelta(self._index, "", finish_reason="length")
+            self.buffer.deltas.extend([*self._stop_strings.flush(), end])
+
+    def _deltas(
+        self, token: int, logprob: float, top: tuple[tuple[str, float], ...] | None
     ) -> list[TextDelta]:
-        """Take the next token, and give the pieces that are certain by now."""
-        self._guard.add(token)
         name = self._vocabulary.tokens[token]
         if token == self._vocabulary.end_id:
-            self.ended = True
+            self.finished = True
             last = TextDelta(self._index, "", name, logprob, top, finish_reason="stop")
-            return [*self._stopper.flush(), last]
+            return [*self._stop_strings.flush(), last]
         text = self._before + self._vocabulary.decode([token])
-        piece = TextDelta(self._index, text, name, logprob, top)
-        self._before = self._gap
-        pieces, self.ended = self._stopper.add(piece)
-        if self.ended:
-            pieces.append(TextDelta(self._index, "", finish_reason="stop"))
-        return pieces
-
-    def cut(self) -> list[TextDelta]:
-        """End the text where it is: it has reached its greatest length."""
-        self.ended = True
-        return [*self._stopper.flush(), TextDelta(self._index, "", finish_reason="length")]
+        self._before = self._space
+        delta = TextDelta(self._index, text, name, logprob, top)
+        deltas, self.finished = self._stop_strings.add(delta)
+        if self.finished:
+            deltas.append(TextDelta(self._index, "", finish_reason="stop"))
+        return deltas

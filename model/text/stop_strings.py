@@ -1,50 +1,31 @@
-"""Ending a text where it comes to a stop text, while it is being written.
-
-Knows pieces of text in their order; knows nothing of where they come from.
-"""
+"""End a text at a stop string, while it is being generated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-__all__ = ["StopStrings", "TextDelta"]
+from model.text.deltas import TextDelta
 
-
-@dataclass(frozen=True)
-class TextDelta:
-    """One token of a text that is being written.
-
-    `index` says of which text, `text` what the token adds to it, `logprob` is the natural
-    log-probability that the model gave the token, whatever the sampling made of it, and `top` the
-    likeliest tokens with theirs, if asked for. The last piece of a text says why it ended: `stop`
-    (at a stop text, or by the end token) or `length`; it may add nothing, and have no token.
-    """
-
-    index: int
-    text: str
-    token: str | None = None
-    logprob: float | None = None
-    top: tuple[tuple[str, float], ...] | None = None
-    finish_reason: str | None = None
+__all__ = ["StopStrings"]
 
 
 class StopStrings:
-    """Holds back pieces while they may turn out to be the beginning of a stop text.
+    """Holds back deltas while they may turn out to be the beginning of a stop string.
 
-    Where it stops does not depend on how the text is cut into pieces.
+    Where the text stops does not depend on how it is cut into deltas.
 
     Args:
-        stops: texts at the first of which to be complete the text ends, itself left out.
+        stops: the text ends before the first of these that is complete.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]
         self._held: list[TextDelta] = []
 
-    def add(self, piece: TextDelta) -> tuple[list[TextDelta], bool]:
-        """Take a piece; give those that are certain by now, and whether the text has ended."""
+    def add(self, delta: TextDelta) -> tuple[list[TextDelta], bool]:
+        """Take a delta; return those that are certain by now, and whether the text has ended."""
         if not self._stops:
-            return [piece], False
-        self._held.append(piece)
+            return [delta], False
+        self._held.append(delta)
         text = "".join(held.text for held in self._held)
         found = [
             (place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0
@@ -52,15 +33,15 @@ class StopStrings:
         if found:
             _, place = min(found)
             return self._release(place, cut=True), True
-        return self._release(len(text) - self._doubtful(text), cut=False), False
+        return self._release(len(text) - self._ambiguous(text), cut=False), False
 
     def flush(self) -> list[TextDelta]:
-        """Give all that is still held: nothing comes any more."""
+        """Return all deltas that are still held back: no more will come."""
         held, self._held = self._held, []
         return held
 
-    def _doubtful(self, text: str) -> int:
-        """Count the characters at the end of a text that begin a stop text."""
+    def _ambiguous(self, text: str) -> int:
+        """Count the characters at the end of a text that may begin a stop string."""
         longest = max(map(len, self._stops), default=1) - 1
         for length in range(min(longest, len(text)), 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self._stops):
@@ -68,13 +49,13 @@ class StopStrings:
         return 0
 
     def _release(self, characters: int, *, cut: bool) -> list[TextDelta]:
-        """Let go of the pieces up to a place; one that reaches beyond it is cut, or stays."""
+        """Release the deltas up to a position; one that reaches beyond it is cut, or stays."""
         released = []
         while self._held and characters >= 0:
-            piece = self._held[0]
-            if len(piece.text) > characters and not (cut and characters):
+            delta = self._held[0]
+            if len(delta.text) > characters and not (cut and characters):
                 break
-            released.append(replace(piece, text=piece.text[:characters]))
-            characters -= len(piece.text)
+            released.append(replace(delta, text=delta.text[:characters]))
+            characters -= len(delta.text)
             self._held.pop(0)
         return released

@@ -1,10 +1,10 @@
-"""The largest numbers of each row, and their order, whatever arrays they are in."""
+"""The top_k numbers of each row, and their order, whatever arrays they are in."""
 
 import numpy as np
 import pytest
 import torch
 
-from model.arrays import argsort_descending, largest
+from model.arrays import argsort_descending, top_k
 
 
 @pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
@@ -12,7 +12,7 @@ from model.arrays import argsort_descending, largest
 def test_the_largest_come_falling_with_their_places(library, count):
     values = np.random.default_rng(0).normal(size=(4, 50)).astype(np.float32)
     values[1, 7:] = -np.inf
-    found, places = largest(library(values), count)
+    found, places = top_k(library(values), count)
     assert np.array_equal(found, -np.sort(-values)[:, :count])
     for row, numbers, where in zip(values, np.asarray(found), np.asarray(places), strict=True):
         there = where[np.isfinite(numbers)]

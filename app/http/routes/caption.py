@@ -16,7 +16,7 @@ from app.http.schemas.captions import (
     TimingResult,
 )
 from app.http.uploads import JsonUpload, read_upload
-from model.decoding.options import resolve_decoding
+from model.text.deltas import draw_seed
 
 __all__ = ["router"]
 
@@ -63,15 +63,12 @@ async def caption(
     """
     captioner = engine.models.find_captioner()
     config = captioner.config
-    if parameters.image_gain and captioner.mean_context is None:
-        raise InvalidParameter(
-            f"image_gain: the model {config.name!r} has no mean picture to compare with"
-        )
-    if parameters.consensus and captioner.consensus is None:
-        raise InvalidParameter(f"consensus: the model {config.name!r} has no consensus reranker")
-    changes = parameters.model_dump(exclude={"attention", "image_gain"})
+    options = parameters.model_dump(exclude={"attention", "image_gain"})
     try:
-        decoding = resolve_decoding(config.decoding, **changes)
+        decoding = config.decoding.merge(**options)
+        if decoding.sampled and decoding.seed is None:
+            decoding = decoding.merge(seed=draw_seed())
+        captioner.check_support(decoding, image_gain=parameters.image_gain)
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
     bind_contextvars(beam_size=decoding.beam_size)
@@ -93,6 +90,7 @@ async def caption(
         model=config.name,
         model_version=config.version,
         request_id=request_id,
+        seed=decoding.seed,
         captions=[CaptionResult.model_validate(caption_) for caption_ in captioned.captions],
         image=PictureInfo.model_validate(captioned),
         timing_ms=TimingResult.model_validate(captioned.timing),

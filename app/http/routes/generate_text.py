@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import fields
 from typing import Any
 
 from anyio import to_thread
@@ -24,15 +25,13 @@ from app.http.schemas.texts import (
 )
 from app.http.streaming import EventStream, encode_event
 from app.serving.engine import GenerationChunk, ModelTiming
-from app.serving.jobs import GenerationRequest
-from model.decoding.options import resolve_sampling
-from model.text.assembler import TextAssembler, TextPart, draw_seed
+from model.config import SamplingConfig
+from model.text.deltas import TextAssembler, TextPart, draw_seed
+from model.text.generation import GenerationRequest
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["texts"])
-
-_SAMPLING = ("max_tokens", "temperature", "top_k", "top_p", "no_repeat_ngram_size")
 
 _CHUNK = TextChunk.model_json_schema(
     mode="serialization", ref_template="#/components/schemas/{model}"
@@ -61,17 +60,10 @@ async def generate_text(
     body = await read_json(request, TextRequest, settings.max_text_length)
     config = engine.models.find_language_model(body.model).config
     check_length("prompt", body.prompt, settings.max_text_length)
-    try:
-        sampling = resolve_sampling(
-            config.sampling,
-            most_tokens=settings.max_tokens,
-            **body.model_dump(include=set(_SAMPLING)),
-        )
-    except ValueError as error:
-        raise InvalidParameter(str(error)) from error
+    sampling = _sampling(config.sampling, body, settings.max_tokens)
     seed = draw_seed() if body.seed is None else body.seed
     generation_request = GenerationRequest(
-        body.prompt, body.n, seed, tuple(body.stop or ()), body.logprobs or 0, sampling
+        body.prompt, sampling, body.n, seed, tuple(body.stop or ()), body.logprobs or 0
     )
     bind_contextvars(model=config.name, n=body.n, stream=body.stream)
     language_model = await engine.language_model(config.name)
@@ -92,6 +84,18 @@ async def generate_text(
     # Wait for the first event here, so that an error until then has its own status.
     first = await cancel_on_disconnect(request, _first(events))
     return EventStream(first, events)
+
+
+def _sampling(default: SamplingConfig, body: TextRequest, max_tokens: int) -> SamplingConfig:
+    """Merge the request's options into the model's own; the service bounds the length."""
+    options = {field.name: getattr(body, field.name) for field in fields(SamplingConfig)}
+    if options["max_tokens"] is None:
+        options["max_tokens"] = min(default.max_tokens, max_tokens)
+    if options["max_tokens"] > max_tokens:
+        raise InvalidParameter(
+            f"max_tokens: {options['max_tokens']} are too many: at most {max_tokens}"
+        )
+    return default.merge(**options)
 
 
 class _ResponseBuilder:

@@ -15,12 +15,12 @@ from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.texts import ModelTimingResult, ScoreRequest, ScoreResponse, TokenScore
 from app.http.uploads import check_picture, from_base64, read_form
 from app.serving.registry import ModelRegistry
-from model.text.assembler import summarise
+from model.text.deltas import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.captioning.captioner import Token
+    from model.captioning.caption import Token
     from model.config import CaptionerConfig, TextConfig
     from model.text.scores import TextToken
 

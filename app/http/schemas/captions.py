@@ -2,7 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from app.http.schemas.options import optional_fields
+from model.config import DecodingConfig
 
 __all__ = [
     "CaptionParameters",
@@ -14,48 +17,22 @@ __all__ = [
 ]
 
 
-class CaptionParameters(BaseModel):
-    """How to search; what is left out is the model's own default, see `GET /models`."""
+_DecodingParameters: Any = create_model("_DecodingParameters", **optional_fields(DecodingConfig))
+
+
+class CaptionParameters(_DecodingParameters):  # type: ignore[misc] # made from DecodingConfig
+    """How to caption; what is left out is the model's own default, see `GET /models/{name}`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    beam_size: Annotated[
-        int | None,
-        Field(ge=1, le=10, description="Hypotheses kept at each step; 1 is greedy search."),
-    ] = None
-    num_captions: Annotated[
-        int | None,
-        Field(ge=1, le=10, description="Captions to return, best first; at most `beam_size`."),
-    ] = None
-    max_length: Annotated[
-        int | None,
-        Field(ge=1, le=50, description="Greatest number of tokens, the end token included."),
-    ] = None
-    length_penalty: Annotated[
-        float | None,
-        Field(
-            ge=0,
-            le=2,
-            allow_inf_nan=False,
-            description="Captions are ranked by `logprob / length ** length_penalty`.",
-        ),
-    ] = None
-    consensus: Annotated[
-        bool | None,
-        Field(
-            description="Put the captions that the beam holds into the order of how well they "
-            "agree with what people said of pictures that look alike; the model needs a consensus "
-            "for that."
-        ),
-    ] = None
     attention: Annotated[
-        bool, Field(description="Say for each token where in the picture the model looked.")
+        bool, Field(description="Return for each token where in the picture the model looked.")
     ] = False
     image_gain: Annotated[
         bool,
         Field(
-            description="Say for each token how far it comes from the picture; the model needs a "
-            "mean picture for that."
+            description="Return for each token how much the picture raises its log-probability; "
+            "needs a model with a mean picture."
         ),
     ] = False
 
@@ -175,6 +152,9 @@ class CaptionResponse(BaseModel):
     model: str
     model_version: str
     request_id: str
+    seed: int | None = Field(
+        None, description="Of captions that were drawn: with it, the same request draws them again."
+    )
     captions: list[CaptionResult]
     image: PictureInfo
     timing_ms: TimingResult

@@ -5,10 +5,12 @@ Knows names, ranges and examples; does not know how any of it comes about.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
+from app.http.schemas.options import optional_fields
 from app.http.uploads import Base64Picture
+from model.config import SamplingConfig
 from model.interpretation.properties import PROPERTIES
 
 __all__ = [
@@ -64,7 +66,12 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class TextRequest(_Request):
+_SamplingParameters: Any = create_model(
+    "_SamplingParameters", __base__=_Request, **optional_fields(SamplingConfig)
+)
+
+
+class TextRequest(_SamplingParameters):  # type: ignore[misc] # made from SamplingConfig
     """What to write; the names are those of the OpenAI completions API.
 
     What is null or left out is the model's own default, see `GET /models/{name}`.
@@ -78,31 +85,6 @@ class TextRequest(_Request):
 
     model: ModelName = None
     prompt: Annotated[str, Field(description="What the text goes on from; may be empty.")] = ""
-    max_tokens: Annotated[
-        int | None,
-        Field(ge=1, le=10_000, description="Greatest number of tokens; the service may bound it."),
-    ] = None
-    temperature: Annotated[
-        float | None,
-        Field(ge=0, le=10, allow_inf_nan=False, description="0 takes the likeliest token always."),
-    ] = None
-    top_k: Annotated[
-        int | None,
-        Field(ge=0, le=1_000_000, description="Draw from the k likeliest tokens; 0: from all."),
-    ] = None
-    top_p: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            le=1,
-            allow_inf_nan=False,
-            description="Draw from the likeliest tokens that together reach this probability.",
-        ),
-    ] = None
-    no_repeat_ngram_size: Annotated[
-        int | None,
-        Field(ge=0, le=100, description="So many tokens in a row never come twice; 0: they may."),
-    ] = None
     seed: Annotated[
         int | None,
         Field(

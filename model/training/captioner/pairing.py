@@ -15,8 +15,8 @@ from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from model.captioning.captioner import Captioner
-from model.captioning.image_gain import ground
-from model.captioning.scoring import read
+from model.captioning.image_gain import image_gain
+from model.captioning.scoring import score_tokens
 from model.networks.image_context import ImageContext
 from model.vocabulary import split
 
@@ -112,11 +112,11 @@ class Matcher:
         decoder, vocabulary = self._captioner.network.decoder, self._captioner.vocabulary
         grid = self._captioner.encode(self._captioner.prepare([picture]))
         ids = [[*vocabulary.encode(one.sentence), vocabulary.end_id] for one in candidates]
-        logprobs, _ = read(decoder, decoder.encode_context(grid), ids)
-        image_gain = ground(decoder, self._mean_picture, ids, logprobs)
+        logprobs, _ = score_tokens(decoder, decoder.encode_context(grid), ids)
+        gains = image_gain(decoder, self._mean_picture, ids, logprobs)
         worth = [
             (sum(own) + sum(nats)) / len(own) + _LIKENESS * one.likeness
-            for own, nats, one in zip(logprobs, image_gain, candidates, strict=True)
+            for own, nats, one in zip(logprobs, gains, candidates, strict=True)
         ]
         best = sorted(range(len(candidates)), key=lambda i: -worth[i])[:count]
         return [candidates[i].sentence for i in best]

@@ -18,7 +18,8 @@ from PIL import Image
 
 from model.bundle.write import save_bundle
 from model.captioning.calibration import Evidence
-from model.captioning.captioner import Caption, Captioner
+from model.captioning.caption import Caption
+from model.captioning.captioner import Captioner
 from model.captioning.consensus import ConsensusReranker
 from model.captioning.self_test import GoldenPicture
 from model.config import ConsensusConfig, GoldenConfig
@@ -97,7 +98,7 @@ class Finalized:
             captioner.network.state_dict(),
             captioner.vocabulary,
             captioner.card,
-            files=captioner.files(),
+            files=captioner.optional_files(),
         )
         Captioner.load(folder, "cpu", self_test=True)
 
@@ -170,7 +171,7 @@ def finish(
         device=captioner.device,
         card=captioner.card,
         mean_context=seen.mean_context,
-        consensus=captioner.consensus,
+        reranker=captioner.reranker,
         golden=kept,
     )
     return Finalized(finished, report)
@@ -180,10 +181,10 @@ def _agree(
     captioner: Captioner, seen: TrainingPictures, config: ConsensusConfig | None
 ) -> Captioner:
     """Give a captioner a consensus, or none, that its decoding asks for by default."""
-    consensus = None
+    reranker = None
     if config is not None:
         known = build_neighbour_index(seen.features, seen.captions, captioner.vocabulary)
-        consensus = ConsensusReranker(known, config, len(captioner.vocabulary))
+        reranker = ConsensusReranker(known, config, len(captioner.vocabulary))
     decoding = replace(captioner.config.decoding, consensus=config is not None)
     return Captioner.of(
         captioner.network,
@@ -191,7 +192,7 @@ def _agree(
         captioner.vocabulary,
         device=captioner.device,
         card=captioner.card,
-        consensus=consensus,
+        reranker=reranker,
     )
 
 
@@ -213,7 +214,7 @@ def choose_golden(
             captioner.config,
             captioner.vocabulary,
             device="cpu",
-            consensus=captioner.consensus,
+            reranker=captioner.reranker,
         )
     chance = np.random.default_rng(0)
     golden: list[GoldenPicture] = []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.text.assembler import TextAssembler, draw_seed, summarise
+from model.text.deltas import TextAssembler, draw_seed, summarise
 from model.text.stop_strings import TextDelta
 
 PIECES = [

@@ -1,0 +1,126 @@
+"""Constraints on what may be written next, shared by beam search and sampling.
+
+A constraint takes tokens out of the choice and leaves the log-probabilities of the others as the
+model gave them. To add one, write a class with `mask` and list it where the caller builds its own.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from array_api_compat import array_namespace, device
+
+from model.arrays import Array
+
+__all__ = ["Constraint", "ForbiddenTokens", "MinLength", "NoEcho", "NoRepeatNgram"]
+
+_NEVER = -math.inf
+
+
+class Constraint(Protocol):
+    """Something that a sequence must not do."""
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """Set the scores of tokens that may not come next to -inf, in place.
+
+        Args:
+            scores: of every next token (batch, beam, vocabulary).
+            tokens: of each sequence so far (batch, beam, length).
+        """
+
+
+class ForbiddenTokens:
+    """Some tokens never come."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = tuple(tokens)
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """See `Constraint.mask`."""
+        del tokens
+        for token in self._tokens:
+            scores[..., token] = _NEVER
+
+
+class MinLength:
+    """The end token comes only after `length` other tokens."""
+
+    def __init__(self, length: int, end_token: int) -> None:
+        self._length = length
+        self._end_token = end_token
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """See `Constraint.mask`."""
+        if tokens.shape[-1] < self._length:
+            scores[..., self._end_token] = _NEVER
+
+
+class NoRepeatNgram:
+    """No `size` tokens in a row come twice in a sequence (0: they may)."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """See `Constraint.mask`."""
+        n, length = self._size, tokens.shape[-1]
+        if not 0 < n <= length:
+            return
+        xp = array_namespace(tokens)
+        last = tokens[:, :, n - 1 :]  # the last token of each n-gram (batch, beam, length - n + 1)
+        repeats = xp.ones_like(last, dtype=xp.bool)
+        for i in range(n - 1):
+            recent = tokens[:, :, length - n + 1 + i, None]
+            repeats = repeats & (tokens[:, :, i : length - n + 1 + i] == recent)
+        _mask_where(scores, last, repeats)
+
+
+class NoEcho:
+    """What follows some words ("and") is never what preceded them: x and x, x y and x y.
+
+    Args:
+        words: the tokens in the middle.
+        longest: most tokens on either side that are compared.
+    """
+
+    def __init__(self, words: Sequence[int], longest: int = 4) -> None:
+        self._words = tuple(words)
+        self._longest = longest
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """See `Constraint.mask`."""
+        length = tokens.shape[-1]
+        if not self._words or length < 2:
+            return
+        xp, where = array_namespace(tokens), device(tokens)
+        words = xp.asarray(self._words, dtype=tokens.dtype, device=where)
+        is_word = xp.any(tokens[..., None] == words, axis=-1)  # (batch, beam, length)
+        # On another device, looking at a value would make the host wait.
+        if str(where) == "cpu" and not xp.any(is_word):
+            return
+        candidates, echoes = [], []
+        for n in range(1, min(self._longest, length // 2) + 1):
+            middle = length - n  # where the word stands, if n - 1 tokens follow it so far
+            before, after = tokens[:, :, middle - n : middle], tokens[:, :, middle + 1 :]
+            candidates.append(before[..., -1:])
+            echo = is_word[:, :, middle] & xp.all(before[..., :-1] == after, axis=-1)
+            echoes.append(echo[..., None])
+        _mask_where(scores, xp.concat(candidates, axis=-1), xp.concat(echoes, axis=-1))
+
+
+def _mask_where(scores: Array, candidates: Array, chosen: Array) -> None:
+    """Set the scores of the chosen candidates to -inf, without looking at any value.
+
+    Args:
+        scores: (batch, beam, vocabulary)
+        candidates: tokens (batch, beam, n).
+        chosen: which of them are to be masked, boolean (batch, beam, n).
+    """
+    xp, where = array_namespace(scores), device(scores)
+    batch, beam = scores.shape[:2]
+    rows = xp.arange(batch, device=where)[:, None, None]
+    slots = xp.arange(beam, device=where)[None, :, None]
+    # Token 0 stands for the candidates that are not chosen, and keeps its score unless it is.
+    kept = xp.where(xp.any(chosen & (candidates == 0), axis=-1), _NEVER, scores[:, :, 0])
+    scores[rows, slots, xp.where(chosen, candidates, 0)] = _NEVER
+    scores[:, :, 0] = kept
