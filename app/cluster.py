@@ -1,8 +1,8 @@
 """The service on several machines: `serve run app.cluster:app max_replicas=8`.
 
-Ray Serve holds replicas of the service that `app.main` puts together, starts more of them as
-requests come in, and shares the requests among them. A replica takes requests once it has loaded
-its models. Knows Ray Serve; does not know what the service does. Needs the extra `cluster`.
+Ray Serve runs replicas of the service that `app.main` creates, adds more as the load grows, and
+distributes requests among them. A replica gets requests once its models are loaded. Needs the extra
+`cluster`.
 """
 
 import asyncio
@@ -24,31 +24,31 @@ from app.settings import Settings, read_settings
 
 __all__ = ["ClusterOptions", "app", "create_replica", "fit_to_share"]
 
-# Ray keeps back what a replica may not take yet, however long that is. It may take a few more
-# requests than its queue holds, so that those that are too many get the service's own answer.
-_BEYOND_THE_QUEUE = 16
+# Ray holds back requests beyond a replica's limit, without a deadline. The limit is therefore a bit
+# above the replica's own queue size, so that excess requests get its 429 instead.
+_EXTRA_REQUESTS = 16
 
 
 class ClusterOptions(BaseModel):
-    """What `serve run app.cluster:app name=value ...` takes."""
+    """The options of `serve run app.cluster:app name=value ...`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_replicas: int = Field(1, ge=0, description="Replicas that there are without requests.")
-    max_replicas: int = Field(4, ge=1, description="Replicas that there are at most.")
-    cpus: float = Field(2, gt=0, description="Cores of a replica.")
-    gpus: float = Field(0, ge=0, description="GPUs of a replica; several may share one.")
-    requests: float = Field(4, gt=0, description="Requests in hand that a replica is meant for.")
+    min_replicas: int = Field(1, ge=0, description="Fewest replicas, when idle.")
+    max_replicas: int = Field(4, ge=1, description="Most replicas.")
+    cpus: float = Field(2, gt=0, description="CPU cores per replica.")
+    gpus: float = Field(0, ge=0, description="GPUs per replica; a fraction shares one.")
+    requests: float = Field(4, gt=0, description="Target number of requests in flight per replica.")
 
     @model_validator(mode="after")
-    def _are_in_order(self) -> "ClusterOptions":
+    def _check_order(self) -> "ClusterOptions":
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas must be at most max_replicas")
         return self
 
 
-class OneRequestId:
-    """Takes X-Request-ID out of the answer: Ray's proxy puts the same one in."""
+class SingleRequestId:
+    """Removes X-Request-ID from responses, since Ray's proxy adds the same header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -63,12 +63,12 @@ class OneRequestId:
 
 
 def fit_to_share(settings: Settings, resources: Mapping[str, float]) -> Settings:
-    """Take threads and device from what Ray gave the replica, unless they are set.
+    """Set threads and device to what Ray assigned to the replica, unless they are set already.
 
     Args:
-        settings: of the environment.
-        resources: how much of which resource the replica has; a machine's own count of its cores
-            says nothing here, since several replicas share it.
+        settings: from the environment.
+        resources: the amount of each resource that Ray assigned. The machine's core count would be
+            misleading, because several replicas share the machine.
     """
     share = {
         "threads": max(1, int(resources.get("CPU", 1))),
@@ -79,45 +79,45 @@ def fit_to_share(settings: Settings, resources: Mapping[str, float]) -> Settings
 
 
 def create_replica() -> FastAPI:
-    """Wire the service as a replica has it; it loads its models in the background."""
+    """Create the service for a replica; it loads its models in the background."""
     resources = ray.get_runtime_context().get_assigned_resources()
     service = create_app(fit_to_share(read_settings(), resources))
     engine: Engine = service.state.engine
-    # Under uvicorn weights that cannot be loaded end the process. Here whoever deploys is told, by
-    # way of `Replica.check_health`.
+    # Under uvicorn, weights that cannot be loaded end the process. Here `Replica.check_health`
+    # reports them to whoever deploys.
     service.router.lifespan_context = lambda _: _running(engine, service.state)
-    service.add_middleware(OneRequestId)
+    service.add_middleware(SingleRequestId)
     return service
 
 
 class Replica:
-    """What Ray asks beside the requests; Ray gives it the service as `app`."""
+    """The health check that Ray calls; Ray sets `app` to the service."""
 
     app: FastAPI
 
     async def check_health(self) -> None:
-        """Wait for the models: until they are loaded, Ray sends no request here.
+        """Wait until the models are loaded; until then Ray sends no requests.
 
         Raises:
-            ValueError: they cannot be loaded; the message says why.
+            ValueError: a model cannot be loaded; the message says why.
         """
         await asyncio.shield(self.app.state.loading)
 
 
 def app(options: ClusterOptions) -> Any:
-    """Give the application that Ray Serve is to run.
+    """Build the application for Ray Serve to run.
 
-    Every replica, on whatever machine, has the UNROLLED_* variables of this process.
+    Every replica, on any machine, gets the UNROLLED_* variables of this process.
 
     Raises:
-        SettingsError: one of them makes no sense.
+        SettingsError: one of them is invalid.
     """
     settings = read_settings()
     variables = {name: value for name, value in os.environ.items() if name.startswith("UNROLLED_")}
     deployment = serve.deployment(
         serve.ingress(create_replica)(Replica),
         name="unrolled",
-        max_ongoing_requests=settings.queue_size + _BEYOND_THE_QUEUE,
+        max_ongoing_requests=settings.queue_size + _EXTRA_REQUESTS,
         autoscaling_config={
             "min_replicas": options.min_replicas,
             "max_replicas": options.max_replicas,

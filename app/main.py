@@ -1,4 +1,4 @@
-"""The service, put together: `uvicorn app.main:create_app --factory`."""
+"""The application factory: `uvicorn app.main:create_app --factory`."""
 
 import sys
 
@@ -17,7 +17,10 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Wire the service; without `settings` they come from the environment, or it exits."""
+    """Create the service; without `settings` they are read from the environment.
+
+    Invalid settings there end the process with a message.
+    """
     try:
         settings = settings or read_settings()
     except SettingsError as error:
@@ -27,8 +30,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPIOffline(
         title="Unrolled",
         version=VERSION,
-        description="Describes photographs and writes text with recurrent networks, and says how "
-        "sure it is.",
+        description="Captions pictures and generates text with recurrent networks, with the "
+        "log-probability of every word.",
         lifespan=lambda _: engine.running(),
         middleware=middleware(settings),
     )

@@ -1,7 +1,6 @@
-"""Every setting of the service, read from `UNROLLED_*` environment variables.
+"""The settings of the service, read from `UNROLLED_*` environment variables.
 
-Knows names, defaults and ranges, and refuses nonsense before anything starts; does not know
-what any setting is used for.
+Invalid values and unknown variables are refused before anything starts.
 """
 
 import os
@@ -17,98 +16,102 @@ __all__ = ["Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
 
-# Not settings of the service: where the models keep what they made, training and tests their data.
-_OTHERS = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
+# Not settings of the service: the models' cache, and the data of training and tests.
+_OTHER_VARIABLES = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
 
 class SettingsError(ValueError):
-    """A setting makes no sense; the message names the variable and what would be right."""
+    """An invalid setting; the message names the variable and says what would be right."""
 
 
 class Settings(BaseSettings):
-    """How the service runs. `UNROLLED_PORT=9000` sets `port`, and so on."""
+    """How the service runs. `UNROLLED_PORT=9000` sets `port`, for example."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     weights: Path = Field(
         Path(__file__).resolve().parents[1] / "weights",
-        description="Folder that holds the bundles, or one bundle itself.",
+        description="Folder of bundles, or a single bundle.",
     )
-    device: Device = Field("auto", description="Where the model runs; auto prefers a GPU.")
+    device: Device = Field(
+        "auto", description="Where the models run: auto (a GPU if there is one), cpu, cuda or mps."
+    )
     runtime: Runtime = Field(
         "auto",
-        description="What runs the models; auto takes OpenVINO on a CPU, PyTorch elsewhere; "
-        "cuda_graphs is PyTorch's captioner on an NVIDIA GPU, each shape recorded once.",
+        description="What runs the models: torch, openvino, auto (OpenVINO on a CPU, else PyTorch) "
+        "or cuda_graphs (PyTorch on an NVIDIA GPU, the captioner captured once for each shape).",
     )
     precision: Precision = Field(
         "float32",
-        description="Of the captioner's arithmetic; bfloat16 and float16 are faster where the "
-        "processor or the GPU knows them, int8 on a CPU with OpenVINO, and their "
-        "log-probabilities have fewer digits.",
+        description="Arithmetic of the captioner. bfloat16 and float16 are faster where the "
+        "hardware supports them, int8 on a CPU with OpenVINO; log-probabilities become less "
+        "precise.",
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="CPU threads of the models; unset, as many as there are cores for them."
+        None,
+        description="CPU threads of the models; by default, the cores that the process may use.",
     )
     self_test: bool = Field(
-        True, description="Whether a captioner captions its golden pictures before it serves."
+        True, description="Whether a captioner is tested on its golden pictures at startup."
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     max_upload_bytes: int = Field(
-        20_000_000, ge=1_000, le=1_000_000_000, description="Largest picture file accepted."
+        20_000_000, ge=1_000, le=1_000_000_000, description="Most bytes of a picture file."
     )
     max_pixels: int = Field(
         50_000_000,
         ge=1_000,
-        # Pillow warns above this number, and refuses twice as much.
+        # Pillow warns above this number, and refuses twice as many.
         le=89_000_000,
-        description="Largest width x height accepted, judged before the picture is decoded.",
+        description="Most pixels of a picture, checked before it is decoded.",
     )
     queue_size: int = Field(
-        # A batch that is worked on and half of one that waits: nobody who is let in waits for as
-        # much as two.
+        # One running batch and half a waiting one, so that no admitted request waits for two.
         24,
         ge=1,
         le=100_000,
-        description="Requests in hand at once; more are sent away with 429.",
+        description="Most requests in flight; more are refused with 429.",
     )
     batch_size: int = Field(
-        16, ge=1, le=1024, description="Most pictures, of those that wait, captioned together."
+        16, ge=1, le=1024, description="Most waiting pictures that are captioned together."
     )
     deadline: float = Field(
         30,
         gt=0,
         le=3600,
-        description="Seconds after which a caption that is not found is given up, with 503.",
+        description="Seconds after which a caption that is not ready is dropped with 503.",
     )
     load_language_models: Literal["on_first_use", "at_start"] = Field(
-        "on_first_use", description="When the models that write text take memory."
+        "on_first_use", description="When language models are loaded: on_first_use or at_start."
     )
     language_models_megabytes: int = Field(
         500,
         ge=1,
-        description="Memory for the weights of writers; those not asked for the longest make room.",
+        description="Memory for language models; the least recently used are evicted.",
     )
-    max_tokens: int = Field(
-        5_000, ge=1, le=10_000, description="Most tokens that a text may be asked to have."
-    )
+    max_tokens: int = Field(5_000, ge=1, le=10_000, description="Most tokens of a generated text.")
     max_text_length: int = Field(
         5_000,
         ge=1,
         le=100_000,
-        description="Most characters of a prompt, or of a text to score or to look into.",
+        description="Most characters of a prompt, or of a text to score or inspect.",
     )
     max_activations: int = Field(
         200_000,
         ge=1_000,
         le=100_000_000,
-        description="Most activations in an answer: units times characters.",
+        description="Most activations in a response: units times characters.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call from a browser, separated by commas."
     )
-    log_format: Literal["json", "console"] = Field("console", description="How logs look.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+    log_format: Literal["json", "console"] = Field(
+        "console", description="Log format: console or json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level to log: debug, info, warning or error."
+    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -119,31 +122,31 @@ class Settings(BaseSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             scheme, _, rest = origin.partition("://")
             if origin != "*" and (scheme not in ("http", "https") or not rest or "/" in rest):
-                raise ValueError(f"{origin!r} is no origin: write https://example.org, or *")
+                raise ValueError(f"{origin!r} is not an origin: write https://example.org, or *")
         return origins
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """Read the environment; what is given here wins, unless it is None.
+    """Read the environment; `overrides` that are not None take precedence.
 
     Raises:
-        SettingsError: a value makes no sense, or a variable is none of the settings.
+        SettingsError: a value is invalid, or a variable is not a setting.
     """
-    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHERS
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
     unknown = sorted(n for n in os.environ if n.startswith(_PREFIX) and n not in known)
     if unknown:
         raise SettingsError(
-            f"there is no setting {unknown[0]}: there are {', '.join(sorted(known))}"
+            f"unknown setting {unknown[0]}: the settings are {', '.join(sorted(known))}"
         )
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        faults = [
-            f"{_PREFIX}{str(fault['loc'][0]).upper()}={fault['input']!s}: {fault['msg']}"
-            for fault in error.errors()
+        messages = [
+            f"{_PREFIX}{str(details['loc'][0]).upper()}={details['input']!s}: {details['msg']}"
+            for details in error.errors()
         ]
-        raise SettingsError("; ".join(faults)) from error
+        raise SettingsError("; ".join(messages)) from error

@@ -1,7 +1,4 @@
-"""A request's body to what a schema describes: JSON that may be anything at all.
-
-Knows JSON and pydantic; does not know what is asked for.
-"""
+"""Reading and checking JSON bodies."""
 
 from typing import Any, TypeVar
 
@@ -23,31 +20,31 @@ __all__ = ["check_length", "content_type", "json_body", "parse_json", "read_json
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
-# A parser takes 30 times an array's length in memory; what is sent here has few values, if long.
-_MOST_COMMAS = 100_000
+# A parsed array takes 30 times its length in memory, and the requests here have few values.
+_MAX_COMMAS = 100_000
 
 
 def content_type(request: Request) -> str:
-    """Give a request's media type, without its parameters; empty if it says none."""
+    """Return a request's media type without its parameters; empty if it has none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_json(request: Request, schema: type[Parsed], max_text_length: int) -> Parsed:
-    """Read a JSON body that holds a text and little else.
+    """Read a JSON body that consists mostly of one text.
 
     Raises:
-        UnsupportedContentType: it is not said to be JSON.
-        EmptyBody: there is none.
-        BodyTooLarge: it cannot but hold more than the text may have.
-        MalformedBody: it is no JSON.
-        InvalidParameter: it does not fit the schema.
+        UnsupportedContentType: the content type is not JSON.
+        EmptyBody: the body is empty.
+        BodyTooLarge: the body is larger than a text of `max_text_length` can make it.
+        MalformedBody: the body is not valid JSON.
+        InvalidParameter: the body does not match the schema.
     """
     kind = content_type(request)
     if kind and kind != "application/json":
         raise UnsupportedContentType(
-            f"{kind!r} is not taken here: send JSON with Content-Type: application/json"
+            f"{kind!r} is not supported: send JSON with Content-Type: application/json"
         )
-    limit = 64 * 1024 + 12 * max_text_length  # one character may be \ud83d\ude00
+    limit = 64 * 1024 + 12 * max_text_length  # a character may be escaped as \ud83d\ude00
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -57,7 +54,7 @@ async def read_json(request: Request, schema: type[Parsed], max_text_length: int
                 f"its JSON at most {limit:,} bytes"
             )
     if not body:
-        raise EmptyBody(f"the request brings nothing: send JSON like {_example(schema)}")
+        raise EmptyBody(f"the request has no body: send JSON like {_example(schema)}")
     if not kind:
         raise UnsupportedContentType(
             "the request has no Content-Type: send JSON with Content-Type: application/json"
@@ -66,34 +63,34 @@ async def read_json(request: Request, schema: type[Parsed], max_text_length: int
 
 
 def parse_json(body: bytes, schema: type[Parsed], hint: str = "") -> Parsed:
-    """Read JSON as a schema says; `hint` ends the message where it does not fit.
+    """Parse JSON and validate it; `hint` is appended to the message if it does not match.
 
     Raises:
         BodyTooLarge, MalformedBody, InvalidParameter: as in `read_json`.
     """
-    if body.count(b",") > _MOST_COMMAS:
-        raise BodyTooLarge("the JSON has too many values: this takes a few fields")
+    if body.count(b",") > _MAX_COMMAS:
+        raise BodyTooLarge("the JSON has too many values: send only the documented fields")
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors()
-        if faults[0]["type"] == "json_invalid":
-            raise MalformedBody(f"the body is not JSON: {faults[0]['msg']}") from error
-        raise InvalidParameter(describe_validation_errors(faults[:5]) + hint) from error
+        errors = error.errors()
+        if errors[0]["type"] == "json_invalid":
+            raise MalformedBody(f"the body is not JSON: {errors[0]['msg']}") from error
+        raise InvalidParameter(describe_validation_errors(errors[:5]) + hint) from error
 
 
-def check_length(name: str, text: str, longest: int) -> None:
-    """Refuse a text that is too long.
+def check_length(name: str, text: str, max_length: int) -> None:
+    """Check the length of a text.
 
     Raises:
-        TextTooLong: it is.
+        TextTooLong: it has more than `max_length` characters.
     """
-    if len(text) > longest:
-        raise TextTooLong(f"{name}: {len(text):,} characters are too many: at most {longest:,}")
+    if len(text) > max_length:
+        raise TextTooLong(f"{name}: {len(text):,} characters are too many: at most {max_length:,}")
 
 
 def json_body(schema: type[BaseModel], description: str) -> dict[str, Any]:
-    """Document a body that `read_json` reads."""
+    """Return the OpenAPI documentation of a body that `read_json` reads."""
     content = {"application/json": {"schema": schema.model_json_schema()}}
     body = {"required": True, "description": description, "content": content}
     return {"requestBody": body}

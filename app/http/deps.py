@@ -1,7 +1,4 @@
-"""What routes ask for by annotation.
-
-Knows where `create_app` put things; makes nothing itself.
-"""
+"""Dependencies that routes declare by annotation, and the errors that they document."""
 
 from typing import Annotated, Any
 
@@ -32,19 +29,20 @@ EngineDep = Annotated[Engine, Depends(_engine)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 RequestId = Annotated[str, Depends(_request_id)]
 
-_MEANINGS = {
+_DESCRIPTIONS = {
     400: "The body, or the picture in it, is malformed.",
-    404: "No such model.",
+    404: "There is no model of this name.",
     413: "Too many bytes, pixels or characters.",
-    415: "Not what the route takes, or not sent as such.",
+    415: "The content type or the picture's format is not supported.",
     422: "A parameter or a field is out of range.",
-    429: "As many requests are in hand as are taken: see `Retry-After`.",
-    503: "Not ready yet, or not done in time: see `Retry-After`.",
+    429: "Too many requests are in flight: see `Retry-After`.",
+    503: "The models are still loading, or the deadline has passed: see `Retry-After`.",
 }
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document a route's errors."""
+    """Return the OpenAPI documentation of a route's errors."""
     return {
-        status: {"model": ErrorResponse, "description": _MEANINGS[status]} for status in statuses
+        status: {"model": ErrorResponse, "description": _DESCRIPTIONS[status]}
+        for status in statuses
     }

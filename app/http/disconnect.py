@@ -1,7 +1,4 @@
-"""Stop working for a client that has hung up.
-
-Knows ASGI's disconnect message; does not know what the work is.
-"""
+"""Cancelling work when the client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,25 +14,25 @@ Result = TypeVar("Result")
 
 
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Do the work, and cancel it if the client hangs up first.
+    """Run work, and cancel it if the client disconnects first.
 
-    The request's body must have been read to its end.
+    The request's body must have been read completely.
 
     Raises:
-        ClientDisconnected: the client hung up.
+        ClientDisconnected: the client disconnected.
     """
-    working = asyncio.create_task(work)
-    watching = asyncio.create_task(_hung_up(request))
+    running = asyncio.create_task(work)
+    watching = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnected("the client hung up")
-        return working.result()
+        await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise ClientDisconnected("the client disconnected")
+        return running.result()
     finally:
-        working.cancel()
+        running.cancel()
         watching.cancel()
 
 
-async def _hung_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

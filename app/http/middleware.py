@@ -1,7 +1,4 @@
-"""What happens around every request: its id, its log line, its limits, the security headers.
-
-Knows ASGI messages; knows nothing of captions.
-"""
+"""What wraps every request: its id, CORS, security headers, a log line and the body limit."""
 
 import re
 import time
@@ -21,12 +18,12 @@ __all__ = ["middleware"]
 
 _log = structlog.get_logger("app")
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
+_VALID_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 
-# A form's boundaries and part headers, or JSON's braces and the head of a data URI.
+# For a form's boundaries and part headers, or JSON's braces and the start of a data URI.
 _ENVELOPE_BYTES = 64 * 1024
 
-# The pages under /docs and /redoc carry inline scripts and styles, and nothing from elsewhere.
+# /docs and /redoc need inline scripts and styles, but nothing from other origins.
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -39,7 +36,7 @@ _SECURITY_HEADERS = {
 
 
 def middleware(settings: Settings) -> list[Middleware]:
-    """List what wraps the routes, the outermost first."""
+    """Return the middleware that wraps the routes, outermost first."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -48,7 +45,7 @@ def middleware(settings: Settings) -> list[Middleware]:
         expose_headers=["X-Request-ID", "Retry-After"],
     )
     return [
-        Middleware(CorrelationIdMiddleware, validator=lambda id_: bool(_SANE_ID(id_))),
+        Middleware(CorrelationIdMiddleware, validator=lambda id_: bool(_VALID_ID(id_))),
         *([cors] if settings.cors_origins else []),
         Middleware(SecurityHeaders),
         Middleware(RequestLog),
@@ -57,7 +54,7 @@ def middleware(settings: Settings) -> list[Middleware]:
 
 
 class SecurityHeaders:
-    """Adds to every response the headers that tell browsers to be careful."""
+    """Adds security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -72,9 +69,9 @@ class SecurityHeaders:
 
 
 class RequestLog:
-    """Logs one line a request; an error that nobody expected becomes a 500 and a traceback.
+    """Logs one line per request, and turns an unexpected error into a 500 and a traceback.
 
-    Routes add to the line with `structlog.contextvars.bind_contextvars`.
+    Routes add fields to the line with `structlog.contextvars.bind_contextvars`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,7 +83,7 @@ class RequestLog:
             return
         started, status = time.perf_counter(), 0
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -95,16 +92,18 @@ class RequestLog:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=correlation_id.get())
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, send_and_record_status)
         except Exception:
             _log.exception("unexpected error")
             if status:
-                raise  # too late for another answer: the server cuts the connection
-            message = "something broke here, not in your request; the log has the details"
+                raise  # too late for an error response: the server closes the connection
+            message = (
+                "internal error, not caused by your request: the service's log has the details"
+            )
             response = error_response(ServiceError.status, ServiceError.code, message)
-            await response(scope, receive, send_and_note)
+            await response(scope, receive, send_and_record_status)
         finally:
-            # The path as it was sent, percent-encoded: no line break gets into the log.
+            # The percent-encoded path, so that no line break gets into the log.
             path = scope.get("raw_path", b"").decode("ascii", "replace")
             log = _log.debug if path.startswith("/health/") else _log.info
             milliseconds = round(1000 * (time.perf_counter() - started), 1)
@@ -112,11 +111,11 @@ class RequestLog:
 
 
 class BodyLimit:
-    """Refuses bodies that are too long, by their header or, failing that, as they arrive.
+    """Refuses bodies that are too large, by their Content-Length or else while they arrive.
 
     Args:
-        app: what is wrapped.
-        max_upload_bytes: size of the largest picture; base64 in JSON takes a third more.
+        app: the wrapped application.
+        max_upload_bytes: most bytes of a picture; base64 in JSON may have a third more.
     """
 
     def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
@@ -132,16 +131,16 @@ class BodyLimit:
         if "json" in headers.get("content-type", "").lower():
             limit += -(-self.max_upload_bytes // 3)
         too_large = BodyTooLarge(
-            f"the body is too large: pictures have at most {self.max_upload_bytes / 1e6:g} MB"
+            f"the body is too large: a picture may have at most {self.max_upload_bytes / 1e6:g} MB"
         )
         if int(headers.get("content-length", 0)) > limit:
             response = error_response(too_large.status, too_large.code, too_large.message)
             await response(scope, receive, send)
         else:
-            await self.app(scope, _counting(receive, limit, too_large), send)
+            await self.app(scope, _limit_receive(receive, limit, too_large), send)
 
 
-def _counting(receive: Receive, limit: int, too_large: BodyTooLarge) -> Receive:
+def _limit_receive(receive: Receive, limit: int, too_large: BodyTooLarge) -> Receive:
     received = 0
 
     async def receive_and_count() -> Message:

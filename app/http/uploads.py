@@ -1,8 +1,8 @@
-"""A request's body to the bytes of one picture file, and to texts that go with it.
+"""Reading the picture file that a request uploads.
 
-A picture comes in three forms: a multipart form's file `image`, raw bytes, or base64 in JSON.
-Knows HTTP bodies; does not know whether the bytes are a picture. `app.http.middleware` has limited
-what can arrive.
+A picture may be the file `image` of a multipart form, the raw body, or base64 in JSON. What is
+read here is only bytes; `app.pictures.decode` finds out whether they are a picture. The size of
+bodies is limited by `app.http.middleware`.
 """
 
 import base64
@@ -54,23 +54,24 @@ class JsonUpload(BaseModel):
 
 
 async def read_upload(request: Request, max_bytes: int) -> bytes:
-    """Read the one picture file that a request brings.
+    """Read the picture file that a request uploads.
 
     Raises:
-        UnsupportedContentType: the request has none of the three forms.
-        MalformedBody: the body is not what its content type says, or has no picture.
-        InvalidParameter: the JSON has other fields, or other types.
+        UnsupportedContentType: the request is in none of the three forms.
+        EmptyBody: there is no picture.
+        MalformedBody: the body is not what its content type says, or lacks the field `image`.
+        InvalidParameter: the JSON has unknown fields or wrong types.
         BodyTooLarge: the file has more than `max_bytes`.
     """
     kind = content_type(request)
     if kind == "multipart/form-data":
         data, _ = await read_form(request)
     elif kind == "application/json":
-        data = await to_thread.run_sync(_from_json, await request.body())
+        data = await to_thread.run_sync(_parse, await request.body())
     elif kind.startswith("image/") or kind == "application/octet-stream":
         data = await request.body()
     elif kind:
-        raise UnsupportedContentType(f"{kind!r} is not taken here: {_FORMS}")
+        raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")
     elif await request.body():
         raise UnsupportedContentType(f"the request has no Content-Type: {_FORMS}")
     else:
@@ -79,14 +80,14 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
 
 
 def check_picture(data: bytes, max_bytes: int) -> bytes:
-    """Give a picture's bytes, if there are some and not too many.
+    """Return a picture's bytes after checking their number.
 
     Raises:
         EmptyBody: there are none.
         BodyTooLarge: there are more than `max_bytes`.
     """
     if not data:
-        raise EmptyBody(f"the request brings no picture: {_FORMS}")
+        raise EmptyBody(f"the request has no picture: {_FORMS}")
     if len(data) > max_bytes:
         raise BodyTooLarge(
             f"a picture of {len(data)} bytes is too large: at most {max_bytes / 1e6:g} MB"
@@ -95,41 +96,41 @@ def check_picture(data: bytes, max_bytes: int) -> bytes:
 
 
 async def read_form(request: Request, texts: Collection[str] = ()) -> tuple[bytes, dict[str, str]]:
-    """Read a form's file `image`, and those of the fields `texts` that it has.
+    """Read a form's file `image`, and its fields that are named in `texts`.
 
     Raises:
-        MalformedBody: there is no such file, or there are other fields.
+        MalformedBody: the file is missing, or the form has other fields.
     """
     async with request.form(max_files=1, max_fields=8) as form:
         unknown = sorted({name for name, _ in form.multi_items()} - {"image", *texts})
         if unknown:
-            takes = ", ".join(f"`{name}`" for name in texts)
+            allowed = ", ".join(f"`{name}`" for name in texts)
             raise MalformedBody(
-                f"the form has a field {unknown[0]!r}: it takes the one file `image`"
-                + (f" and {takes}" if texts else ", and parameters go into the query")
+                f"the form has an unknown field {unknown[0]!r}: send only the file `image`"
+                + (f" and {allowed}" if texts else ", and put parameters into the query")
             )
         image = form.get("image")
         if not isinstance(image, UploadFile):
             raise MalformedBody(
-                "the form needs one file called `image`, with a file name: curl -F image=@photo.jpg"
+                "the form needs a file `image` with a file name: curl -F image=@photo.jpg"
             )
         fields = {name: form.getlist(name) for name in texts if name in form}
         for name, values in fields.items():
             if len(values) > 1 or not isinstance(values[0], str):
-                raise MalformedBody(f"the form's field `{name}` must be one text, and no file")
+                raise MalformedBody(f"the form's field `{name}` must be a single text, not a file")
         return await image.read(), {name: str(values[0]) for name, values in fields.items()}
 
 
 def from_base64(text: str) -> bytes:
-    """Decode base64, or a data URI.
+    """Decode base64 or a data URI.
 
     Raises:
-        MalformedBody: it is neither.
+        MalformedBody: the text is neither.
     """
     if text.startswith("data:"):
         head = _DATA_URI.match(text)
         if head is None:
-            raise MalformedBody("a data URI must begin like data:image/jpeg;base64,")
+            raise MalformedBody("a data URI must start like data:image/jpeg;base64,")
         text = text[head.end() :]
     try:
         return base64.b64decode(text, validate=True)
@@ -139,7 +140,7 @@ def from_base64(text: str) -> bytes:
         ) from error
 
 
-def _from_json(body: bytes) -> bytes:
+def _parse(body: bytes) -> bytes:
     if not body:
         return b""
     hint = '; send {"image": "<base64 or data URI>"}'

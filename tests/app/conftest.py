@@ -33,7 +33,7 @@ def finished_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(finished_bundle: Path) -> Iterator[httpx.Client]:
-    """A service whose captioner has a confidence, a mean picture and a golden picture."""
+    """A client of a service whose captioner has been finalized."""
     with in_thread(finished_bundle) as running:
         yield running.client
 
@@ -45,7 +45,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def writing(weights: Path) -> Iterator[Service]:
-    """A service of a captioner and two writers."""
+    """A service with a captioner and two language models."""
     with in_thread(weights) as running:
         yield running
 
@@ -57,7 +57,7 @@ def writers(writing: Service) -> httpx.Client:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Seven pictures, one of them oddly named."""
+    """Seven pictures, some with unusual names."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i, name in enumerate(["a", "b, c", 'd "e"', "f\ng", "h", "i", "j"]):

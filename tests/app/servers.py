@@ -1,4 +1,4 @@
-"""The real service on a free port of this machine, in a thread or as a process of its own."""
+"""The real service on a free local port, in a thread, and commands in their own process."""
 
 import os
 import subprocess

@@ -18,7 +18,7 @@ pytest.importorskip("ray")
 import ray
 from pydantic import ValidationError
 
-with warnings.catch_warnings():  # Ray Serve warns of itself as it is imported
+with warnings.catch_warnings():  # importing Ray Serve raises warnings
     warnings.simplefilter("ignore", DeprecationWarning)
     from ray import serve
 
@@ -28,7 +28,7 @@ from tests.app.photos import encoded, photo
 
 pytestmark = [
     pytest.mark.slow,
-    # Ray warns of itself, and leaves files and sockets to the collector when it shuts down.
+    # Ray raises warnings, and does not close files and sockets when it shuts down.
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\."),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -39,7 +39,7 @@ CHELSEA = ROOT / "examples" / "chelsea.jpg"
 
 
 class Context:
-    """What Ray says of the process that a replica runs in."""
+    """The runtime context of a replica with one core."""
 
     def get_assigned_resources(self) -> dict[str, float]:
         return {"CPU": 1.0}
@@ -47,7 +47,7 @@ class Context:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Ray Serve, with nothing to serve yet."""
+    """The address of Ray Serve, without an application."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with local_ray():
@@ -68,7 +68,7 @@ def deployed(url: str, replicas: int = 1) -> Iterator[httpx.Client]:
         serve.delete("default")
 
 
-def test_replicas_serve_what_the_service_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_respond_as_the_service_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_WEIGHTS", str(WEIGHTS))
     with Image.open(CHELSEA) as picture:
         (expected,) = Captioner.load(WEIGHTS, "cpu").caption([picture], num_captions=3)
@@ -77,14 +77,14 @@ def test_replicas_serve_what_the_service_does(url: str, monkeypatch: pytest.Monk
         options = {"num_captions": 3}
         for number in range(6):
             headers = {"X-Request-ID": f"mine-{number}"}
-            answer = client.post("/caption", files=files, params=options, headers=headers)
-            assert answer.status_code == 200
-            assert answer.headers.get_list("X-Request-ID") == [f"mine-{number}"]
-            assert answer.json()["request_id"] == f"mine-{number}"
-            for ours, theirs in zip(answer.json()["captions"], expected, strict=True):
-                assert ours["text"] == theirs.text
+            response = client.post("/caption", files=files, params=options, headers=headers)
+            assert response.status_code == 200
+            assert response.headers.get_list("X-Request-ID") == [f"mine-{number}"]
+            assert response.json()["request_id"] == f"mine-{number}"
+            for served, direct in zip(response.json()["captions"], expected, strict=True):
+                assert served["text"] == direct.text
                 for name in ("logprob", "confidence", "agreement"):
-                    assert ours[name] == pytest.approx(getattr(theirs, name), abs=1e-4)
+                    assert served[name] == pytest.approx(getattr(direct, name), abs=1e-4)
         assert client.get("/health/ready").json() == {"status": "ready"}
         assert client.get("/docs").status_code == 200
         (model,) = client.get("/models").json()["models"]
@@ -102,7 +102,7 @@ def test_replicas_serve_what_the_service_does(url: str, monkeypatch: pytest.Monk
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "invalid_parameter")
 
 
-def test_a_full_queue_answers_for_itself(
+def test_a_full_replica_refuses_requests_itself(
     url: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNROLLED_WEIGHTS", str(bundle))
@@ -110,14 +110,14 @@ def test_a_full_queue_answers_for_itself(
     picture = encoded(photo(2000, 2000))
     with deployed(url) as client, ThreadPoolExecutor(8) as threads:
         post = lambda _: client.post("/caption", files={"image": picture})  # noqa: E731
-        answers = list(threads.map(post, range(8)))
-        assert {answer.status_code for answer in answers} == {200, 429}
-        sent_away = next(answer for answer in answers if answer.status_code == 429)
-        assert sent_away.json()["error"]["code"] == "overloaded"
-        assert int(sent_away.headers["Retry-After"]) >= 1
+        responses = list(threads.map(post, range(8)))
+        assert {response.status_code for response in responses} == {200, 429}
+        refused = next(response for response in responses if response.status_code == 429)
+        assert refused.json()["error"]["code"] == "overloaded"
+        assert int(refused.headers["Retry-After"]) >= 1
 
 
-def test_weights_that_cannot_be_used_stop_the_deployment(
+def test_unusable_weights_fail_the_deployment(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNROLLED_WEIGHTS", str(tmp_path))
@@ -128,7 +128,7 @@ def test_weights_that_cannot_be_used_stop_the_deployment(
     serve.delete("default")
 
 
-def test_a_replica_is_well_once_it_is_ready(
+def test_a_replica_is_healthy_once_its_models_are_loaded(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "get_runtime_context", Context)
@@ -152,7 +152,7 @@ def test_a_replica_is_well_once_it_is_ready(
         asyncio.run(start(tmp_path))
 
 
-def test_a_replica_works_with_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_uses_the_resources_assigned_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = fit_to_share(read_settings(), {"CPU": 2.0, "GPU": 0.5})
     assert (shared.threads, shared.device) == (2, "cuda")
     shared = fit_to_share(read_settings(), {"CPU": 0.5})
@@ -163,7 +163,7 @@ def test_a_replica_works_with_its_share(monkeypatch: pytest.MonkeyPatch) -> None
     assert (shared.threads, shared.device) == (3, "mps")
 
 
-def test_options() -> None:
+def test_invalid_options_are_refused() -> None:
     with pytest.raises(ValidationError, match="min_replicas must be at most max_replicas"):
         ClusterOptions(min_replicas=5)
     with pytest.raises(ValidationError, match="Extra inputs"):

@@ -19,32 +19,32 @@ def document(service) -> dict:
 
 
 def resolved(document: dict, schema: dict) -> dict:
-    """A schema that stands on its own."""
+    """A schema with everything that it refers to."""
     return schema | {"components": document["components"]}
 
 
-def test_the_home_page_leads_to_the_docs(client: httpx.Client) -> None:
-    answer = client.get("/")
-    assert answer.is_redirect
-    assert client.get(answer.headers["location"]).status_code == 200
+def test_the_home_page_redirects_to_the_docs(client: httpx.Client) -> None:
+    response = client.get("/")
+    assert response.is_redirect
+    assert client.get(response.headers["location"]).status_code == 200
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-def test_docs_need_no_internet(client: httpx.Client, page: str) -> None:
-    answer = client.get(page)
-    assert answer.status_code == 200
-    assert not re.findall(r"""(?:https?:)?//[\w.-]+\.\w+""", answer.text)
-    parts = re.findall(r"""(?:src|href)=["']([^"']+)""", answer.text)
+def test_the_docs_load_nothing_from_elsewhere(client: httpx.Client, page: str) -> None:
+    response = client.get(page)
+    assert response.status_code == 200
+    assert not re.findall(r"""(?:https?:)?//[\w.-]+\.\w+""", response.text)
+    parts = re.findall(r"""(?:src|href)=["']([^"']+)""", response.text)
     assert len(parts) >= 2
     for part in [*parts, "/openapi.json"]:
         assert client.get(urljoin(page, part)).status_code == 200, part
 
 
-def test_the_document_is_sound(document: dict) -> None:
+def test_the_openapi_document_is_valid(document: dict) -> None:
     validate(document)
 
 
-def test_every_example_fits_its_schema(document: dict) -> None:
+def test_every_example_matches_its_schema(document: dict) -> None:
     examples = 0
     for name, schema in document["components"]["schemas"].items():
         for example in schema.get("examples", []):
@@ -59,15 +59,13 @@ def test_every_example_fits_its_schema(document: dict) -> None:
         JsonUpload.model_validate({"image": example})
 
 
-def test_the_example_in_json_is_a_picture_that_is_captioned(
-    client: httpx.Client, document: dict
-) -> None:
+def test_the_json_example_is_captioned(client: httpx.Client, document: dict) -> None:
     content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
     (example,) = content["application/json"]["schema"]["properties"]["image"]["examples"]
     assert client.post("/caption", json={"image": example}).status_code == 200
 
 
-def test_the_forms_and_parameters_of_a_caption_are_documented(document: dict) -> None:
+def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -> None:
     operation = document["paths"]["/caption"]["post"]
     content = operation["requestBody"]["content"]
     assert set(content) == {
@@ -89,19 +87,19 @@ def test_the_forms_and_parameters_of_a_caption_are_documented(document: dict) ->
         ("/activations", texts.ActivationsRequest),
     ],
 )
-def test_the_bodies_about_texts_are_documented(
+def test_the_bodies_of_the_text_routes_are_documented(
     document: dict, writers: httpx.Client, path: str, schema: type
 ) -> None:
     operation = document["paths"][path]["post"]
     described = operation["requestBody"]["content"]["application/json"]["schema"]
     assert set(described["properties"]) == set(schema.model_fields)
-    answered = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    response_schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert described["examples"]
     for example in described["examples"]:
         jsonschema.validate(example, described)
-        answer = writers.post(path, json=example | {"model": "verse"})
-        assert answer.status_code == 200, answer.text
-        jsonschema.validate(answer.json(), resolved(document, answered))
+        response = writers.post(path, json=example | {"model": "verse"})
+        assert response.status_code == 200, response.text
+        jsonschema.validate(response.json(), resolved(document, response_schema))
 
 
 def test_the_events_of_a_stream_are_documented(document: dict, writers: httpx.Client) -> None:
@@ -111,21 +109,21 @@ def test_the_events_of_a_stream_are_documented(document: dict, writers: httpx.Cl
         jsonschema.validate(chunk, schema)
 
 
-def test_errors_are_documented_in_their_one_shape(document: dict) -> None:
-    shapes = set()
+def test_all_errors_are_documented_with_the_same_schema(document: dict) -> None:
+    schemas = set()
     for path in document["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():
                 if status != "200":
-                    shapes.add(response["content"]["application/json"]["schema"]["$ref"])
-    assert shapes == {"#/components/schemas/ErrorResponse"}
+                    schemas.add(response["content"]["application/json"]["schema"]["$ref"])
+    assert schemas == {"#/components/schemas/ErrorResponse"}
     assert set(document["paths"]["/caption"]["post"]["responses"]) == {
         "200", "400", "404", "413", "415", "422", "429", "503",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("attention", [False, True])
-def test_real_answers_fit_the_document(
+def test_real_responses_match_the_document(
     client: httpx.Client, writers: httpx.Client, document: dict, attention: bool
 ) -> None:
     def schema(path: str, method: str, status: str) -> dict:
@@ -133,16 +131,16 @@ def test_real_answers_fit_the_document(
         return resolved(document, response["content"]["application/json"]["schema"])
 
     file = {"image": ("photo.png", encoded(photo()))}
-    answer = client.post("/caption", files=file, params={"attention": attention})
-    jsonschema.validate(answer.json(), schema("/caption", "post", "200"))
+    response = client.post("/caption", files=file, params={"attention": attention})
+    jsonschema.validate(response.json(), schema("/caption", "post", "200"))
     jsonschema.validate(client.get("/models").json(), schema("/models", "get", "200"))
     jsonschema.validate(client.get("/models/tiny").json(), schema("/models/{name}", "get", "200"))
     jsonschema.validate(writers.get("/models/verse").json(), schema("/models/{name}", "get", "200"))
-    answer = client.get("/models/none")
-    jsonschema.validate(answer.json(), schema("/models/{name}", "get", "404"))
+    response = client.get("/models/none")
+    jsonschema.validate(response.json(), schema("/models/{name}", "get", "404"))
 
 
-def test_nonsense_in_the_environment_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_PORT", "eighty")
     with pytest.raises(SystemExit, match="UNROLLED_PORT=eighty"):
         create_app()

@@ -1,4 +1,4 @@
-"""Weights folders with tiny models that write, and how the tests ask them."""
+"""Weights folders with tiny language models, and requests to them."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ NOTES = "a b c d e f g h"
 
 
 def save_writer(folder: Path, **options: object) -> Path:
-    """A tiny writer, named as its folder is."""
+    """Save a tiny language model under the name of its folder."""
     language_model = tiny_language_model(**options)
     config = replace(language_model.config, name=folder.name)
     state = language_model.network.state_dict()
@@ -22,7 +22,7 @@ def save_writer(folder: Path, **options: object) -> Path:
 
 
 def save_all(weights: Path) -> Path:
-    """The captioner `tiny`, and the writers `notes` (of words) and `verse` (of characters)."""
+    """Save the captioner `tiny` and the language models `notes` (words), `verse` (characters)."""
     save_tiny_captioner(weights / "captioner")
     save_writer(weights / "text" / "verse")
     save_writer(weights / "text" / "notes", text=NOTES, level="word", ends=True)
@@ -30,9 +30,9 @@ def save_all(weights: Path) -> Path:
 
 
 def generate(client: httpx.Client, **body: object) -> dict:
-    answer = client.post("/generate-text", json={"model": "verse"} | body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = client.post("/generate-text", json={"model": "verse"} | body)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def texts(client: httpx.Client, **body: object) -> list[str]:
@@ -40,12 +40,12 @@ def texts(client: httpx.Client, **body: object) -> list[str]:
 
 
 def events(client: httpx.Client, **body: object) -> list[dict]:
-    """The chunks of a streamed text, whose last event is [DONE]."""
-    asked = {"model": "verse", "stream": True} | body
-    with client.stream("POST", "/generate-text", json=asked) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        lines = [line for line in answer.iter_lines() if line]
+    """Return the chunks of a streamed text, whose last event is [DONE]."""
+    request = {"model": "verse", "stream": True} | body
+    with client.stream("POST", "/generate-text", json=request) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in response.iter_lines() if line]
     assert all(line.startswith("data: ") for line in lines)
     *chunks, done = (line.removeprefix("data: ") for line in lines)
     assert done == "[DONE]"

@@ -57,8 +57,9 @@ async def generate_text(
     request: Request, engine: EngineDep, settings: SettingsDep, request_id: RequestId
 ) -> TextResponse | EventStream:
     """Continue a prompt, with the log-probability of every text and, on request, every token."""
+    models = engine.models  # first, so that 503 comes before any error in the body
     body = await read_json(request, TextRequest, settings.max_text_length)
-    config = engine.models.find_language_model(body.model).config
+    config = models.find_language_model(body.model).config
     check_length("prompt", body.prompt, settings.max_text_length)
     sampling = _sampling(config.sampling, body, settings.max_tokens)
     seed = draw_seed() if body.seed is None else body.seed

@@ -1,7 +1,4 @@
-"""What the text routes take and give, as the docs page shows it.
-
-Knows names, ranges and examples; does not know how any of it comes about.
-"""
+"""`POST /generate-text`, `/score` and `/activations`: their bodies and their responses."""
 
 from typing import Annotated, Any, Literal
 
@@ -35,19 +32,19 @@ ModelName = Annotated[
     str | None,
     Field(
         max_length=64,
-        description="Name of a loaded model; may be left out where only one can be meant.",
+        description="A name from `GET /models`; optional if only one model fits the request.",
     ),
 ]
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 Stops = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=100)]],
     Field(max_length=4),
-    BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
 ]
 
 
@@ -56,7 +53,7 @@ def _number_or_name(value: Any) -> int | str:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise PydanticCustomError("unit", "should be a number from 0 on, or like 'layer 1 unit 3'")
+    raise PydanticCustomError("unit", "should be a number from 0, or a name like 'layer 1 unit 3'")
 
 
 UnitName = Annotated[int | str, PlainValidator(_number_or_name, json_schema_input_type=int | str)]
@@ -72,9 +69,9 @@ _SamplingParameters: Any = create_model(
 
 
 class TextRequest(_SamplingParameters):  # type: ignore[misc] # made from SamplingConfig
-    """What to write; the names are those of the OpenAI completions API.
+    """A prompt and sampling options, named as in the OpenAI completions API.
 
-    What is null or left out is the model's own default, see `GET /models/{name}`.
+    Options that are null or omitted take the model's defaults, see `GET /models/{name}`.
     """
 
     model_config = ConfigDict(
@@ -84,49 +81,50 @@ class TextRequest(_SamplingParameters):  # type: ignore[misc] # made from Sampli
     )
 
     model: ModelName = None
-    prompt: Annotated[str, Field(description="What the text goes on from; may be empty.")] = ""
+    prompt: Annotated[str, Field(description="The text to continue; may be empty.")] = ""
     seed: Annotated[
         int | None,
         Field(
             ge=0,
             lt=2**63,
-            description="The same one gives the same text; else one is drawn, and the answer "
-            "says which. Text `index` is drawn with `seed + index`.",
+            description="The same seed gives the same text; if omitted, a random one is used and "
+            "returned. Text `index` is sampled with `seed + index`.",
         ),
     ] = None
     stop: Annotated[
         Stops | None,
-        Field(description="Up to 4 texts at which to end; they are left out themselves."),
+        Field(description="Up to 4 strings that end the text; they are not included in it."),
     ] = None
-    n: Annotated[int, Field(ge=1, le=16, description="How many texts.")] = 1
+    n: Annotated[int, Field(ge=1, le=16, description="Number of texts.")] = 1
     logprobs: Annotated[
         int | None,
         Field(
             ge=0,
             le=5,
-            description="Tell each token's log-probability, and those of so many likeliest ones.",
+            description="Return each token's log-probability, and those of this many most likely "
+            "tokens.",
         ),
     ] = None
-    echo: Annotated[bool, Field(description="Begin each text with the prompt.")] = False
+    echo: Annotated[bool, Field(description="Start each text with the prompt.")] = False
     stream: Annotated[
-        bool, Field(description="Send server-sent events while the text is being written.")
+        bool, Field(description="Send server-sent events while the text is generated.")
     ] = False
 
 
 class ScoreRequest(_Request):
-    """A text, and the picture it is about if a captioner is to score it."""
+    """A text, and its picture if a captioner is to score it as a caption."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"text": "To be, or not to be: that is the question"}]}
     )
 
     model: ModelName = None
-    text: Annotated[str, Field(description="What to score.")]
+    text: Annotated[str, Field(description="The text to score.")]
     image: Base64Picture | None = None
 
 
 class ActivationsRequest(_Request):
-    """A text, and the units to look at: chosen ones, or those that follow a property best."""
+    """A text, and the units to inspect: given ones, or those that follow a property best."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -138,147 +136,159 @@ class ActivationsRequest(_Request):
     )
 
     model: ModelName = None
-    text: Annotated[str, Field(min_length=1, description="What the model is to read.")]
+    text: Annotated[str, Field(min_length=1, description="The text for the model to read.")]
     units: Annotated[
         list[UnitName] | None,
-        Field(min_length=1, max_length=1_000, description="By number, or like `layer 1 unit 3`."),
+        Field(
+            min_length=1,
+            max_length=1_000,
+            description="By number, or by name like `layer 1 unit 3`.",
+        ),
     ] = None
     property: Annotated[
         str | None,
         Field(
             max_length=64,
-            description="Find the units that follow this property of the text.",
+            description="Return the units that follow this property of the text.",
             json_schema_extra={"enum": [*PROPERTIES, None]},
         ),
     ] = None
-    top: Annotated[int, Field(ge=1, le=100, description="How many units, with `property`.")] = 5
+    top: Annotated[int, Field(ge=1, le=100, description="Number of units, with `property`.")] = 5
 
 
 class _Result(BaseModel):
-    """Filled from the attributes of dataclasses."""
+    """A response part that is filled from a dataclass of the same field names."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True, protected_namespaces=())
 
 
 class ModelTimingResult(_Result):
-    """Milliseconds."""
+    """Time taken, in milliseconds."""
 
-    model: float = Field(description="The model at work.")
-    total: float = Field(description="From the request received to the answer; waiting included.")
+    model: float = Field(description="The model's work on this request.")
+    total: float = Field(description="From the complete request to the result, waiting included.")
 
 
-class _Answer(_Result):
+class _Response(_Result):
     model: str
     model_version: str
     request_id: str
 
 
 class TokenLogprobs(_Result):
-    """The tokens of a text one by one, as the OpenAI completions API gives them."""
+    """The tokens of a text, in the format of the OpenAI completions API."""
 
     tokens: list[str]
-    token_logprobs: list[float] = Field(description="Natural logarithms, whatever the sampling.")
-    top_logprobs: list[dict[str, float]] | None = Field(
-        description="The likeliest tokens in each one's place; null where none were asked for."
+    token_logprobs: list[float] = Field(
+        description="Natural logarithms, as the model gave them before any sampling options."
     )
-    text_offset: list[int] = Field(description="At which character of `text` each begins.")
+    top_logprobs: list[dict[str, float]] | None = Field(
+        description="The most likely tokens at each position; null if none were requested."
+    )
+    text_offset: list[int] = Field(description="The offset of each token in `text`, in characters.")
 
 
 class TextChoice(_Result):
-    """A text, or a part of one that is being written."""
+    """A text, or the next part of a streamed one."""
 
     index: int = Field(ge=0)
     text: str
     finish_reason: Literal["stop", "length"] | None = Field(
-        description="`stop`: at a stop text, or by the model's end token. `length`: at "
-        "`max_tokens`. Null while it is being written."
+        description="`stop`: a stop string or the model's end token was reached. `length`: "
+        "`max_tokens` was reached. Null while the text is being generated."
     )
-    logprob: float = Field(le=0, description="Sum of the written tokens' log-probabilities.")
-    logprobs: TokenLogprobs | None = Field(None, description="If asked for.")
+    logprob: float = Field(le=0, description="Sum of the generated tokens' log-probabilities.")
+    logprobs: TokenLogprobs | None = Field(None, description="If requested.")
 
 
 class Usage(_Result):
-    """Tokens read and written, of all texts together; the prompt counts once."""
+    """Tokens read and generated, for all texts together; the prompt counts once."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
 
 
-class TextResponse(_Answer):
-    """What was written."""
+class TextResponse(_Response):
+    """The generated texts."""
 
-    seed: int = Field(description="With it, the same request gives the same texts again.")
+    seed: int = Field(description="Repeat the request with this seed to get the same texts.")
     choices: list[TextChoice]
     usage: Usage
     timing_ms: ModelTimingResult
 
 
-class TextChunk(_Answer):
-    """One server-sent event: what was written since the last."""
+class TextChunk(_Response):
+    """One server-sent event: what was generated since the last one."""
 
     seed: int
-    choices: list[TextChoice] = Field(description="Those texts that have grown.")
-    usage: Usage | None = Field(None, description="With the last chunk.")
-    timing_ms: ModelTimingResult | None = Field(None, description="With the last chunk.")
+    choices: list[TextChoice] = Field(description="The texts that have grown.")
+    usage: Usage | None = Field(None, description="In the last chunk.")
+    timing_ms: ModelTimingResult | None = Field(None, description="In the last chunk.")
 
 
 class TokenScore(_Result):
-    """A token of a text that you brought."""
+    """A token of the scored text."""
 
     token: str
-    logprob: float = Field(le=0, description="Natural logarithm, given the tokens before it.")
+    logprob: float = Field(
+        le=0, description="Natural logarithm of its probability given the tokens before it."
+    )
 
 
-class ScoreResponse(_Answer):
-    """How likely a text is."""
+class ScoreResponse(_Response):
+    """The log-probability of a text."""
 
     tokens: list[TokenScore]
     logprob: float = Field(le=0, description="Sum of the tokens' log-probabilities.")
     mean_logprob: float = Field(le=0, description="`logprob` over the number of tokens.")
     perplexity: float = Field(description="exp(-`mean_logprob`).")
     bits_per_character: float | None = Field(
-        None, description="-log2 of the text's probability over its characters; not of captions."
+        None, description="-log2 of the text's probability over its characters; not for captions."
     )
     timing_ms: ModelTimingResult
 
 
 class ChanceResult(_Result):
-    """What the best of all units reaches when the property is moved elsewhere in the text."""
+    """The best unit's score when the property is shifted to other places in the text."""
 
     mean: float
-    high: float = Field(description="95th percentile: a unit below it is of no interest.")
+    high: float = Field(
+        description="95th percentile; a unit that scores below it is no better than chance."
+    )
 
 
 class PropertyResult(_Result):
-    """The property that units were held against."""
+    """The property that the units were compared with."""
 
     name: str
     description: str
     measure: Literal["auc", "spearman"] = Field(
-        description="auc: area under the ROC curve, noise 0.5. spearman: rank correlation, noise 0."
+        description="auc: area under the ROC curve, 0.5 for noise. spearman: rank correlation, 0."
     )
     chance: ChanceResult
 
 
 class UnitResult(_Result):
-    """A unit and what it does: tanh(c) of an LSTM, h of other cells, -1 to 1."""
+    """A unit and its activations: tanh(c) of an LSTM, h of other cells, -1 to 1."""
 
     unit: int = Field(ge=0)
     name: str
     direction: Literal[1, -1] | None = Field(
-        None, description="With a property: whether the unit rises with it, or falls."
+        None, description="With a property: 1 if the unit rises with it, -1 if it falls."
     )
     score: float | None = Field(
-        None, description="With a property: how well it is followed, on the text's second half."
+        None, description="With a property: how well the unit follows it on the text's second half."
     )
     activations: list[float] = Field(description="After each token, to four decimals.")
 
 
-class ActivationsResponse(_Answer):
-    """What units do while the model reads a text."""
+class ActivationsResponse(_Response):
+    """The activations of units while the model reads a text."""
 
     tokens: list[str] = Field(description="The text as the model reads it.")
-    units: list[UnitResult] = Field(description="As asked for; with a property, best first.")
+    units: list[UnitResult] = Field(
+        description="In the order requested; with a property, best first."
+    )
     property: PropertyResult | None = None
     timing_ms: ModelTimingResult

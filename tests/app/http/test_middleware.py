@@ -10,37 +10,37 @@ from tests.app.servers import Service, in_thread
 JPEG = {"Content-Type": "image/jpeg"}
 
 
-@pytest.mark.parametrize("sane", ["abc-123", "0e4d0aa1f2f34d0e9a1a3a6f6e1b8a52", "a" * 128])
-def test_a_sane_request_id_is_taken(client: httpx.Client, sane: str) -> None:
-    answer = client.get("/nowhere", headers={"X-Request-ID": sane})
-    assert answer.headers["x-request-id"] == sane
-    assert answer.json()["error"]["request_id"] == sane
+@pytest.mark.parametrize("valid", ["abc-123", "0e4d0aa1f2f34d0e9a1a3a6f6e1b8a52", "a" * 128])
+def test_a_valid_request_id_is_kept(client: httpx.Client, valid: str) -> None:
+    response = client.get("/nowhere", headers={"X-Request-ID": valid})
+    assert response.headers["x-request-id"] == valid
+    assert response.json()["error"]["request_id"] == valid
 
 
-@pytest.mark.parametrize("odd", ["", "a b", "a" * 129, "<script>", "é".encode(), "a,b"])
-def test_any_other_is_replaced(client: httpx.Client, odd: str | bytes) -> None:
-    answer = client.get("/health/live", headers={"X-Request-ID": odd})
-    (made,) = answer.headers.get_list("x-request-id")
-    assert len(made) == 32
-    assert made != client.get("/health/live").headers["x-request-id"]
+@pytest.mark.parametrize("invalid", ["", "a b", "a" * 129, "<script>", "é".encode(), "a,b"])
+def test_an_invalid_request_id_is_replaced(client: httpx.Client, invalid: str | bytes) -> None:
+    response = client.get("/health/live", headers={"X-Request-ID": invalid})
+    (replacement,) = response.headers.get_list("x-request-id")
+    assert len(replacement) == 32
+    assert replacement != client.get("/health/live").headers["x-request-id"]
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/models", "/nowhere", "/static-offline-docs/x"])
-def test_every_response_has_an_id_and_careful_headers(client: httpx.Client, path: str) -> None:
+def test_every_response_has_an_id_and_security_headers(client: httpx.Client, path: str) -> None:
     headers = client.get(path).headers
     assert headers["x-request-id"]
     assert headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
 
 
-def test_a_chunked_upload_over_the_limit(bundle) -> None:
+def test_a_chunked_upload_over_the_limit_is_refused(bundle) -> None:
     with in_thread(bundle, max_upload_bytes=100_000) as service:
         endless = itertools.repeat(bytes(10_000), 1_000)
-        answer = service.client.post("/caption", content=endless, headers=JPEG)
-        assert answer.status_code == 413
-        assert answer.json()["error"]["code"] == "body_too_large"
-        sound = encoded(photo(), "JPEG")
-        assert service.client.post("/caption", content=sound, headers=JPEG).status_code == 200
+        response = service.client.post("/caption", content=endless, headers=JPEG)
+        assert response.status_code == 413
+        assert response.json()["error"]["code"] == "body_too_large"
+        picture = encoded(photo(), "JPEG")
+        assert service.client.post("/caption", content=picture, headers=JPEG).status_code == 200
 
 
 def test_a_chunked_upload_is_refused_before_its_end(bundle) -> None:
@@ -54,41 +54,41 @@ def test_a_chunked_upload_is_refused_before_its_end(bundle) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_long_body_is_refused_before_it_is_sent(service: Service) -> None:
+def test_a_large_body_is_refused_by_its_content_length(service: Service) -> None:
     head = b"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         connection.sendall(head + b"Content-Length: 50000000\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_an_unexpected_error_tells_nothing_and_is_logged(
+def test_an_unexpected_error_is_logged_and_reveals_nothing(
     bundle, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sound = encoded(photo(), "JPEG")
+    picture = encoded(photo(), "JPEG")
     with in_thread(bundle, log_format="json") as service:
 
-        def break_down(*_: object) -> None:
-            raise RuntimeError("the secret innards")
+        def fail(*_: object) -> None:
+            raise RuntimeError("a secret detail")
 
         encoder = service.engine.models.find_captioner().runner.encoder
-        with encoder.register_forward_pre_hook(break_down):
-            answer = service.client.post("/caption", content=sound, headers=JPEG)
-        assert answer.status_code == 500
-        assert answer.json()["error"]["code"] == "internal_error"
-        assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
-        assert "secret" not in answer.text
-        assert service.client.post("/caption", content=sound, headers=JPEG).status_code == 200
-    assert "RuntimeError: the secret innards" in capfd.readouterr().err
+        with encoder.register_forward_pre_hook(fail):
+            response = service.client.post("/caption", content=picture, headers=JPEG)
+        assert response.status_code == 500
+        assert response.json()["error"]["code"] == "internal_error"
+        assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+        assert "secret" not in response.text
+        assert service.client.post("/caption", content=picture, headers=JPEG).status_code == 200
+    assert "RuntimeError: a secret detail" in capfd.readouterr().err
 
 
-def test_cors_is_off(client: httpx.Client) -> None:
-    answer = client.get("/health/live", headers={"Origin": "https://example.org"})
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+def test_cors_is_off_by_default(client: httpx.Client) -> None:
+    response = client.get("/health/live", headers={"Origin": "https://example.org"})
+    assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-def test_cors_by_setting(bundle) -> None:
+def test_cors_allows_the_origins_of_the_setting(bundle) -> None:
     with in_thread(bundle, ready=False, cors_origins="https://example.org") as service:
         for origin, allowed in (("https://example.org", True), ("https://evil.org", False)):
-            answer = service.client.get("/health/live", headers={"Origin": origin})
-            assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
-            assert answer.headers["x-request-id"]
+            response = service.client.get("/health/live", headers={"Origin": origin})
+            assert (response.headers.get("access-control-allow-origin") == origin) is allowed
+            assert response.headers["x-request-id"]

@@ -38,34 +38,34 @@ def error(response: httpx.Response) -> tuple[int, str]:
         (f'{{"image": "data:image/png,{BASE64}"}}', 400, "malformed_body", "data URI"),
     ],
 )
-def test_bad_json(
+def test_bad_json_is_reported(
     client: httpx.Client, content: str | bytes, status: int, code: str, says: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = client.post("/caption", content=content, headers=headers)
-    assert error(answer) == (status, code)
-    message = answer.json()["error"]["message"]
+    response = client.post("/caption", content=content, headers=headers)
+    assert error(response) == (status, code)
+    message = response.json()["error"]["message"]
     assert says in message
     assert len(message) < 400
 
 
-def test_a_form_without_the_file(client: httpx.Client) -> None:
-    answer = client.post("/caption", files={"photo": ("photo.png", encoded(photo()))})
-    assert error(answer) == (400, "malformed_body")
-    assert "'photo'" in answer.json()["error"]["message"]
-    answer = client.post("/caption", files={"image": (None, "text, not a file")})
-    assert error(answer) == (400, "malformed_body")
-    assert "-F image=@photo.jpg" in answer.json()["error"]["message"]
+def test_a_form_without_the_file_is_refused(client: httpx.Client) -> None:
+    response = client.post("/caption", files={"photo": ("photo.png", encoded(photo()))})
+    assert error(response) == (400, "malformed_body")
+    assert "'photo'" in response.json()["error"]["message"]
+    response = client.post("/caption", files={"image": (None, "text, not a file")})
+    assert error(response) == (400, "malformed_body")
+    assert "-F image=@photo.jpg" in response.json()["error"]["message"]
 
 
-def test_parameters_in_a_form_are_not_ignored_silently(client: httpx.Client) -> None:
+def test_parameters_in_a_form_are_refused(client: httpx.Client) -> None:
     files = {"image": ("photo.png", encoded(photo()))}
-    answer = client.post("/caption", files=files, data={"beam_size": "5"})
-    assert error(answer) == (400, "malformed_body")
-    assert "query" in answer.json()["error"]["message"]
+    response = client.post("/caption", files=files, data={"beam_size": "5"})
+    assert error(response) == (400, "malformed_body")
+    assert "query" in response.json()["error"]["message"]
 
 
-def test_two_files(client: httpx.Client) -> None:
+def test_two_files_are_refused(client: httpx.Client) -> None:
     file = ("image", ("photo.png", encoded(photo())))
     assert error(client.post("/caption", files=[file, file])) == (400, "malformed_body")
 
@@ -80,10 +80,12 @@ def test_two_files(client: httpx.Client) -> None:
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="image'),
     ],
 )
-def test_malformed_forms(client: httpx.Client, content_type: str, content: bytes) -> None:
+def test_malformed_forms_are_refused(
+    client: httpx.Client, content_type: str, content: bytes
+) -> None:
     headers = {"Content-Type": content_type}
-    answer = client.post("/caption", content=content, headers=headers)
-    assert error(answer) == (400, "malformed_body")
+    response = client.post("/caption", content=content, headers=headers)
+    assert error(response) == (400, "malformed_body")
 
 
 def test_the_limit_is_the_same_in_every_form(bundle) -> None:

@@ -1,4 +1,4 @@
-"""`POST /activations`: chosen units, or those that follow a property."""
+"""`POST /activations`: given units, or those that follow a property."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from tests.app.servers import in_thread
 from tests.tiny import VERSE
 
 
-def look(client: httpx.Client, **body: object) -> dict:
-    answer = client.post("/activations", json={"model": "verse"} | body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+def activations(client: httpx.Client, **body: object) -> dict:
+    response = client.post("/activations", json={"model": "verse"} | body)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
-def test_chosen_units(writers: httpx.Client, weights: Path) -> None:
-    found = look(writers, text="Twinkle ☃", units=[3, "layer 1 unit 0", 3])
+def test_given_units_are_returned_in_order(writers: httpx.Client, weights: Path) -> None:
+    found = activations(writers, text="Twinkle ☃", units=[3, "layer 1 unit 0", 3])
     assert set(found) == {"model", "model_version", "request_id", "tokens", "units", "timing_ms"}
     assert found["tokens"] == [*"Twinkle ", "<UNK>"]
     assert [set(unit) for unit in found["units"]] == [{"unit", "name", "activations"}] * 3
@@ -35,9 +35,9 @@ def test_chosen_units(writers: httpx.Client, weights: Path) -> None:
     assert (values == values.round(4)).all()
 
 
-def test_units_that_follow_a_property(writers: httpx.Client) -> None:
+def test_units_that_follow_a_property_are_ranked(writers: httpx.Client) -> None:
     text = VERSE * 6
-    found = look(writers, text=text, property="word next", top=3)
+    found = activations(writers, text=text, property="word next", top=3)
     assert len(found["units"]) == 3
     for unit in found["units"]:
         assert set(unit) == {"unit", "name", "direction", "score", "activations"}
@@ -47,15 +47,18 @@ def test_units_that_follow_a_property(writers: httpx.Client) -> None:
     assert found["property"]["measure"] == "auc"
     chance = found["property"]["chance"]
     assert 0.5 < chance["mean"] <= chance["high"] <= 1
-    assert look(writers, text=text, property="word next", top=100)["units"][:3] == found["units"]
+    assert (
+        activations(writers, text=text, property="word next", top=100)["units"][:3]
+        == found["units"]
+    )
 
 
-def test_a_model_that_reads_words(writers: httpx.Client) -> None:
-    found = look(writers, model="notes", text="A, b!", units=[0])
+def test_a_word_model_has_activations_but_no_properties(writers: httpx.Client) -> None:
+    found = activations(writers, model="notes", text="A, b!", units=[0])
     assert found["tokens"] == ["a", "b"]
     assert len(found["units"][0]["activations"]) == 2
-    asked = {"model": "notes", "text": "a b", "property": "word next"}
-    message = assert_error(writers.post("/activations", json=asked), 422, "invalid_parameter")
+    body = {"model": "notes", "text": "a b", "property": "word next"}
+    message = assert_error(writers.post("/activations", json=body), 422, "invalid_parameter")
     assert "reads words" in message
 
 
@@ -68,7 +71,7 @@ def test_a_model_that_reads_words(writers: httpx.Client) -> None:
         ({"units": [12]}, "there are 0 to 11, or 'layer 1 unit 0' to 'layer 1 unit 11'"),
         (
             {"units": [-1]},
-            "units.0: should be a number from 0 on, or like 'layer 1 unit 3', got -1",
+            "units.0: should be a number from 0, or a name like 'layer 1 unit 3', got -1",
         ),
         ({"units": ["unit 1"]}, "no unit 'unit 1'"),
         ({"units": [True]}, "units"),
@@ -84,16 +87,16 @@ def test_a_model_that_reads_words(writers: httpx.Client) -> None:
         ({"property": "word next", "top": 101}, "top"),
     ],
 )
-def test_what_cannot_be_looked_at(writers: httpx.Client, body: dict, says: str) -> None:
-    asked = {"model": "verse", "text": VERSE} | body
-    message = assert_error(writers.post("/activations", json=asked), 422, "invalid_parameter")
+def test_invalid_requests_are_refused(writers: httpx.Client, body: dict, says: str) -> None:
+    body = {"model": "verse", "text": VERSE} | body
+    message = assert_error(writers.post("/activations", json=body), 422, "invalid_parameter")
     assert says in message
 
 
-def test_the_size_of_an_answer_is_bounded(weights) -> None:
+def test_the_size_of_a_response_is_limited(weights) -> None:
     with in_thread(weights, max_activations=1000) as service:
-        look(service.client, text="a" * 100, units=[0] * 10)
-        asked = {"model": "verse", "text": "a" * 101, "units": [0] * 10}
-        answer = service.client.post("/activations", json=asked)
-        message = assert_error(answer, 422, "invalid_parameter")
+        activations(service.client, text="a" * 100, units=[0] * 10)
+        body = {"model": "verse", "text": "a" * 101, "units": [0] * 10}
+        response = service.client.post("/activations", json=body)
+        message = assert_error(response, 422, "invalid_parameter")
         assert "1,010 activations: at most 1,000" in message

@@ -11,11 +11,11 @@ from tests.app import photos as pictures
 from tests.app.answers import JPEG, captions, raw
 from tests.app.photos import encoded, photo
 
-# As in the service: `app.pictures.decode` silences Pillow's remarks, and pytest resets the filters.
+# `app.pictures.decode` silences Pillow's warnings, but pytest resets the filters.
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\.")
 
 
-def test_what_comes_back(client: httpx.Client) -> None:
+def test_the_response_is_complete_and_consistent(client: httpx.Client) -> None:
     response = raw(client, JPEG, num_captions=3, max_length=5)
     body = response.json()
     assert set(body) == {
@@ -43,9 +43,9 @@ def test_what_comes_back(client: httpx.Client) -> None:
         assert caption["text"] == " ".join(words).removesuffix(f" {END}")
 
 
-def test_all_forms_of_a_request_agree(client: httpx.Client) -> None:
+def test_all_forms_of_a_request_give_the_same_captions(client: httpx.Client) -> None:
     in_base64 = base64.b64encode(JPEG).decode()
-    answers = [
+    responses = [
         client.post("/caption", files={"image": ("photo.jpg", JPEG, "image/jpeg")}),
         raw(client, JPEG),
         raw(client, JPEG, "IMAGE/JPEG; charset=binary"),
@@ -57,8 +57,8 @@ def test_all_forms_of_a_request_agree(client: httpx.Client) -> None:
             "Content-Type": "image/jpeg",
         }),
     ]  # fmt: skip
-    for answer in answers:
-        assert captions(answer) == captions(answers[0])
+    for response in responses:
+        assert captions(response) == captions(responses[0])
 
 
 def test_parameters_reach_the_search(client: httpx.Client) -> None:
@@ -80,40 +80,45 @@ def test_attention_is_a_distribution_over_the_grid(client: httpx.Client) -> None
         assert grid.sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_confidence_is_there_where_the_model_has_one(finished: httpx.Client) -> None:
-    found = captions(raw(finished, JPEG, num_captions=3))
-    for caption in found:
+def test_confidence_comes_from_the_calibration(finished: httpx.Client) -> None:
+    results = captions(raw(finished, JPEG, num_captions=3))
+    for caption in results:
         calibration = finished.get("/models/tiny").json()["calibration"]
         mean_logprob, tokens, log_beam_size = calibration["coefficients"]
         score = calibration["intercept"] + mean_logprob * caption["mean_logprob"]
         score += tokens * len(caption["tokens"]) + log_beam_size * math.log(3)
         assert caption["confidence"] == pytest.approx(1 / (1 + math.exp(-score)))
-    assert len({caption["confidence"] for caption in found}) > 1
+    assert len({caption["confidence"] for caption in results}) > 1
 
 
-def test_a_consensus_changes_the_order_and_no_number(finished: httpx.Client) -> None:
+def test_reranking_changes_the_order_and_no_number(finished: httpx.Client) -> None:
     options = {"beam_size": 8, "num_captions": 8}
-    agreeing = captions(raw(finished, JPEG, **options))
+    reranked = captions(raw(finished, JPEG, **options))
     likely = captions(raw(finished, JPEG, consensus="false", **options))
-    assert [one["text"] for one in agreeing] != [one["text"] for one in likely]
-    assert sorted(one["text"] for one in agreeing) == sorted(one["text"] for one in likely)
-    by_text = {one["text"]: one for one in likely}
-    for one in agreeing:
-        assert one["agreement"] == pytest.approx(by_text[one["text"]]["agreement"])
-        assert one["logprob"] == pytest.approx(by_text[one["text"]]["logprob"])
+    assert [caption["text"] for caption in reranked] != [caption["text"] for caption in likely]
+    assert sorted(caption["text"] for caption in reranked) == sorted(
+        caption["text"] for caption in likely
+    )
+    by_text = {caption["text"]: caption for caption in likely}
+    for caption in reranked:
+        assert caption["agreement"] == pytest.approx(by_text[caption["text"]]["agreement"])
+        assert caption["logprob"] == pytest.approx(by_text[caption["text"]]["logprob"])
     config = finished.get("/models/tiny").json()["consensus"]
-    scores = [one["agreement"] + config["likelihood"] * one["mean_logprob"] for one in agreeing]
+    scores = [
+        caption["agreement"] + config["likelihood"] * caption["mean_logprob"]
+        for caption in reranked
+    ]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_grounding_is_there_where_it_is_asked_for(finished: httpx.Client) -> None:
+def test_image_gain_is_returned_on_request(finished: httpx.Client) -> None:
     (plain,) = captions(raw(finished, JPEG))
-    (grounded,) = captions(raw(finished, JPEG, image_gain="true", attention="true"))
-    for token, bare in zip(grounded["tokens"], plain["tokens"], strict=True):
+    (with_gain,) = captions(raw(finished, JPEG, image_gain="true", attention="true"))
+    for token, bare in zip(with_gain["tokens"], plain["tokens"], strict=True):
         assert set(bare) == {"token", "logprob"}
         assert set(token) == {"token", "logprob", "attention", "image_gain"}
         assert token["logprob"] == pytest.approx(bare["logprob"])
-    assert any(abs(token["image_gain"]) > 1e-3 for token in grounded["tokens"])
+    assert any(abs(token["image_gain"]) > 1e-3 for token in with_gain["tokens"])
 
 
 @pytest.mark.parametrize(
@@ -128,17 +133,19 @@ def test_grounding_is_there_where_it_is_asked_for(finished: httpx.Client) -> Non
     ],
     ids=["1x1", "16 bit", "CMYK", "transparency", "animation", "malformed EXIF"],
 )
-def test_unusual_pictures(client: httpx.Client, data: bytes, size: tuple[int, int]) -> None:
-    answer = raw(client, data)
-    (caption,) = captions(answer)
+def test_unusual_pictures_are_captioned(
+    client: httpx.Client, data: bytes, size: tuple[int, int]
+) -> None:
+    response = raw(client, data)
+    (caption,) = captions(response)
     assert math.isfinite(caption["logprob"])
-    assert (answer.json()["image"]["width"], answer.json()["image"]["height"]) == size
+    assert (response.json()["image"]["width"], response.json()["image"]["height"]) == size
 
 
-def test_a_photograph_on_its_side_is_captioned_upright(client: httpx.Client) -> None:
+def test_a_picture_with_an_exif_orientation_is_captioned_upright(client: httpx.Client) -> None:
     stored = pictures.sideways("PNG")
-    answer = raw(client, stored, "image/png")
-    assert answer.json()["image"] == {"width": 60, "height": 40, "format": "PNG"}
-    assert captions(answer) == captions(raw(client, encoded(photo()), "image/png"))
+    response = raw(client, stored, "image/png")
+    assert response.json()["image"] == {"width": 60, "height": 40, "format": "PNG"}
+    assert captions(response) == captions(raw(client, encoded(photo()), "image/png"))
     on_its_side = encoded(photo().transpose(Image.Transpose.ROTATE_90))
-    assert captions(answer) != captions(raw(client, on_its_side, "image/png"))
+    assert captions(response) != captions(raw(client, on_its_side, "image/png"))

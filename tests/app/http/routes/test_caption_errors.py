@@ -8,8 +8,8 @@ from tests.app.answers import JPEG, assert_error, captions, raw
 
 
 @pytest.fixture(autouse=True)
-def _still_captions(client: httpx.Client) -> Iterator[None]:
-    """Whatever a test sends, the service must be as well as before."""
+def _same_captions_afterwards(client: httpx.Client) -> Iterator[None]:
+    """Whatever a test sends, the service must caption as before."""
     before = captions(raw(client, JPEG))
     yield
     assert captions(raw(client, JPEG)) == before
@@ -38,39 +38,39 @@ def _still_captions(client: httpx.Client) -> Iterator[None]:
         ({"beamsize": 3}, "beamsize: unknown parameter"),
     ],
 )
-def test_parameters_out_of_range(
+def test_invalid_parameters_are_refused(
     client: httpx.Client, parameters: dict[str, object], says: str
 ) -> None:
     assert says in assert_error(raw(client, JPEG, **parameters), 422, "invalid_parameter")
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "application/json", None])
-def test_an_empty_body(client: httpx.Client, content_type: str | None) -> None:
+def test_an_empty_body_is_refused(client: httpx.Client, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     assert_error(client.post("/caption", headers=headers), 400, "empty_body")
 
 
-def test_an_empty_file_in_a_form(client: httpx.Client) -> None:
-    answer = client.post("/caption", files={"image": ("photo.jpg", b"")})
-    assert_error(answer, 400, "empty_body")
+def test_an_empty_file_in_a_form_is_refused(client: httpx.Client) -> None:
+    response = client.post("/caption", files={"image": ("photo.jpg", b"")})
+    assert_error(response, 400, "empty_body")
 
 
-def test_text_named_jpg(client: httpx.Client) -> None:
+def test_a_text_file_named_jpg_is_refused(client: httpx.Client) -> None:
     files = {"image": ("photo.jpg", b"this is no photograph\n" * 9, "image/jpeg")}
     message = assert_error(client.post("/caption", files=files), 415, "unsupported_image")
     assert "send JPEG" in message
 
 
-def test_a_truncated_jpeg(client: httpx.Client) -> None:
+def test_a_truncated_jpeg_is_refused(client: httpx.Client) -> None:
     assert_error(raw(client, JPEG[: len(JPEG) // 2]), 400, "malformed_image")
 
 
-def test_a_header_of_30000_by_30000(client: httpx.Client) -> None:
+def test_too_many_pixels_are_refused_by_the_header(client: httpx.Client) -> None:
     bomb = pictures.png_header(30_000, 30_000)
     assert_error(raw(client, bomb, "image/png"), 413, "too_many_pixels")
 
 
-def test_zeros(client: httpx.Client) -> None:
+def test_zeros_are_refused(client: httpx.Client) -> None:
     assert_error(raw(client, bytes(50_000_000)), 413, "body_too_large")
     assert_error(raw(client, bytes(19_000_000)), 415, "unsupported_image")
 
@@ -79,19 +79,19 @@ def test_zeros(client: httpx.Client) -> None:
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "video/mp4", "application/xml", "image"],
 )
-def test_a_wrong_content_type(client: httpx.Client, content_type: str) -> None:
+def test_an_unsupported_content_type_is_refused(client: httpx.Client, content_type: str) -> None:
     message = assert_error(raw(client, JPEG, content_type), 415, "unsupported_content_type")
     assert content_type in message
     assert "multipart" in message
 
 
-def test_no_content_type(client: httpx.Client) -> None:
-    answer = client.post("/caption", content=JPEG)
-    assert_error(answer, 415, "unsupported_content_type")
+def test_a_missing_content_type_is_refused(client: httpx.Client) -> None:
+    response = client.post("/caption", content=JPEG)
+    assert_error(response, 415, "unsupported_content_type")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_other_methods(client: httpx.Client, method: str) -> None:
-    answer = client.request(method, "/caption")
-    assert_error(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "POST"
+def test_other_methods_are_refused(client: httpx.Client, method: str) -> None:
+    response = client.request(method, "/caption")
+    assert_error(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"

@@ -1,4 +1,4 @@
-"""What `POST /generate-text` answers."""
+"""`POST /generate-text`: whole and streamed responses."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from tests.app.servers import in_thread
 from tests.app.writers import events, generate, save_writer, texts
 
 
-def test_what_comes_back(writers: httpx.Client) -> None:
+def test_the_response_is_complete_and_consistent(writers: httpx.Client) -> None:
     response = writers.post("/generate-text", json={"model": "verse", "prompt": "Twin", "seed": 3})
     body = response.json()
     assert set(body) == {
@@ -28,12 +28,12 @@ def test_what_comes_back(writers: httpx.Client) -> None:
     assert 0 < body["timing_ms"]["model"] <= body["timing_ms"]["total"]
 
 
-def test_it_writes_what_the_model_writes(writers: httpx.Client, weights: Path) -> None:
+def test_the_text_is_that_of_the_language_model(writers: httpx.Client, weights: Path) -> None:
     verse = LanguageModel.load(weights / "text" / "verse", "cpu")
-    pieces = list(verse.generate("Twin", seed=3, temperature=0.5, top_k=4))
+    deltas = list(verse.generate("Twin", seed=3, temperature=0.5, top_k=4))
     (found,) = generate(writers, prompt="Twin", seed=3, temperature=0.5, top_k=4)["choices"]
-    assert found["text"] == "".join(piece.text for piece in pieces)
-    logprobs = [piece.logprob for piece in pieces if piece.logprob is not None]
+    assert found["text"] == "".join(delta.text for delta in deltas)
+    logprobs = [delta.logprob for delta in deltas if delta.logprob is not None]
     assert found["logprob"] == pytest.approx(math.fsum(logprobs), abs=1e-4)
 
 
@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_text(writers: httpx.Client) -> None:
     assert texts(writers, seed=drawn["seed"]) == [drawn["choices"][0]["text"]]
 
 
-def test_several_texts_are_those_of_the_next_seeds(writers: httpx.Client) -> None:
+def test_several_texts_use_consecutive_seeds(writers: httpx.Client) -> None:
     body = generate(writers, n=3, seed=5)
     assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
     alone = [texts(writers, seed=seed)[0] for seed in (5, 6, 7)]
@@ -53,7 +53,7 @@ def test_several_texts_are_those_of_the_next_seeds(writers: httpx.Client) -> Non
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_stop(writers: httpx.Client, several: bool) -> None:
+def test_a_stop_string_ends_the_text(writers: httpx.Client, several: bool) -> None:
     (whole,) = texts(writers, seed=5, max_tokens=40)
     stop = whole[10:12]
     (choice,) = generate(writers, seed=5, max_tokens=40, stop=["☃", stop] if several else stop)[
@@ -63,7 +63,7 @@ def test_stop(writers: httpx.Client, several: bool) -> None:
     assert choice["finish_reason"] == "stop"
 
 
-def test_a_text_that_ends_by_itself(writers: httpx.Client) -> None:
+def test_the_end_token_ends_the_text(writers: httpx.Client) -> None:
     choices = generate(writers, model="notes", prompt="a", n=16, seed=1, logprobs=0)["choices"]
     ended = [choice for choice in choices if choice["finish_reason"] == "stop"]
     assert ended
@@ -72,7 +72,7 @@ def test_a_text_that_ends_by_itself(writers: httpx.Client) -> None:
         assert choice["text"] == "".join(f" {t}" for t in choice["logprobs"]["tokens"][:-1])
 
 
-def test_echo(writers: httpx.Client) -> None:
+def test_echo_starts_the_text_with_the_prompt(writers: httpx.Client) -> None:
     prompt = "Twinkle\0 ☃ “é”"
     (plain,) = texts(writers, prompt=prompt, seed=1)
     body = generate(writers, prompt=prompt, seed=1, echo=True, logprobs=0)
@@ -81,31 +81,31 @@ def test_echo(writers: httpx.Client) -> None:
     assert choice["logprobs"]["text_offset"][0] == len(prompt)
 
 
-def test_logprobs(writers: httpx.Client) -> None:
+def test_logprobs_are_returned_on_request(writers: httpx.Client) -> None:
     (choice,) = generate(writers, prompt="Twin", seed=1, logprobs=3, temperature=0.3)["choices"]
     logprobs = choice["logprobs"]
     assert set(logprobs) == {"tokens", "token_logprobs", "top_logprobs", "text_offset"}
     assert "".join(logprobs["tokens"]) == choice["text"]
     assert logprobs["text_offset"] == list(range(20))
     assert math.fsum(logprobs["token_logprobs"]) == pytest.approx(choice["logprob"])
-    for token, own, top in zip(
+    for token, logprob, top in zip(
         logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
     ):
         assert len(top) == 3
         assert list(top.values()) == sorted(top.values(), reverse=True)
-        assert top.get(token, own) == own
+        assert top.get(token, logprob) == logprob
     (choice,) = generate(writers, logprobs=0)["choices"]
     assert choice["logprobs"]["top_logprobs"] is None
 
 
-def test_logprobs_are_those_of_a_score(writers: httpx.Client) -> None:
+def test_logprobs_are_the_same_as_in_score(writers: httpx.Client) -> None:
     (choice,) = generate(writers, prompt="Twin", seed=1, logprobs=0, temperature=0.3)["choices"]
     scored = writers.post("/score", json={"model": "verse", "text": "Twin" + choice["text"]}).json()
     after_prompt = [token["logprob"] for token in scored["tokens"][4:]]
     assert choice["logprobs"]["token_logprobs"] == pytest.approx(after_prompt, abs=1e-4)
 
 
-def test_sampling_reaches_the_model(writers: httpx.Client) -> None:
+def test_sampling_options_reach_the_model(writers: httpx.Client) -> None:
     greedy = texts(writers, temperature=0, seed=1)
     assert texts(writers, temperature=0, seed=2) == greedy
     assert texts(writers, top_k=1, seed=2) == texts(writers, top_p=1e-9, seed=2) == greedy
@@ -117,24 +117,26 @@ def test_sampling_reaches_the_model(writers: httpx.Client) -> None:
     assert len(short) == 1
 
 
-def test_the_only_writer_need_not_be_named(tmp_path) -> None:
+def test_the_only_language_model_need_not_be_named(tmp_path) -> None:
     save_writer(tmp_path / "text" / "verse")
     with in_thread(tmp_path) as service:
-        answer = service.client.post("/generate-text", json={})
-        assert answer.status_code == 200
-        assert answer.json()["model"] == "verse"
+        response = service.client.post("/generate-text", json={})
+        assert response.status_code == 200
+        assert response.json()["model"] == "verse"
         assert [m["name"] for m in service.client.get("/models").json()["models"]] == ["verse"]
-        answer = service.client.post("/caption", content=b"x", headers={"Content-Type": "image/x"})
-        assert answer.status_code == 404
+        response = service.client.post(
+            "/caption", content=b"x", headers={"Content-Type": "image/x"}
+        )
+        assert response.status_code == 404
 
 
-@pytest.mark.parametrize("asked", [
+@pytest.mark.parametrize("body", [
     {"prompt": "Twin", "seed": 3},
     {"prompt": "Twin", "seed": 3, "n": 3, "echo": True, "logprobs": 2, "max_tokens": 700},
     {"model": "notes", "prompt": "a", "seed": 1, "n": 4, "stop": ["c", "d e"]},
 ])  # fmt: skip
-def test_a_streamed_text_is_the_same(writers: httpx.Client, asked: dict) -> None:
-    whole, chunks = generate(writers, **asked), events(writers, **asked)
+def test_a_streamed_text_is_the_same(writers: httpx.Client, body: dict) -> None:
+    whole, chunks = generate(writers, **body), events(writers, **body)
     for chunk in chunks:
         assert {chunk[k] for k in ("model", "model_version")} == {whole["model"], "0"}
         assert chunk["seed"] == whole["seed"]

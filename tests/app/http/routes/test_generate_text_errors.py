@@ -1,4 +1,4 @@
-"""Whatever is sent to the text routes, one shape of error comes back, and the service goes on."""
+"""Whatever is sent to the text routes, they respond with an error and continue to work."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ ROUTES = ("/generate-text", "/score", "/activations")
 
 
 @pytest.fixture(autouse=True)
-def _still_writes(writers: httpx.Client) -> Iterator[None]:
+def _same_texts_afterwards(writers: httpx.Client) -> Iterator[None]:
     before = texts(writers, seed=1)
     yield
     assert texts(writers, seed=1) == before
@@ -64,9 +64,11 @@ def send(client: httpx.Client, path: str, body: str | bytes | dict) -> httpx.Res
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_fields_out_of_range(writers: httpx.Client, body: dict, says: str, stream: bool) -> None:
-    answer = send(writers, "/generate-text", {"stream": stream} | body)
-    message = assert_error(answer, 422, "invalid_parameter")
+def test_invalid_fields_are_refused(
+    writers: httpx.Client, body: dict, says: str, stream: bool
+) -> None:
+    response = send(writers, "/generate-text", {"stream": stream} | body)
+    message = assert_error(response, 422, "invalid_parameter")
     assert says in message
     assert len(message) < 400
 
@@ -92,7 +94,7 @@ def test_fields_out_of_range(writers: httpx.Client, body: dict, says: str, strea
         (json.dumps({"units": [0] * 30_000}), 422, "invalid_parameter"),
     ],
 )
-def test_bodies_that_are_not_it(
+def test_malformed_bodies_are_refused(
     writers: httpx.Client, path: str, body: str | bytes, status: int, code: str
 ) -> None:
     message = assert_error(send(writers, path, body), status, code)
@@ -100,7 +102,7 @@ def test_bodies_that_are_not_it(
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_too_much(writers: httpx.Client, path: str) -> None:
+def test_long_texts_and_large_bodies_are_refused(writers: httpx.Client, path: str) -> None:
     field = "prompt" if path == "/generate-text" else "text"
     message = assert_error(send(writers, path, {field: "a" * 5001}), 413, "text_too_long")
     assert message == f"{field}: 5,001 characters are too many: at most 5,000"
@@ -111,28 +113,30 @@ def test_too_much(writers: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_other_models(writers: httpx.Client, path: str) -> None:
-    asked = {"text": "a", "units": [0]} if path == "/activations" else {"text": "a"}
-    asked = {"prompt": "a"} if path == "/generate-text" else asked
-    message = assert_error(send(writers, path, asked | {"model": "prose"}), 404, "unknown_model")
+def test_unsuitable_models_are_refused(writers: httpx.Client, path: str) -> None:
+    body = {"text": "a", "units": [0]} if path == "/activations" else {"text": "a"}
+    body = {"prompt": "a"} if path == "/generate-text" else body
+    message = assert_error(send(writers, path, body | {"model": "prose"}), 404, "unknown_model")
     assert message == "unknown model 'prose': the models are 'tiny', 'notes', 'verse'"
-    assert_error(send(writers, path, asked | {"model": "tiny"}), 422, "invalid_parameter")
+    assert_error(send(writers, path, body | {"model": "tiny"}), 422, "invalid_parameter")
 
 
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
-def test_other_content_types(writers: httpx.Client, path: str, kind: str | None) -> None:
+def test_other_content_types_are_refused(
+    writers: httpx.Client, path: str, kind: str | None
+) -> None:
     headers = {"Content-Type": kind} if kind else {}
-    answer = writers.post(path, content=b'{"text": "a"}', headers=headers)
-    assert "JSON" in assert_error(answer, 415, "unsupported_content_type")
+    response = writers.post(path, content=b'{"text": "a"}', headers=headers)
+    assert "JSON" in assert_error(response, 415, "unsupported_content_type")
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_other_methods(writers: httpx.Client, path: str) -> None:
+def test_other_methods_are_refused(writers: httpx.Client, path: str) -> None:
     assert_error(writers.get(path), 405, "method_not_allowed")
 
 
-def test_any_text_is_read(writers: httpx.Client) -> None:
+def test_any_text_is_accepted(writers: httpx.Client) -> None:
     for text in (
         "\0",
         "\x1b[31m",
@@ -147,22 +151,22 @@ def test_any_text_is_read(writers: httpx.Client) -> None:
             prompt = {"model": model, "prompt": text, "logprobs": 5, "echo": True, "seed": 1}
             assert texts(writers, **prompt)[0].startswith(text)
             for path in ("/score", "/activations"):
-                asked = {"model": model, "text": text}
-                asked |= {"units": [0]} if path == "/activations" else {}
-                assert writers.post(path, json=asked).status_code == 200
+                body = {"model": model, "text": text}
+                body |= {"units": [0]} if path == "/activations" else {}
+                assert writers.post(path, json=body).status_code == 200
 
 
-def test_bounds_are_settings(weights) -> None:
+def test_limits_come_from_the_settings(weights) -> None:
     with in_thread(weights, max_tokens=10, max_text_length=20) as service:
         (text,) = texts(service.client)
         assert len(text) == 10
-        answer = send(service.client, "/generate-text", {"max_tokens": 11})
-        assert "at most 10" in assert_error(answer, 422, "invalid_parameter")
-        answer = send(service.client, "/generate-text", {"prompt": "a" * 21})
-        assert "at most 20" in assert_error(answer, 413, "text_too_long")
+        response = send(service.client, "/generate-text", {"max_tokens": 11})
+        assert "at most 10" in assert_error(response, 422, "invalid_parameter")
+        response = send(service.client, "/generate-text", {"prompt": "a" * 21})
+        assert "at most 20" in assert_error(response, 413, "text_too_long")
 
 
-def test_none_of_them_before_the_models_are_ready(weights, monkeypatch) -> None:
+def test_requests_before_the_models_are_ready_are_refused(weights, monkeypatch) -> None:
     import threading
 
     from app.serving import registry
@@ -177,7 +181,7 @@ def test_none_of_them_before_the_models_are_ready(weights, monkeypatch) -> None:
     with in_thread(weights, ready=False) as service:
         try:
             for path in ROUTES:
-                answer = send(service.client, path, {"text": "a"})
-                assert_error(answer, 503, "not_ready")
+                response = send(service.client, path, {"text": "a"})
+                assert_error(response, 503, "not_ready")
         finally:
             may_load.set()

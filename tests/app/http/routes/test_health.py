@@ -17,14 +17,14 @@ def test_live_at_once_and_ready_once_the_models_are_loaded(bundle, monkeypatch) 
         try:
             assert service.client.get("/health/live").json() == {"status": "live"}
             file = {"image": ("photo.png", encoded(photo()))}
-            for answer in (
+            for response in (
                 service.client.get("/health/ready"),
                 service.client.get("/models"),
                 service.client.post("/caption", files=file),
             ):
-                assert answer.status_code == 503
-                assert answer.json()["error"]["code"] == "not_ready"
-                assert int(answer.headers["retry-after"]) >= 1
+                assert response.status_code == 503
+                assert response.json()["error"]["code"] == "not_ready"
+                assert int(response.headers["retry-after"]) >= 1
         finally:
             may_load.set()
         wait_until(lambda: service.client.get("/health/ready").status_code == 200)

@@ -3,7 +3,7 @@ import httpx
 from tests.app.servers import Service
 
 
-def test_the_list(client: httpx.Client, service: Service) -> None:
+def test_the_models_are_listed(client: httpx.Client, service: Service) -> None:
     parameters = sum(p.numel() for p in service.engine.models.find_captioner().network.parameters())
     assert client.get("/models").json() == {
         "models": [
@@ -19,7 +19,7 @@ def test_the_list(client: httpx.Client, service: Service) -> None:
     }
 
 
-def test_one_model(client: httpx.Client) -> None:
+def test_one_model_has_its_card_and_defaults(client: httpx.Client) -> None:
     detail = client.get("/models/tiny").json()
     assert detail["card"].startswith("# tiny")
     assert (detail["scores"], detail["provenance"]) == ({}, {})
@@ -35,7 +35,7 @@ def test_one_model(client: httpx.Client) -> None:
     assert detail["calibration"] is None
 
 
-def test_what_confidence_means(finished: httpx.Client) -> None:
+def test_a_calibrated_model_shows_its_calibration(finished: httpx.Client) -> None:
     assert finished.get("/models/tiny").json()["calibration"] == {
         "features": ["mean_logprob", "tokens", "log_beam_size"],
         "coefficients": [0.5, 0.1, -0.2],
@@ -45,14 +45,14 @@ def test_what_confidence_means(finished: httpx.Client) -> None:
     }
 
 
-def test_no_such_model(client: httpx.Client) -> None:
-    answer = client.get("/models/huge")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "unknown_model"
-    assert "'tiny'" in answer.json()["error"]["message"]
+def test_an_unknown_model_is_not_found(client: httpx.Client) -> None:
+    response = client.get("/models/huge")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "unknown_model"
+    assert "'tiny'" in response.json()["error"]["message"]
 
 
-def test_writers(writers: httpx.Client) -> None:
+def test_language_models_have_their_network_and_defaults(writers: httpx.Client) -> None:
     listed = writers.get("/models").json()["models"]
     assert [(model["name"], model["kind"]) for model in listed] == [
         ("tiny", "captioner"), ("notes", "text"), ("verse", "text"),

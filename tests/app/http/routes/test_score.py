@@ -1,4 +1,4 @@
-"""`POST /score`: texts by writers, captions by the captioner."""
+"""`POST /score`: texts by language models, captions by the captioner."""
 
 import base64
 from pathlib import Path
@@ -13,12 +13,12 @@ BASE64 = base64.b64encode(JPEG).decode()
 
 
 def score(client: httpx.Client, **body: object) -> dict:
-    answer = client.post("/score", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = client.post("/score", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
-def test_a_text(writers: httpx.Client, weights: Path) -> None:
+def test_a_text_gets_the_scores_of_the_model(writers: httpx.Client, weights: Path) -> None:
     found = score(writers, model="verse", text="Twinkle, twinkle")
     assert set(found) == {
         "model", "model_version", "request_id", "tokens", "logprob", "mean_logprob",
@@ -26,25 +26,25 @@ def test_a_text(writers: httpx.Client, weights: Path) -> None:
     }  # fmt: skip
     expected = LanguageModel.load(weights / "text" / "verse", "cpu").score("Twinkle, twinkle")
     assert [token["token"] for token in found["tokens"]] == list("Twinkle, twinkle")
-    for own, token in zip(found["tokens"], expected.tokens, strict=True):
-        assert own["logprob"] == pytest.approx(token.logprob, abs=1e-4)
+    for scored, token in zip(found["tokens"], expected.tokens, strict=True):
+        assert scored["logprob"] == pytest.approx(token.logprob, abs=1e-4)
     assert found["logprob"] == pytest.approx(expected.logprob, abs=1e-3)
     assert found["mean_logprob"] == pytest.approx(expected.logprob / 16, abs=1e-4)
     assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-4)
     assert found["bits_per_character"] == pytest.approx(expected.bits_per_character, rel=1e-4)
 
 
-def test_no_text(writers: httpx.Client) -> None:
-    nothing = score(writers, model="verse", text="")
-    assert (nothing["tokens"], nothing["logprob"], nothing["perplexity"]) == ([], 0, 1)
+def test_an_empty_text_has_only_an_end_token_if_any(writers: httpx.Client) -> None:
+    empty = score(writers, model="verse", text="")
+    assert (empty["tokens"], empty["logprob"], empty["perplexity"]) == ([], 0, 1)
     ended = score(writers, model="notes", text="")
     assert [token["token"] for token in ended["tokens"]] == ["<END>"]
 
 
-def test_a_caption_gets_what_search_gave_it(writers: httpx.Client) -> None:
+def test_a_caption_gets_the_same_score_as_in_search(writers: httpx.Client) -> None:
     (caption,) = raw(writers, JPEG).json()["captions"]
     text = caption["text"]
-    answers = [
+    responses = [
         writers.post("/score", json={"image": BASE64, "text": text}),
         writers.post("/score", json={"image": f"data:image/jpeg;base64,{BASE64}", "text": text}),
         writers.post("/score", json={"model": "tiny", "image": BASE64, "text": text}),
@@ -55,9 +55,9 @@ def test_a_caption_gets_what_search_gave_it(writers: httpx.Client) -> None:
             data={"text": text, "model": "tiny"},
         ),
     ]
-    for answer in answers:
-        assert answer.status_code == 200, answer.text
-        found = answer.json()
+    for response in responses:
+        assert response.status_code == 200, response.text
+        found = response.json()
         assert found["model"] == "tiny"
         assert "bits_per_character" not in found
         words = [token["token"] for token in found["tokens"]]
@@ -78,9 +78,11 @@ def test_a_caption_gets_what_search_gave_it(writers: httpx.Client) -> None:
         ({"text": None}, 422, "invalid_parameter", "text: input should be"),
     ],
 )
-def test_bad_json(writers: httpx.Client, changes: dict, status: int, code: str, says: str) -> None:
-    answer = writers.post("/score", json={"text": "a cat", "image": BASE64} | changes)
-    assert says in assert_error(answer, status, code)
+def test_bad_json_is_reported(
+    writers: httpx.Client, changes: dict, status: int, code: str, says: str
+) -> None:
+    response = writers.post("/score", json={"text": "a cat", "image": BASE64} | changes)
+    assert says in assert_error(response, status, code)
 
 
 FILE = {"image": ("a.jpg", JPEG)}
@@ -90,7 +92,7 @@ FILE = {"image": ("a.jpg", JPEG)}
     ("files", "data", "status", "code", "says"),
     [
         (FILE, {}, 400, "malformed_body", "field `text`"),
-        (FILE, {"text": ["a", "b"]}, 400, "malformed_body", "must be one text"),
+        (FILE, {"text": ["a", "b"]}, 400, "malformed_body", "must be a single text"),
         (FILE, {"text": "a", "x": "y"}, 400, "malformed_body", "'x'"),
         (FILE, {"text": "a", "model": "b" * 65}, 422, "invalid_parameter", "64"),
         (FILE, {"text": "a", "model": "cat"}, 404, "unknown_model", "'cat'"),
@@ -100,13 +102,13 @@ FILE = {"image": ("a.jpg", JPEG)}
         (FILE | {"text": b"a"}, {}, 400, "malformed_body", ""),
     ],
 )
-def test_bad_forms(
+def test_bad_forms_are_reported(
     writers: httpx.Client, files: dict, data: dict, status: int, code: str, says: str
 ) -> None:
-    answer = writers.post("/score", files=files, data=data)
-    assert says in assert_error(answer, status, code)
+    response = writers.post("/score", files=files, data=data)
+    assert says in assert_error(response, status, code)
 
 
-def test_a_captioner_alone_asks_for_the_picture(client: httpx.Client) -> None:
+def test_a_captioner_without_a_picture_reports_it_missing(client: httpx.Client) -> None:
     message = assert_error(client.post("/score", json={"text": "a"}), 422, "invalid_parameter")
     assert message.startswith("image: is required")
