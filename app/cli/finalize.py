@@ -72,12 +72,11 @@ def finalize_captioner(
         from model.captioning.captioner import Captioner  # noqa: PLC0415
         from model.config import ConsensusConfig  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
-        from model.training.finalize.finalize import FinalizeSettings  # noqa: PLC0415
-        from model.training.finalize.finalize import finish as finalize_bundle  # noqa: PLC0415
+        from model.training.finalize.finalize import FinalizeSettings, finalize  # noqa: PLC0415
     with exit_on(ValueError, OSError, PictureError):
         settings = read_settings()
         captioner = Captioner.load(captioner_folder(weights or settings.weights), device)
-        finalized = finalize_bundle(
+        finalized = finalize(
             captioner,
             [CaptionDataset(path, pictures) for path in dataset],
             [read_picture(path, settings.max_pixels).image for path in golden],

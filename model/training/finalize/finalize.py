@@ -41,7 +41,7 @@ __all__ = [
     "FinalizeSettings",
     "Finalized",
     "choose_golden",
-    "finish",
+    "finalize",
 ]
 
 _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
@@ -103,7 +103,7 @@ class Finalized:
         Captioner.load(folder, "cpu", self_test=True)
 
 
-def finish(
+def finalize(
     captioner: Captioner,
     datasets: Sequence[CaptionDataset],
     golden: Sequence[Image.Image],

@@ -1,4 +1,4 @@
-"""Finishing a captioner: what goes into the bundle is there, holds, and belongs to its weights."""
+"""Finalizing a captioner: what goes into the bundle is there, holds, and belongs to its weights."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ from model.training.finalize.finalize import (
     Finalized,
     FinalizeSettings,
     choose_golden,
-    finish,
+    finalize,
 )
 from tests.model.data.toys import draw
 from tests.model.evaluation.agreeing import write_agreeing_set
@@ -35,16 +35,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, captioner: Captioner) -> C
 
 
 @pytest.fixture(scope="module")
-def finished(captioner: Captioner, dataset: CaptionDataset) -> Finalized:
-    return finish(captioner, [dataset], [draw(1), draw(2)], SETTINGS)
+def finalized(captioner: Captioner, dataset: CaptionDataset) -> Finalized:
+    return finalize(captioner, [dataset], [draw(1), draw(2)], SETTINGS)
 
 
-def test_everything_is_in_the_bundle(finished, captioner, tmp_path):
-    finished.write(tmp_path / "new")
+def test_everything_is_in_the_bundle(finalized, captioner, tmp_path):
+    finalized.write(tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     loaded = Captioner.load(tmp_path / "new", "cpu", self_test=True)
     assert len(loaded.golden) == 2
-    assert loaded.config.calibration == finished.report.calibration
+    assert loaded.config.calibration == finalized.report.calibration
     assert loaded.card == captioner.card
     assert loaded.config.decoding.consensus
     (before,) = captioner.caption([draw(3)], beam_size=3)
@@ -57,21 +57,21 @@ def test_everything_is_in_the_bundle(finished, captioner, tmp_path):
     assert all(token.image_gain is not None for token in grounded[0].tokens)
 
 
-def test_a_bundle_is_finished_again(finished, tmp_path):
+def test_a_bundle_is_finalized_again(finalized, tmp_path):
     for _ in range(2):
-        finished.write(tmp_path / "new")
+        finalized.write(tmp_path / "new")
     assert Captioner.load(tmp_path / "new", "cpu", self_test=True).self_test() == 2
 
 
-def test_a_folder_of_something_else_is_left_alone(finished, tmp_path):
+def test_a_folder_of_something_else_is_left_alone(finalized, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="is there and no bundle"):
-        finished.write(tmp_path)
+        finalized.write(tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_the_report_has_every_set_and_beam_size(finished, tmp_path):
-    finished.report.write(tmp_path / "reports")
+def test_the_report_has_every_set_and_beam_size(finalized, tmp_path):
+    finalized.report.write(tmp_path / "reports")
     files = {path.name: path for path in (tmp_path / "reports").iterdir()}
     assert set(files) == {"calibration.json", "calibration.md", "reliability.png"}
     report = json.loads(files["calibration.json"].read_text())
@@ -93,7 +93,7 @@ def test_the_report_has_every_set_and_beam_size(finished, tmp_path):
 
 
 def test_a_consensus_can_be_left_out(captioner, dataset):
-    captioner = finish(captioner, [dataset], [], replace(SETTINGS, consensus=None)).captioner
+    captioner = finalize(captioner, [dataset], [], replace(SETTINGS, consensus=None)).captioner
     assert (captioner.consensus, captioner.config.consensus) == (None, None)
     assert not captioner.config.decoding.consensus
     assert "agreement" not in captioner.config.calibration.features
@@ -137,4 +137,4 @@ def test_a_picture_whose_caption_hangs_on_the_last_digit_is_no_test():
 )
 def test_what_cannot_be_done_is_told(captioner, dataset, changes, message):
     with pytest.raises(ValueError, match=message):
-        finish(captioner, [dataset], [], replace(SETTINGS, **changes))
+        finalize(captioner, [dataset], [], replace(SETTINGS, **changes))
