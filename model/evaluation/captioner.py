@@ -4,14 +4,17 @@ What `unrolled evaluate captioner` runs. Knows what a captioner and a data set c
 nothing of networks, nor of where reports are written.
 """
 
+import dataclasses
 import time
 from collections.abc import Collection, Sequence
-from typing import Protocol, TypeVar
+from typing import Any
 
 import torch
-from PIL import Image
 
-from model.config import CalibrationConfig
+from model.captioning.captioner import Caption, Captioner
+from model.config import CalibrationConfig, DecodingConfig
+from model.data.karpathy import CaptionDataset
+from model.decoding.options import resolve_decoding
 from model.evaluation.diversity import known_captions, measure_diversity
 from model.evaluation.meteor import NAME as METEOR
 from model.evaluation.metrics import Scorer
@@ -20,68 +23,16 @@ from model.evaluation.reliability import Reliability, measure_reliability
 from model.evaluation.report import PictureCaptions, Report, Result
 from model.reporting.progress import batches
 
-__all__ = ["Captioner", "Dataset", "evaluate"]
-
-
-class _Caption(Protocol):
-    @property
-    def text(self) -> str: ...
-    @property
-    def confidence(self) -> float | None: ...
-
-
-class _Config(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def calibration(self) -> CalibrationConfig | None: ...
-
-
-class _Entry(Protocol):
-    @property
-    def filename(self) -> str: ...
-    @property
-    def captions(self) -> tuple[str, ...]: ...
-
-
-EntryT = TypeVar("EntryT", bound=_Entry)
-
-
-class Captioner(Protocol):
-    """Anything that captions pictures, best caption first, as `model.captioning` does."""
-
-    @property
-    def config(self) -> _Config:
-        """Its name and version, and where its confidence comes from."""
-
-    def caption(
-        self, pictures: Sequence[Image.Image], *, beam_size: int
-    ) -> Sequence[Sequence[_Caption]]:
-        """One list of captions for each picture."""
-
-
-class Dataset(Protocol[EntryT]):
-    """Anything with captioned pictures, such as `model.data.karpathy.CaptionDataset`."""
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-
-    def split(self, name: str, /) -> Sequence[EntryT]:
-        """The entries of one split, each with a `filename` and `captions`."""
-
-    def picture(self, entry: EntryT, /) -> Image.Image:
-        """The picture of an entry, RGB."""
+__all__ = ["evaluate"]
 
 
 def evaluate(
     captioner: Captioner,
-    dataset: Dataset[EntryT],
+    dataset: CaptionDataset,
     *,
     split: str,
     beam_sizes: Sequence[int] = (1, 3, 5),
+    decoding: DecodingConfig | None = None,
     batch_size: int = 32,
     java: bool | None = None,
     training_captions: Collection[str] | None = None,
@@ -94,6 +45,7 @@ def evaluate(
         dataset: the pictures and their reference captions.
         split: which of the data set's splits.
         beam_sizes: distinct, each at least 1.
+        decoding: how to search, apart from the beam size; None takes the captioner's default.
         batch_size: how many pictures are read and captioned together.
         java: whether to use Stanford's tokenizer and METEOR; None means "where they are there".
         training_captions: what the model learnt from, to find copies.
@@ -115,11 +67,12 @@ def evaluate(
     known = None if training_captions is None else known_captions(training_captions)
     judge = _judge(captioner.config.calibration, scorer)
 
-    found: dict[int, list[_Caption]] = {beam_size: [] for beam_size in beam_sizes}
+    found: dict[int, list[Caption]] = {beam_size: [] for beam_size in beam_sizes}
     for batch in batches(entries, batch_size, show=progress):
         pictures = [dataset.picture(entry) for entry in batch]
         for beam_size, captions in found.items():
-            captions.extend(best for best, *_ in captioner.caption(pictures, beam_size=beam_size))
+            nbest = captioner.caption(pictures, **_options(decoding, beam_size))
+            captions.extend(best for best, *_ in nbest)
 
     texts = {beam_size: [one.text for one in captions] for beam_size, captions in found.items()}
     results = tuple(
@@ -160,6 +113,12 @@ def _check(beam_sizes: Sequence[int], batch_size: int) -> None:
         raise ValueError(f"the batch size must be at least 1, got {batch_size}")
 
 
+def _options(decoding: DecodingConfig | None, beam_size: int) -> dict[str, Any]:
+    if decoding is None:
+        return {"beam_size": beam_size}
+    return dataclasses.asdict(resolve_decoding(decoding, beam_size=beam_size))
+
+
 def _judge(calibration: CalibrationConfig | None, scorer: Scorer) -> Judge | None:
     """Find what a good caption is, where captions have a confidence and people said enough."""
     if calibration is None:
@@ -170,7 +129,7 @@ def _judge(calibration: CalibrationConfig | None, scorer: Scorer) -> Judge | Non
         return None
 
 
-def _reliability(captions: Sequence[_Caption], judge: Judge) -> Reliability:
+def _reliability(captions: Sequence[Caption], judge: Judge) -> Reliability:
     confidences = [caption.confidence for caption in captions]
     good = judge([caption.text for caption in captions])
     return measure_reliability(torch.tensor(confidences), torch.tensor(good))

@@ -1,12 +1,12 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from PIL import Image
 
-from model.config import CalibrationConfig
+from model.config import CalibrationConfig, DecodingConfig
 from model.evaluation.captioner import evaluate
-from model.evaluation.metrics import score
+from model.evaluation.metrics import Scorer
 from model.evaluation.tokenizer import PYTHON
 
 REFERENCES = [
@@ -60,9 +60,13 @@ class Eye:
 
     config: Config = field(default_factory=Config)
     calls: list[tuple[int, int]] = field(default_factory=list)
+    options: list[dict[str, object]] = field(default_factory=list)
 
-    def caption(self, pictures: Sequence[Image.Image], *, beam_size: int) -> list[list[Caption]]:
+    def caption(
+        self, pictures: Sequence[Image.Image], *, beam_size: int, **options: object
+    ) -> list[list[Caption]]:
         self.calls.append((len(pictures), beam_size))
+        self.options.append(options)
         best = [PHRASES[picture.getpixel((0, 0))] for picture in pictures]
         texts = best if beam_size > 1 else [text.split()[1] for text in best]
         sure = None if self.config.calibration is None else 0.75
@@ -78,9 +82,10 @@ def run(**options):
 def test_each_beam_size_is_scored_on_its_own_best_captions():
     _, report = run(beam_sizes=(1, 3))
     texts = {1: COLOURS, 3: list(PHRASES.values())}
+    scorer = Scorer(REFERENCES, java=False)
     assert [result.beam_size for result in report.results] == [1, 3]
     for result in report.results:
-        assert result.scores == score(texts[result.beam_size], REFERENCES, java=False)
+        assert result.scores == scorer.score(texts[result.beam_size])
     assert report.results[1].diversity.mean_length == 3
 
 
@@ -104,6 +109,23 @@ def test_captions_come_back_with_their_pictures_and_references():
 def test_every_picture_is_captioned_once_for_each_beam_size():
     eye, _ = run(beam_sizes=(1, 3), batch_size=2)
     assert eye.calls == [(2, 1), (2, 3), (1, 1), (1, 3)]
+
+
+def test_a_decoding_reaches_the_captioner_at_every_beam_size():
+    decoding = DecodingConfig(num_captions=2, length_penalty=0.7, no_echo_words=("and",))
+    eye, _ = run(beam_sizes=(1, 4), decoding=decoding)
+    assert eye.calls == [(3, 1), (3, 4)]
+    narrow, wide = (
+        DecodingConfig(beam_size=beam_size, **options)
+        for beam_size, options in zip((1, 4), eye.options, strict=True)
+    )
+    assert wide == replace(decoding, beam_size=4)
+    assert narrow == replace(decoding, beam_size=1, num_captions=1)
+
+
+def test_without_a_decoding_the_captioner_uses_its_own():
+    eye, _ = run(beam_sizes=(1,))
+    assert eye.options == [{}]
 
 
 def test_the_size_of_a_batch_changes_no_result():
