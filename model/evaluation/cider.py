@@ -12,9 +12,11 @@ from typing import Literal, Self
 
 from model.evaluation.ngrams import Hypotheses, Ngram, References, check_pairs, count_ngrams
 
-__all__ = ["Cider", "DocumentFrequencies", "TfIdf", "Variant", "cider", "cider_each"]
+__all__ = ["Cider", "DocumentFrequencies", "TfIdf", "Variant", "cider_each"]
 
 MAX_ORDER = 4
+
+_SIGMA = 6.0  # tokens: the width of CIDEr-D's penalty for a difference in length
 
 Variant = Literal["CIDEr-D", "CIDEr"]
 
@@ -61,7 +63,6 @@ class Cider:
         variant: `CIDEr-D` clips the weights of a hypothesis at those of the reference, and
             punishes a difference in length; `CIDEr` is the mean cosine alone. Both are scaled by
             10, as papers print the first.
-        sigma: the width of CIDEr-D's punishment for a difference in length, in tokens.
     """
 
     def __init__(
@@ -69,10 +70,9 @@ class Cider:
         frequencies: DocumentFrequencies,
         *,
         variant: Variant = "CIDEr-D",
-        sigma: float = 6.0,
     ) -> None:
         self._clip = variant == "CIDEr-D"
-        self._sigma = sigma if self._clip else math.inf
+        self._sigma = _SIGMA if self._clip else math.inf
         log_pictures = math.log(max(1, frequencies.pictures))
         self._unseen = log_pictures
         self._idf = {
@@ -121,7 +121,6 @@ def cider_each(
     references: References,
     *,
     frequencies: DocumentFrequencies | None = None,
-    variant: Variant = "CIDEr-D",
 ) -> list[float]:
     """CIDEr of each picture's caption, 0 to 10.
 
@@ -130,26 +129,13 @@ def cider_each(
         references: one or more tokenised captions for each picture.
         frequencies: document frequencies of some other corpus, such as the training set; None
             takes those of `references`, as coco-caption does.
-        variant: see `Cider`.
 
     Raises:
         ValueError: hypotheses and references do not pair up.
     """
     check_pairs(hypotheses, references)
-    metric = Cider(frequencies or DocumentFrequencies.of(references), variant=variant)
+    metric = Cider(frequencies or DocumentFrequencies.of(references))
     return [
         metric.similarity(metric.vector(hypothesis), [metric.vector(other) for other in captions])
         for hypothesis, captions in zip(hypotheses, references, strict=True)
     ]
-
-
-def cider(
-    hypotheses: Hypotheses,
-    references: References,
-    *,
-    frequencies: DocumentFrequencies | None = None,
-    variant: Variant = "CIDEr-D",
-) -> float:
-    """The mean over pictures of `cider_each`: papers print this, some times a hundred."""
-    scores = cider_each(hypotheses, references, frequencies=frequencies, variant=variant)
-    return sum(scores) / len(scores)

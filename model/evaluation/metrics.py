@@ -13,7 +13,7 @@ from model.evaluation.ngrams import check_pairs
 from model.evaluation.rouge import rouge_l
 from model.evaluation.tokenizer import tokenize
 
-__all__ = ["Scorer", "Scores", "score"]
+__all__ = ["Scorer", "Scores"]
 
 
 @dataclass(frozen=True)
@@ -107,21 +107,3 @@ class Scorer:
 
     def _cider_each(self, hypotheses: Sequence[Sequence[str]]) -> list[float]:
         return cider_each(hypotheses, self._references, frequencies=self._frequencies)
-
-
-def score(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, java: bool | None = None
-) -> Scores:
-    """Every score of raw captions, one for each picture, against its raw references.
-
-    Args:
-        hypotheses: one caption for each picture.
-        references: one or more captions for each picture.
-        java: whether to use Stanford's tokenizer and METEOR; None means "where they are there".
-
-    Raises:
-        ValueError: the two do not pair up.
-        JavaError: `java` is True and Java is missing, or Java failed.
-    """
-    check_pairs(hypotheses, references)
-    return Scorer(references, java=java).score(hypotheses)

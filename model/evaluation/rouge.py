@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from model.evaluation.ngrams import Hypotheses, References, check_pairs
 
-__all__ = ["BETA", "longest_common_subsequence", "rouge_l"]
+__all__ = ["longest_common_subsequence", "rouge_l"]
 
-BETA = 1.2
+_BETA = 1.2
 
 
 def rouge_l(hypotheses: Hypotheses, references: References) -> float:
@@ -40,7 +40,7 @@ def _rouge_l(hypothesis: Sequence[str], captions: Sequence[Sequence[str]]) -> fl
     recall = max(shared / len(other) for shared, other in zip(common, others, strict=True))
     if precision == 0:
         return 0.0
-    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+    return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
 
 
 def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:

@@ -2,10 +2,10 @@
 
 Each maps a text to one value a character. The value at place t holds once character t was read:
 `"` itself is inside when it opens a quotation and outside when it closes one. Most properties use
-nothing after t, so that a network could know them exactly at that step; those that are marked
-`ahead` tell what comes next, which it can only foresee.
+nothing after t, so that a network could know them exactly at that step; those named "... next" or
+"... near" depend on what follows, which it can only predict.
 
-Knows no network and no grammar. A text is taken to start a line, outside everything.
+A text is assumed to start a line, outside everything.
 """
 
 import re
@@ -50,16 +50,12 @@ class Property:
             apostrophe for the start of a literal.
         description: when exactly it holds.
         measure: from a text, which may be empty, to its values.
-        numeric: float32, where others are bool.
-        ahead: whether it looks at characters that were not read yet.
     """
 
     name: str
     kind: Kind
     description: str
     measure: Callable[[str], Measured]
-    numeric: bool = False
-    ahead: bool = False
 
 
 def properties_of(kind: Kind) -> list[Property]:
@@ -165,22 +161,19 @@ _ALL = (
         "any",
         "how many characters of the current line were read; 0 once its newline was",
         _line_position,
-        numeric=True,
     ),
-    Property("word next", "any", "the next character starts a word", _word_next, ahead=True),
+    Property("word next", "any", "the next character starts a word", _word_next),
     Property(
         "capital next",
         "any",
         "the next character is an upper-case letter",
         _capital_next,
-        ahead=True,
     ),
     Property(
         "line end near",
         "any",
         f"a newline is among the next {_NEAR} characters",
         _line_end_near,
-        ahead=True,
     ),
     Property("inside quotes", "prose", "between straight double quotes of one paragraph", _quotes),
     Property(
@@ -200,14 +193,12 @@ _ALL = (
         "c",
         f"how many columns of leading white space the line has so far; tabs stop at every {_TAB}th",
         _indentation,
-        numeric=True,
     ),
     Property(
         "brace depth",
         "c",
         "how many { are open, outside comments and strings",
         lambda text: _number(read_c(text).braces),
-        numeric=True,
     ),
     Property(
         "inside C parentheses",

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chance", "Ranking", "Threshold", "UnitScore", "find_threshold", "rank_units"]
+__all__ = ["Chance", "Ranking", "UnitScore", "rank_units"]
 
 Numbers = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -75,22 +75,6 @@ class Ranking:
     measure: Literal["auc", "spearman"]
     units: list[UnitScore]
     chance: Chance
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A unit as a detector: on where direction * activation >= direction * value.
-
-    The threshold is the best one for F1 on the first half; the scores are the second half's.
-    F1 depends on how often the property holds; a balanced accuracy of 0.5 gives noise away.
-    """
-
-    value: float
-    direction: Literal[1, -1]
-    precision: float
-    recall: float
-    f1: float
-    balanced_accuracy: float
 
 
 def rank_units(
@@ -160,51 +144,6 @@ def rank_units(
         ],
         chance=Chance(mean=float(best.mean()), high=float(np.percentile(best, 95))),
     )
-
-
-def find_threshold(activation: Numbers, values: Flags, mask: Flags | None = None) -> Threshold:
-    """Make a detector of one unit, of which `rank_units` only says that one can be made.
-
-    Args:
-        activation: (characters,) of the unit.
-        values, mask: as in `rank_units`; bool only.
-
-    Raises:
-        ValueError: as in `rank_units`, or the property is a number.
-    """
-    if values.dtype != np.bool_:
-        raise ValueError("a threshold needs a property that holds or does not")
-    if not np.isfinite(activation).all():
-        raise ValueError("activations must be finite")
-    first, second = _halves(len(activation), values, mask)
-    candidates: list[tuple[float, float, Literal[1, -1]]] = []
-    for direction in (1, -1):
-        f1, value = _best_cut(direction * activation[first], values[first])
-        candidates.append((f1, direction * value, 1 if direction == 1 else -1))
-    _, value, direction = max(candidates)
-    found = direction * activation[second] >= direction * value
-    truth = values[second]
-    hits, inside = int((found & truth).sum()), int(truth.sum())
-    kept_out = int((~found & ~truth).sum()) / (len(truth) - inside)
-    return Threshold(
-        value=value,
-        direction=direction,
-        precision=hits / max(int(found.sum()), 1),
-        recall=hits / inside,
-        f1=2 * hits / (int(found.sum()) + inside),
-        balanced_accuracy=(hits / inside + kept_out) / 2,
-    )
-
-
-def _best_cut(activation: Numbers, truth: Flags) -> tuple[float, float]:
-    """The best F1 of "at least this value", and the value."""
-    order = np.argsort(-activation, kind="stable")
-    falling = activation[order]
-    hits = np.cumsum(truth[order])
-    f1 = 2 * hits / (np.arange(1, len(order) + 1) + hits[-1])
-    f1[:-1][falling[:-1] == falling[1:]] = 0  # equal activations cannot be told apart
-    best = int(f1.argmax())
-    return float(f1[best]), float(falling[best])
 
 
 def _halves(

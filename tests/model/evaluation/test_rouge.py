@@ -1,6 +1,6 @@
 import pytest
 
-from model.evaluation.rouge import BETA, longest_common_subsequence, rouge_l
+from model.evaluation.rouge import longest_common_subsequence, rouge_l
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def test_the_example_of_the_paper():
 
 
 def test_recall_weighs_more_than_precision():
-    expected = (1 + BETA**2) * 0.5 / (0.5 + BETA**2)
+    expected = (1 + 1.2**2) * 0.5 / (0.5 + 1.2**2)
     assert rouge_l([["a", "b"]], [[["a", "b", "c", "d"]]]) == pytest.approx(expected)
 
 
 def test_precision_and_recall_may_come_from_different_references():
     # "a b x": precision 2/3 against the long reference, recall 1 against the short one.
     references = [["a", "b", "c", "d", "e", "f"], ["a"]]
-    expected = (1 + BETA**2) * (2 / 3) / (1 + BETA**2 * 2 / 3)
+    expected = (1 + 1.2**2) * (2 / 3) / (1 + 1.2**2 * 2 / 3)
     assert rouge_l([["a", "b", "x"]], [references]) == pytest.approx(expected)
 
 

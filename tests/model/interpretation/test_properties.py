@@ -13,6 +13,8 @@ C = """\
 }
 """
 
+NUMERIC = ("position in line", "indentation", "brace depth")
+LOOK_AHEAD = ("word next", "capital next", "line end near")
 
 # A line of text, and under each character its value; "¶" is a newline, and "→" a tab.
 CASES = [
@@ -353,7 +355,7 @@ def test_each_character_has_its_value(name, case):
     assert shown(name, text) == "".join(lines[1::2])
 
 
-@pytest.mark.parametrize("name", [name for name in PROPERTIES if not PROPERTIES[name].ahead])
+@pytest.mark.parametrize("name", [name for name in PROPERTIES if name not in LOOK_AHEAD])
 @pytest.mark.parametrize("text", [PROSE, C])
 def test_only_what_was_read_counts(name, text):
     measure = PROPERTIES[name].measure
@@ -363,7 +365,7 @@ def test_only_what_was_read_counts(name, text):
         assert measure(text[: place + 1]).values[-1] == whole[place]
 
 
-@pytest.mark.parametrize("name", [name for name in PROPERTIES if PROPERTIES[name].ahead])
+@pytest.mark.parametrize("name", LOOK_AHEAD)
 def test_what_comes_next_is_masked_where_the_text_ends_first(name):
     # More text changes masked values only.
     measure = PROPERTIES[name].measure
@@ -378,9 +380,8 @@ def test_what_comes_next_is_masked_where_the_text_ends_first(name):
 @pytest.mark.parametrize("text", ["", "\n", "x", '"', "}", "\ud800\r\n"])
 def test_any_text_is_measured(name, text):
     measured = PROPERTIES[name].measure(text)
-    numeric = PROPERTIES[name].numeric
     assert measured.values.shape == measured.mask.shape == (len(text),)
-    assert measured.values.dtype == (np.float32 if numeric else np.bool_)
+    assert measured.values.dtype == (np.float32 if name in NUMERIC else np.bool_)
     assert measured.mask.dtype == np.bool_
 
 

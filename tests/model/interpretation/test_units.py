@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from model.interpretation.units import find_threshold, rank_units
+from model.interpretation.units import rank_units
 
 CHARACTERS = 6000
 
@@ -69,8 +69,6 @@ def test_scores_are_of_the_second_half():
     activation = np.where(np.arange(400) < 200, 1, -1) * np.where(values, 0.5, -0.5)
     unit = rank_units(activation[:, None], values).units[0]
     assert (unit.direction, unit.chosen_by, unit.score) == (1, 1, pytest.approx(0))
-    threshold = find_threshold(activation, values)
-    assert (threshold.value, threshold.recall, threshold.balanced_accuracy) == (0.5, 0, 0)
 
 
 def test_auc_counts_pairs_and_ties_for_half(random):
@@ -109,22 +107,6 @@ def test_the_same_seed_gives_the_same_ranking(random):
     assert other.chance != rank_units(activations, values, seed=3).chance
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_threshold_makes_a_detector(sign):
-    values = np.tile([True, False, False, False], 50)
-    activation = sign * np.where(values, 0.75, 0.25)
-    threshold = find_threshold(activation, values)
-    assert (threshold.value, threshold.direction) == (sign * 0.75, sign)
-    scores = (threshold.precision, threshold.recall, threshold.f1, threshold.balanced_accuracy)
-    assert scores == (1, 1, 1, 1)
-
-
-def test_a_threshold_on_noise_detects_nothing(random):
-    threshold = find_threshold(random.standard_normal(CHARACTERS), random.random(CHARACTERS) < 0.3)
-    assert threshold.balanced_accuracy == pytest.approx(0.5, abs=0.03)
-    assert threshold.f1 == pytest.approx(2 * 0.3 / 1.3, abs=0.05)  # about that of always "on"
-
-
 def test_nothing_to_follow_is_an_error():
     activations = np.zeros((8, 2))
     for values, half in (
@@ -136,8 +118,6 @@ def test_nothing_to_follow_is_an_error():
             rank_units(activations, values)
     with pytest.raises(ValueError, match="never varies"):
         rank_units(np.zeros((0, 2)), np.zeros(0, dtype=bool))
-    with pytest.raises(ValueError, match="never varies"):
-        find_threshold(np.zeros(8), np.ones(8, dtype=bool))
 
 
 def test_what_does_not_fit_is_an_error():
@@ -146,8 +126,6 @@ def test_what_does_not_fit_is_an_error():
         rank_units(activations, values[:7])
     with pytest.raises(ValueError, match="same characters"):
         rank_units(activations, values, np.ones(9, dtype=bool))
-    with pytest.raises(ValueError, match="same characters"):
-        find_threshold(np.zeros(7), values)
     with pytest.raises(ValueError, match=r"\(characters, units\)"):
         rank_units(np.zeros(8), values)
     with pytest.raises(ValueError, match=r"\(characters, units\)"):
@@ -156,11 +134,7 @@ def test_what_does_not_fit_is_an_error():
         rank_units(activations, values, names=["a"])
     with pytest.raises(ValueError, match="finite"):
         rank_units(np.full((8, 2), np.nan), values)
-    with pytest.raises(ValueError, match="finite"):
-        find_threshold(np.full(8, np.nan), values)
     with pytest.raises(ValueError, match="no numbers"):
         rank_units(activations, np.full(8, np.nan))
     with pytest.raises(ValueError, match="shift"):
         rank_units(activations, values, shifts=0)
-    with pytest.raises(ValueError, match="holds or does not"):
-        find_threshold(np.zeros(8), np.arange(8.0))
