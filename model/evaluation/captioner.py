@@ -4,17 +4,15 @@ What `unrolled evaluate captioner` runs. Knows what a captioner and a data set c
 nothing of networks, nor of where reports are written.
 """
 
-import dataclasses
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import torch
 
-from model.captioning.captioner import Caption, Captioner
+from model.captioning.caption import Caption
+from model.captioning.captioner import Captioner
 from model.config import CalibrationConfig, DecodingConfig
 from model.data.karpathy import CaptionDataset
-from model.decoding.options import resolve_decoding
 from model.evaluation.diversity import known_captions, measure_diversity
 from model.evaluation.meteor import NAME as METEOR
 from model.evaluation.metrics import Scorer
@@ -64,6 +62,7 @@ def evaluate(
     # Before hours of captioning: references that cannot be scored, and a Java that is not there.
     scorer = Scorer([entry.captions for entry in entries], java=java)
 
+    decoding = decoding or captioner.config.decoding
     known = None if training_captions is None else known_captions(training_captions)
     judge = _judge(captioner.config.calibration, scorer)
 
@@ -71,7 +70,7 @@ def evaluate(
     for batch in batches(entries, batch_size, show=progress):
         pictures = [dataset.picture(entry) for entry in batch]
         for beam_size, captions in found.items():
-            nbest = captioner.caption(pictures, **_options(decoding, beam_size))
+            nbest = captioner.caption(pictures, decoding.merge(beam_size=beam_size))
             captions.extend(best for best, *_ in nbest)
 
     texts = {beam_size: [one.text for one in captions] for beam_size, captions in found.items()}
@@ -111,12 +110,6 @@ def _check(beam_sizes: Sequence[int], batch_size: int) -> None:
         raise ValueError(f"beam sizes must be distinct and at least 1, got {list(beam_sizes)}")
     if batch_size < 1:
         raise ValueError(f"the batch size must be at least 1, got {batch_size}")
-
-
-def _options(decoding: DecodingConfig | None, beam_size: int) -> dict[str, Any]:
-    if decoding is None:
-        return {"beam_size": beam_size}
-    return dataclasses.asdict(resolve_decoding(decoding, beam_size=beam_size))
 
 
 def _judge(calibration: CalibrationConfig | None, scorer: Scorer) -> Judge | None:

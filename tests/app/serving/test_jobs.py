@@ -7,9 +7,10 @@ import pytest
 
 from app.errors import TooManyPixels
 from app.serving import jobs
-from app.serving.jobs import CaptionJob, CaptionJobResult, GenerationRequest
+from app.serving.jobs import CaptionJob, CaptionJobResult
 from model.captioning.captioner import Captioner
 from model.config import DecodingConfig, SamplingConfig
+from model.text.generation import GenerationRequest
 from tests.app.photos import encoded, photo
 from tests.tiny import tiny_language_model
 
@@ -80,28 +81,28 @@ def test_the_pixel_limit_is_passed_on(bundle: Path) -> None:
 def test_a_text_generated_in_time_slices_is_the_same_text() -> None:
     language_model = tiny_language_model()
     sampling = SamplingConfig(max_tokens=2_000)
-    request = GenerationRequest("Twin", n=1, seed=7, stop=(), top=2, sampling=sampling)
+    request = GenerationRequest("Twin", sampling, seed=7, top_logprobs=2)
     generation = jobs.start_generation(language_model, request)
     slices, ended = [], False
     while not ended:
         deltas, ended = jobs.advance_generation(generation)
         slices.append(deltas)
     assert len(slices) > 3
-    whole = language_model.generate("Twin", seed=7, top=2, max_tokens=2_000)
+    whole = language_model.generate("Twin", seed=7, top_logprobs=2, max_tokens=2_000)
     assert [delta for deltas in slices for delta in deltas] == list(whole)
 
 
 def test_deltas_from_other_requests_steps_are_returned_at_once() -> None:
     language_model = tiny_language_model()
     sampling = SamplingConfig(max_tokens=5_000)
-    requests = [GenerationRequest("", 1, seed, (), 0, sampling) for seed in (1, 2)]
+    requests = [GenerationRequest("", sampling, seed=seed) for seed in (1, 2)]
     one, other = (jobs.start_generation(language_model, request) for request in requests)
     jobs.advance_generation(one)
     first, _ = jobs.advance_generation(other)  # joins the batch, and advances both
     waiting, ended = jobs.advance_generation(one)
     assert not ended
     assert abs(len(waiting) - len(first)) <= 1
-    assert not other.waits  # no step was needed
+    assert other.has_deltas  # no step was needed
 
 
 @pytest.mark.parametrize("work", ["score_incrementally", "activations_incrementally"])
