@@ -17,7 +17,7 @@ from rich.progress import track
 
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
-from model.files import write_text
+from model.files import write_json
 from model.training.captioner.pairing import Matcher, SentenceIndex
 from model.training.finalize.training_pictures import encode_training_pictures
 
@@ -64,7 +64,7 @@ def main() -> None:
             {"raw": text, "tokens": text.split(), "paired": True}
             for text in sentences.get(image["filename"], ())
         ]
-    write_text(arguments.output, json.dumps(data))
+    write_json(arguments.output, data, indent=None)
     print(f"wrote {arguments.output}, {sum(map(len, sentences.values()))} sentences added")
 
 
