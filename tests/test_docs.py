@@ -11,6 +11,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from app.cli.main import app
+from app.main import create_app
 from app.settings import Settings
 from model.config import DecodingConfig, SamplingConfig
 
@@ -220,6 +221,14 @@ def test_bounds_on_the_api_page_are_those_of_the_configuration(route: str, confi
             bounds = {field[key] for key in ("minimum", "maximum") if key in field}
             shown = {float(n.replace(",", "")) for n in re.findall(r"[\d,.]*\d", rows[name])}
             assert bounds <= shown or name == "num_captions", name
+
+
+def test_the_api_page_lists_the_parameters_of_a_caption() -> None:
+    parameters = create_app(Settings()).openapi()["paths"]["/caption"]["post"]["parameters"]
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    section = page.split("## `POST /caption`")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert set(rows) == {one["name"] for one in parameters if one["in"] == "query"}
 
 
 def test_deployment_files_are_sound_yaml() -> None:
