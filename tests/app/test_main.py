@@ -9,6 +9,7 @@ from openapi_spec_validator import validate
 from app.http.schemas import captions, texts
 from app.http.uploads import JsonUpload
 from app.main import create_app
+from model.config import DecodingConfig
 from tests.app.photos import encoded, photo
 from tests.app.writers import events
 
@@ -73,8 +74,7 @@ def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -
     }  # fmt: skip
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert set(parameters) == {
-        "beam_size", "num_captions", "max_length", "length_penalty", "consensus", "attention",
-        "image_gain",
+        *DecodingConfig.__dataclass_fields__, "attention", "image_gain",
     }  # fmt: skip
     assert all(parameter["description"] for parameter in parameters.values())
 

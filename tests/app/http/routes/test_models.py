@@ -31,6 +31,10 @@ def test_one_model_has_its_card_and_defaults(client: httpx.Client) -> None:
         "no_repeat_ngram_size": 0,
         "no_echo_words": [],
         "consensus": False,
+        "temperature": None,
+        "top_k": 0,
+        "top_p": 1.0,
+        "seed": None,
     }
     assert detail["calibration"] is None
 

@@ -73,7 +73,7 @@ def test_a_caption_gets_the_same_score_as_in_search(writers: httpx.Client) -> No
         ({"model": "tiny", "image": None}, 422, "invalid_parameter", "image: is required"),
         ({"image": ""}, 400, "empty_body", "no picture"),
         ({"image": "*"}, 400, "malformed_body", "not base64"),
-        ({"image": "AAAA"}, 415, "unsupported_image", "no picture"),
+        ({"image": "AAAA"}, 415, "unsupported_image", "unsupported image format"),
         ({"text": "a " * 501}, 413, "text_too_long", "at most 1,000"),
         ({"text": None}, 422, "invalid_parameter", "text: input should be"),
     ],
