@@ -27,7 +27,7 @@ def train_captioner(
 ) -> None:
     """Train a captioner from a recipe."""
     with require_extra("training"):
-        from model.training.captioner.trainer import main  # noqa: PLC0415
+        from model.training.captioner.task import main  # noqa: PLC0415
     with exit_on(ValueError, OSError):
         main(config, output, seed=seed, resume=resume)
 
@@ -47,6 +47,6 @@ def train_text(
 ) -> None:
     """Train a language model from a recipe."""
     with require_extra("training"):
-        from model.training.language_model.trainer import main  # noqa: PLC0415
+        from model.training.language_model.task import main  # noqa: PLC0415
     with exit_on(ValueError, OSError):
         main(config, output, seed=seed, resume=resume)

@@ -1,6 +1,6 @@
 """Which cell learns a text best: each at the same number of parameters, beside n-grams.
 
-Every cell is trained by `model.training.language_model.trainer` itself, on the same text and
+Every cell is trained by `model.training.language_model.task` itself, on the same text and
 schedule, once with each learning rate; its best validation counts. One rate for all would favour
 the cell that it
 suits: in Greff et al., "LSTM: a search space odyssey", 2015, the learning rate matters most of all
@@ -30,7 +30,7 @@ from model.networks.cells import CELLS
 from model.studies.cell_report import CellRun, CellStudy, Epoch
 from model.studies.matching import check_cells, nearest_network
 from model.text.ngram import MAX_ORDER, NGram
-from model.training.language_model.trainer import main
+from model.training.language_model.task import main
 
 __all__ = ["CellStudySettings", "finished_epochs", "study_cells"]
 

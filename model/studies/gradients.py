@@ -271,7 +271,7 @@ def _length(settings: GradientStudySettings) -> int:
 
 
 def _new(config: RecurrentConfig, vocabulary: Vocabulary, seed: int) -> TextNetwork:
-    """Make a network as `TextTrainer` begins with it."""
+    """Make a network as `LanguageModelTask` begins with it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return TextNetwork(config, len(vocabulary))

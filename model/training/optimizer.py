@@ -1,35 +1,24 @@
-"""Which parameters learn how fast, and the moving average of all of them.
-
-Knows parameters and settings; knows nothing of data or losses.
-"""
+"""Groups of parameters for the optimizer, and the moving average of a network's weights."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from model.networks.caption_network import CaptionNetwork
-from model.training.recipe import OptimisationConfig
-
-__all__ = ["decaying_groups", "parameter_groups", "update_average"]
+__all__ = ["parameter_groups", "update_average"]
 
 
-def parameter_groups(network: CaptionNetwork, settings: OptimisationConfig) -> list[dict[str, Any]]:
-    """Group parameters: the encoder has its own peak; only matrices decay."""
-    decay = settings.weight_decay
-    return decaying_groups(network.decoder, settings.learning_rate, decay) + decaying_groups(
-        network.encoder, settings.encoder_learning_rate, decay
-    )
+def parameter_groups(module: nn.Module, peak: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Group a module's trained parameters: only matrices decay.
 
-
-def decaying_groups(module: nn.Module, peak: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Group what a module trains: only matrices decay."""
+    Each group keeps the peak of its learning rate as `peak`, for the schedule.
+    """
     groups: list[dict[str, Any]] = []
     trained = [p for p in module.parameters() if p.requires_grad]
     for matrices, decay in ((True, weight_decay), (False, 0.0)):
-        chosen = [p for p in trained if (p.ndim >= 2) == matrices]
-        if chosen:
-            groups.append({"params": chosen, "lr": peak, "peak": peak, "weight_decay": decay})
+        parameters = [p for p in trained if (p.ndim >= 2) == matrices]
+        if parameters:
+            groups.append({"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay})
     return groups
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: its recipe, environment, curve and TensorBoard log beside its checkpoint."""
+"""A run's folder: its recipe, environment, curve, TensorBoard log, checkpoint and best weights."""
 
 import os
 import platform
@@ -12,26 +12,36 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from model.files import write_json
-from model.training.recipe import CaptionerRecipe, TextRecipe
+from model.training.recipe import CaptionerRecipe, Recipe, TextRecipe, read_recipe
 
-__all__ = ["CHECKPOINT", "RECIPE", "Run"]
+__all__ = ["OTHER_RUN", "Run", "check_recipe"]
 
-CHECKPOINT, RECIPE = "checkpoint.safetensors", "recipe.json"
+# Ends messages about a run that cannot be resumed.
+OTHER_RUN = "or choose another --output, or start over with --no-resume"
+
+_CHECKPOINT, _RECIPE = "checkpoint.safetensors", "recipe.json"
 
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pillow", "safetensors")
+
+# What may change when a run is resumed: it alters neither the steps taken nor what they are taken
+# on. More epochs, or more patience, are what one wants of a run that goes well.
+_FREE = (
+    *("version", "device", "workers", "checkpoint_minutes", "checkpoint_steps", "feature_cache"),
+    *("prompt", "sampling", "decoding", "optimisation.epochs", "optimisation.patience"),
+)
 
 
 class Run:
     """Writes what a run leaves behind; only its main process writes anything.
 
     Args:
-        folder: is made where it is not there.
+        folder: of the run, made if needed.
         main: whether this is the main process.
     """
 
     def __init__(self, folder: Path, *, main: bool) -> None:
         self.folder = folder
-        self.checkpoint = folder / CHECKPOINT
+        self.checkpoint = folder / _CHECKPOINT
         self.best = folder / "best.safetensors"
         self.main = main
         self.curve: list[dict[str, Any]] = []
@@ -39,15 +49,16 @@ class Run:
         if main:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def describe(self, recipe: CaptionerRecipe | TextRecipe) -> None:
-        """Write what is trained, and where."""
-        if self.main:
-            write_json(self.folder / RECIPE, asdict(recipe))
-            write_json(self.folder / "environment.json", _environment())
+    @staticmethod
+    def has_checkpoint(folder: Path) -> bool:
+        """Check whether a folder holds a run that can be resumed."""
+        return (folder / _CHECKPOINT).exists()
 
-    def restore(self, curve: list[dict[str, Any]]) -> None:
-        """Take up the curve of a checkpoint; what was logged after it is forgotten."""
-        self.curve = curve
+    def describe(self, recipe: CaptionerRecipe | TextRecipe) -> None:
+        """Write the recipe, and the environment that it is trained in."""
+        if self.main:
+            write_json(self.folder / _RECIPE, asdict(recipe))
+            write_json(self.folder / "environment.json", _environment())
 
     def log(self, step: int, **values: float) -> None:
         """Add a point to the curve, on disk and in TensorBoard."""
@@ -62,9 +73,49 @@ class Run:
         self._board.flush()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the TensorBoard log."""
         if self._board is not None:
             self._board.close()
+
+
+def check_recipe(folder: Path, recipe: Recipe) -> None:
+    """Check that a folder's run can be resumed with this recipe.
+
+    Raises:
+        ValueError: its recipe was another; the message names the differences.
+    """
+    try:
+        before = _flatten(asdict(read_recipe(folder / _RECIPE, type(recipe))))
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise ValueError(
+            f"{folder} holds another kind of run ({error}): remove it, {OTHER_RUN}"
+        ) from error
+    now = _flatten(asdict(recipe))
+    changes = [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in before | now
+        if before.get(name) != now.get(name)
+        and not any(f"{name}.".startswith(f"{free}.") for free in _FREE)
+    ]
+    if changes:
+        raise ValueError(
+            f"{folder} holds a run of another recipe ({', '.join(changes)}): "
+            f"restore the old values, {OTHER_RUN}"
+        )
+
+
+def _flatten(part: Any, name: str = "") -> dict[str, Any]:
+    """Name every value of a recipe by its path: `data.0.weight`."""
+    if isinstance(part, tuple):
+        part = dict(enumerate(part))
+    if not isinstance(part, dict):
+        return {name: part}
+    flat: dict[str, Any] = {}
+    for key, inner in part.items():
+        flat |= _flatten(inner, f"{name}.{key}" if name else str(key))
+    return flat
 
 
 def _environment() -> dict[str, Any]:

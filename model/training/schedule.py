@@ -1,12 +1,12 @@
-"""Learning rate and sampling chance as functions of progress alone, so that resuming is exact."""
+"""Schedules as functions of progress alone, so that resuming is exact."""
 
 import math
 
-__all__ = ["learning_rate_factor", "sampling_chance"]
+__all__ = ["learning_rate_factor", "sampling_probability"]
 
 
 def learning_rate_factor(step: int, *, total: int, warmup: int, final: float) -> float:
-    """Give the share of the peak learning rate at a step.
+    """Return the share of the peak learning rate at a step.
 
     It rises linearly over `warmup` steps and falls along half a cosine to `final` at `total`.
     """
@@ -16,6 +16,6 @@ def learning_rate_factor(step: int, *, total: int, warmup: int, final: float) ->
     return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
 
 
-def sampling_chance(epoch: int, *, epochs: int, last: float) -> float:
-    """Give an epoch's chance of scheduled sampling: from 0 linearly to `last`."""
+def sampling_probability(epoch: int, *, epochs: int, last: float) -> float:
+    """Return an epoch's probability of scheduled sampling: from 0 linearly to `last`."""
     return last * epoch / max(1, epochs - 1)

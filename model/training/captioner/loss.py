@@ -1,35 +1,13 @@
-"""The loss of a batch of captions.
-
-Knows the network and its batches; knows nothing of optimisers or processes.
-"""
-
-from typing import NamedTuple
+"""The loss of a batch of captions."""
 
 import torch
 from torch import Tensor, nn
 
 from model.data.batches import CaptionBatch
 from model.networks.caption_network import CaptionNetwork
+from model.training.task import Losses, Mean
 
-__all__ = ["CaptionLoss", "Losses", "Mean"]
-
-
-class Mean(NamedTuple):
-    """A sum over a batch and its weight, apart, since processes share the batch."""
-
-    total: Tensor
-    weight: Tensor
-
-    def detached(self) -> "Mean":
-        """Give the same numbers without their history."""
-        return Mean(self.total.detach(), self.weight)
-
-
-class Losses(NamedTuple):
-    """What a batch costs: the sum of the means in `terms`. Those in `watched` are for the curve."""
-
-    terms: tuple[Mean, ...]
-    watched: dict[str, Mean]
+__all__ = ["CaptionLoss"]
 
 
 class CaptionLoss(nn.Module):

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from model.data.batches import CaptionBatch
 from model.networks.caption_network import CaptionNetwork
 from model.networks.decoder import Decoder
-from model.training.captioner.loss import CaptionLoss, Losses, Mean
+from model.training.captioner.loss import CaptionLoss
 from model.training.recipe import SelfCriticalConfig
+from model.training.task import Losses, Mean
 from model.vocabulary import Vocabulary
 
 __all__ = ["SelfCriticalLoss", "advantages", "draw_captions"]

@@ -9,10 +9,10 @@ from model.captioning.captioner import Captioner
 from model.evaluation.metrics import Scorer
 from model.training.captioner.data import TrainingData
 
-__all__ = ["Validation"]
+__all__ = ["CiderValidation"]
 
 
-class Validation:
+class CiderValidation:
     """Scores captions of the validation pictures of each set.
 
     Args:

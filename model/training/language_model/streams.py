@@ -1,7 +1,6 @@
-"""The state that a network carries along streams of text, when processes share the streams.
+"""The state that a network carries along streams of text, which processes share.
 
-Stream i belongs to process i modulo their number. Knows states and processes; knows nothing of
-text or of training.
+Stream i belongs to process i modulo the number of processes.
 """
 
 import math
@@ -12,14 +11,14 @@ from torch import Tensor, nn
 
 from model.networks.cells import CellState
 
-__all__ = ["HeldState", "gather_state", "own_streams"]
+__all__ = ["StreamState", "gather_state", "take_share"]
 
 
-class HeldState(nn.Module):
-    """The state of all streams, in the form in which checkpoints keep tensors.
+class StreamState(nn.Module):
+    """The state of all streams as a module, which is what checkpoints can hold.
 
     Args:
-        state: the first one, each (layers, streams, hidden).
+        state: each part (layers, streams, hidden).
     """
 
     def __init__(self, state: CellState) -> None:
@@ -27,19 +26,15 @@ class HeldState(nn.Module):
         for index, part in enumerate(state):
             self.register_buffer(f"part{index}", part.clone())  # zeros may share memory
 
-    def state(self, device: torch.device) -> CellState:
-        """Give the state."""
-        return tuple(part.to(device) for part in self.buffers())
 
-
-def own_streams(tensor: Tensor, accelerator: Accelerator, dim: int = 0) -> Tensor:
-    """Take this process's streams, which lie along a dimension, out of all."""
+def take_share(tensor: Tensor, accelerator: Accelerator, dim: int = 0) -> Tensor:
+    """Select this process's streams along a dimension."""
     mine = range(accelerator.process_index, tensor.shape[dim], accelerator.num_processes)
     return tensor.index_select(dim, torch.tensor(mine, device=tensor.device))
 
 
 def gather_state(state: CellState, accelerator: Accelerator, total: int) -> CellState:
-    """Put the states of all processes' streams together, in the order of the streams.
+    """Join the states of all processes' streams, in the order of the streams.
 
     Args:
         state: of this process's streams, each (layers, streams, hidden).
@@ -49,14 +44,16 @@ def gather_state(state: CellState, accelerator: Accelerator, total: int) -> Cell
     Returns:
         Each (layers, total, hidden), the same in every process.
     """
-    of = accelerator.num_processes
-    if of == 1:
+    processes = accelerator.num_processes
+    if processes == 1:
         return state
-    most = math.ceil(total / of)
+    longest = math.ceil(total / processes)
     whole = []
     for part in state:
-        padded = nn.functional.pad(part, (0, 0, 0, most - part.shape[1]))
-        gathered = accelerator.gather(padded[None].contiguous())  # (of, layers, most, hidden)
-        in_turn = gathered.permute(1, 2, 0, 3).flatten(1, 2)  # (layers, most * of, hidden)
-        whole.append(in_turn[:, :total])
+        padded = nn.functional.pad(part, (0, 0, 0, longest - part.shape[1]))
+        # (processes, layers, longest, hidden)
+        gathered = accelerator.gather(padded[None].contiguous())
+        # (layers, longest * processes, hidden)
+        interleaved = gathered.permute(1, 2, 0, 3).flatten(1, 2)
+        whole.append(interleaved[:, :total])
     return tuple(whole)

@@ -14,7 +14,7 @@ from model.studies import cells as module
 from model.studies.cell_report import CellStudy
 from model.studies.cells import CellStudySettings, study_cells
 from model.text.ngram import NGram
-from model.training.language_model.trainer import TextTrainer
+from model.training.trainer import Trainer
 from tests.model.studies.conftest import TINY
 from tests.model.training.recipes import read_curve
 
@@ -113,20 +113,20 @@ def test_an_interrupted_study_goes_on(
     """Cut off in the third run's second epoch; the first two are not trained again."""
     study, settings, _ = studied
     trained: list[str] = []
-    train, step = module.main, TextTrainer._step
+    train, step = module.main, Trainer._step
 
     def counting(config: Path, output: Path) -> Path:
         trained.append(output.name)
         return train(config, output)
 
-    def stopping(trainer: TextTrainer, chunk: Any) -> tuple[float, float]:
-        if len(trained) == 3 and trainer.step > trainer.steps_each_epoch:
+    def stopping(trainer: Trainer, chunk: Any) -> tuple[dict[str, float], float]:
+        if len(trained) == 3 and trainer.step > trainer.task.steps_per_epoch:
             raise KeyboardInterrupt
         return step(trainer, chunk)
 
     monkeypatch.setattr(module, "main", counting)
     with monkeypatch.context() as patch:
-        patch.setattr(TextTrainer, "_step", stopping)
+        patch.setattr(Trainer, "_step", stopping)
         with pytest.raises(KeyboardInterrupt):
             study_cells(settings, tmp_path, tell=quiet)
     assert trained == ["rnn-0.003", "rnn-0.02", "lstm-0.003"]

@@ -15,8 +15,9 @@ import torch
 from accelerate.state import AcceleratorState, GradientState
 from safetensors import safe_open
 
-from model.training.captioner.trainer import Trainer, main
+from model.training.captioner.task import CaptionerTask, main
 from model.training.recipe import CaptionerRecipe, read_recipe
+from model.training.trainer import Trainer
 from tests.model.data.toys import write_set
 
 REPOSITORY = Path(__file__).parents[3]
@@ -53,7 +54,7 @@ REWARDED: dict[str, Any] = {"self_critical": {"samples": 3}}
 TRAIN = """
 import sys
 from pathlib import Path
-from model.training.captioner.trainer import main
+from model.training.captioner.task import main
 main(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
@@ -111,7 +112,7 @@ def train(recipe: Path, run: Path, *, resume: bool = True) -> Path:
 
 def make_trainer(recipe: Path, run: Path) -> Trainer:
     forget_accelerate()
-    return Trainer(read_recipe(recipe, CaptionerRecipe), run)
+    return Trainer(CaptionerTask, read_recipe(recipe, CaptionerRecipe), run)
 
 
 def forget_accelerate() -> None:

@@ -84,27 +84,27 @@ def test_saving_leaves_nothing_else(path, saved):
 
 
 def test_another_networks_checkpoint_is_refused(path, saved):
-    with pytest.raises(ValueError, match="is of another network"):
+    with pytest.raises(ValueError, match="is the checkpoint of another network"):
         load_checkpoint(path, *make_parts(1, width=5))
 
 
 def test_a_network_with_more_parts_is_refused(path, saved):
     modules, optimizer = make_parts(1)
     modules["network"].append(nn.Linear(4, 4))
-    with pytest.raises(ValueError, match="is of another network"):
+    with pytest.raises(ValueError, match="is the checkpoint of another network"):
         load_checkpoint(path, modules, optimizer)
 
 
 @pytest.mark.parametrize("trained", [1, 2, 5])
 def test_another_optimizers_checkpoint_is_refused(path, saved, trained):
-    with pytest.raises(ValueError, match="is of another optimizer"):
+    with pytest.raises(ValueError, match="is the checkpoint of another optimizer"):
         load_checkpoint(path, *make_parts(1, trained=trained))
 
 
 def test_parameters_in_another_order_are_refused(path, saved):
     modules, optimizer = make_parts(1)
     optimizer.param_groups[0]["params"].reverse()
-    with pytest.raises(ValueError, match="is of another optimizer"):
+    with pytest.raises(ValueError, match="is the checkpoint of another optimizer"):
         load_checkpoint(path, modules, optimizer)
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from model.training.schedule import learning_rate_factor, sampling_chance
+from model.training.schedule import learning_rate_factor, sampling_probability
 
 
 def factors(total: int, warmup: int, final: float) -> list[float]:
@@ -41,9 +41,9 @@ def test_a_warmup_longer_than_the_run_only_rises():
 
 
 def test_sampling_rises_linearly_from_0_to_the_last_chance():
-    chances = [sampling_chance(epoch, epochs=5, last=0.2) for epoch in range(5)]
+    chances = [sampling_probability(epoch, epochs=5, last=0.2) for epoch in range(5)]
     assert chances == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
 
 
 def test_a_run_of_one_epoch_does_not_sample():
-    assert sampling_chance(0, epochs=1, last=0.5) == 0.0
+    assert sampling_probability(0, epochs=1, last=0.5) == 0.0

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from model.training.language_model.trainer import TextTrainer, main
+from model.training.language_model.task import LanguageModelTask, main
 from model.training.recipe import TextRecipe, read_recipe
+from model.training.trainer import Trainer
 from tests.model.training.recipes import forget_accelerate, write_toml
 
 SMALL = {
@@ -40,16 +41,17 @@ EVERY_STEP = {"checkpoint_steps": 1}
 TRAIN = """
 import os, signal, sys
 from pathlib import Path
-from model.training.language_model.trainer import TextTrainer, main
+from model.training.language_model.task import main
+from model.training.trainer import Trainer
 
-step = TextTrainer._step
+step = Trainer._step
 
-def stopping(trainer, chunk):
+def stopping(trainer, batch):
     if [str(trainer.step)] == sys.argv[3:]:
         os.kill(os.getpid(), signal.SIGKILL)
-    return step(trainer, chunk)
+    return step(trainer, batch)
 
-TextTrainer._step = stopping
+Trainer._step = stopping
 main(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
@@ -78,24 +80,24 @@ def train_text(recipe: Path, run: Path, *, resume: bool = True) -> Path:
     return run
 
 
-def make_text_trainer(recipe: Path, run: Path) -> TextTrainer:
+def make_text_trainer(recipe: Path, run: Path) -> Trainer:
     forget_accelerate()
-    return TextTrainer(read_recipe(recipe, TextRecipe), run)
+    return Trainer(LanguageModelTask, read_recipe(recipe, TextRecipe), run)
 
 
 def train_until(
     recipe: Path, run: Path, step: int, *, method: str = "_step", resume: bool = True
 ) -> Path:
     """Train until a method is called at a step, and end the run there as Control-C would."""
-    original = getattr(TextTrainer, method)
+    original = getattr(Trainer, method)
 
-    def stopping(trainer: TextTrainer, *arguments: Any) -> Any:
+    def stopping(trainer: Trainer, *arguments: Any) -> Any:
         if trainer.step == step:
             raise KeyboardInterrupt
         return original(trainer, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TextTrainer, method, stopping)
+        patch.setattr(Trainer, method, stopping)
         with pytest.raises(KeyboardInterrupt):
             train_text(recipe, run, resume=resume)
     return run

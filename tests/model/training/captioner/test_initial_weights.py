@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from model.captioning.captioner import Captioner
-from model.training.captioner.trainer import Trainer
+from model.training.trainer import Trainer
 from tests.model.training.recipes import (
     TUNED,
     make_trainer,
@@ -151,7 +151,7 @@ def test_without_a_bundle_shapes_tell(tmp_path, data, before):
 
 def test_what_is_no_file_of_weights_is_refused(tmp_path, data, before):
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
-    assert "not a whole safetensors" in refused(tmp_path, data, tmp_path / "junk.safetensors")
+    assert "not a complete safetensors" in refused(tmp_path, data, tmp_path / "junk.safetensors")
     assert "config.json" in refused(tmp_path, data, before)  # a run's folder is no bundle
     with pytest.raises(FileNotFoundError):
         begin(tmp_path, data, tmp_path / "nowhere.safetensors")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.training.captioner.trainer import Trainer
+from model.training.trainer import Trainer
 from tests.model.training.recipes import (
     FROZEN,
     REWARDED,

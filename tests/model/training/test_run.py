@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from model.training.resuming import digest
+from model.training.trainer import fingerprint
 from tests.model.training.recipes import (
     command,
     read_curve,
@@ -118,7 +118,10 @@ def test_another_recipes_text_run_is_refused_and_left_alone(text_again, tmp_path
         with pytest.raises(ValueError, match="holds a run of another recipe") as caught:
             text_again(change)
         assert told in str(caught.value)
-        assert "give the old values back, another --output, or --no-resume" in str(caught.value)
+        assert (
+            "restore the old values, or choose another --output, or start over with --no-resume"
+            in str(caught.value)
+        )
     assert contents(tmp_path / "run") == before
 
 
@@ -282,8 +285,10 @@ def test_a_checkpoint_that_does_not_note_its_data_goes_on(again, tmp_path, reque
 
 
 def test_a_fingerprint_is_of_all_that_it_is_given():
-    assert digest(["a", ("b",)]) == digest(["a", ["b"]])
-    assert len({digest(["ab", "c"]), digest(["a", "bc"]), digest([["ab"], "c"])}) == 3
+    assert fingerprint(["a", ("b",)]) == fingerprint(["a", ["b"]])
+    assert (
+        len({fingerprint(["ab", "c"]), fingerprint(["a", "bc"]), fingerprint([["ab"], "c"])}) == 3
+    )
 
 
 # The command, and several processes
@@ -296,7 +301,7 @@ def test_the_command_tells_in_one_line(text_again, finished_text, tmp_path):
     assert result.exit_code == 1
     assert result.stderr.startswith("unrolled: ")
     assert result.stderr.count("\n") == 1
-    assert "(seed was 5 and is 6): give the old values back, " in result.stderr
+    assert "(seed was 5 and is 6): restore the old values, " in result.stderr
     assert CliRunner().invoke(app, [*words, "--no-resume"]).exit_code == 0
 
 

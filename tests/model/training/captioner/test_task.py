@@ -11,7 +11,8 @@ import torch
 from model.captioning.captioner import Captioner
 from model.data.batches import collate
 from model.networks.caption_network import CaptionNetwork
-from model.training.captioner.loss import CaptionLoss, Losses
+from model.training.captioner.loss import CaptionLoss
+from model.training.task import Losses
 from model.vocabulary import Vocabulary
 from model.vocabulary import split as cut
 from tests.model.data.toys import draw, encoded, karpathy
@@ -282,8 +283,8 @@ def test_the_detector_learns_from_its_own_loss_alone():
 
 def test_the_detector_starts_from_the_words_that_captions_usually_say(tmp_path, data):
     trainer = make_trainer(write_recipe(tmp_path, data), tmp_path / "run")
-    texts = [c for entries in trainer.data.train for entry in entries for c in entry.captions]
-    word = trainer.data.vocabulary.tokens[6]
+    texts = [c for entries in trainer.task.data.train for entry in entries for c in entry.captions]
+    word = trainer.task.data.vocabulary.tokens[6]
     rate = sum(word in cut(text, "word") for text in texts) / len(texts)
     usual = trainer.network.decoder.detector.usual[2]
     assert 0 < rate < 1

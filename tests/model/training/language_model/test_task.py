@@ -12,14 +12,15 @@ import torch
 from accelerate import Accelerator
 from typer.testing import CliRunner
 
-import model.training.language_model.trainer
+import model.training.language_model.task
 from app.cli.main import app
 from model.config import RecurrentConfig, SamplingConfig, TextConfig
 from model.data.corpus import streams
 from model.networks.cells import CELLS
 from model.networks.text_network import TextNetwork
 from model.text.language_model import LanguageModel
-from model.training.language_model.trainer import TextLoss, TextTrainer, nats_per_token
+from model.training.language_model.loss import TextLoss, nats_per_token
+from model.training.trainer import Trainer
 from model.vocabulary import Vocabulary
 from tests.model.training.recipes import read_curve, read_progress, read_tensors
 from tests.model.training.text_recipes import (
@@ -57,7 +58,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def trainer(tmp_path: Path) -> TextTrainer:
+def trainer(tmp_path: Path) -> Trainer:
     return make_text_trainer(write_text_recipe(tmp_path, tale()), tmp_path / "run")
 
 
@@ -134,18 +135,23 @@ def test_every_cell_takes_a_step(tmp_path, cell, layers):
 # Truncated backpropagation through time
 
 
-def watched(trainer: TextTrainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def watched(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Note at each step what the trainer reads and carries, and its gradient around clipping."""
     seen: list[dict[str, Any]] = []
     take, clip = trainer._step, trainer.accelerator.clip_grad_norm_
 
-    def step(chunk: torch.Tensor) -> tuple[float, float]:
-        network, state = copy.deepcopy(trainer.network), trainer.state
+    def step(chunk: torch.Tensor) -> tuple[dict[str, float], float]:
+        network, state = copy.deepcopy(trainer.network), trainer.task.state
         seen.append({"chunk": chunk, "network": network, "before": state})
-        loss, norm = take(chunk)
+        values, norm = take(chunk)
         rate = trainer.optimizer.param_groups[0]["lr"]
-        seen[-1] |= {"after": trainer.state, "loss": loss, "norm": norm, "rate": rate}
-        return loss, norm
+        seen[-1] |= {
+            "after": trainer.task.state,
+            "loss": values["loss"],
+            "norm": norm,
+            "rate": rate,
+        }
+        return values, norm
 
     def clipped(parameters: Any, most: float) -> torch.Tensor:
         seen[-1]["gradient"] = gradient_of(trainer.network)
@@ -177,12 +183,12 @@ def test_a_chunk_begins_where_the_one_before_ended(trainer, monkeypatch):
             assert torch.equal(one["chunk"][:, -1], two["chunk"][:, 0])
         texts.append(torch.cat([step["chunk"][:, :-1] for step in steps], dim=1))
         whole = torch.cat([texts[-1], steps[-1]["chunk"][:, -1:]], dim=1)
-        start_id = trainer.corpus.vocabulary.start_id
+        start_id = trainer.task.corpus.vocabulary.start_id
         assert (whole[:, 0] == start_id).all()
         # The whole text is read, but for the few letters that do not fill the streams.
-        around = torch.cat([trainer.corpus.train] * 2).tolist()
+        around = torch.cat([trainer.task.corpus.train] * 2).tolist()
         told = whole[:, 1:].flatten().tolist()
-        assert len(trainer.corpus.train) - len(told) < len(whole)
+        assert len(trainer.task.corpus.train) - len(told) < len(whole)
         assert any(around[i : i + len(told)] == told for i in range(len(around)))
     assert not torch.equal(texts[0], texts[1])  # elsewhere cut
 
@@ -192,7 +198,7 @@ def test_the_gradient_ends_at_the_edge_of_the_chunk(trainer, monkeypatch):
     trainer.fit()
     for step in seen[:7]:
         assert not any(part.requires_grad for part in step["after"])
-        network, start_id = step["network"], trainer.corpus.vocabulary.start_id
+        network, start_id = step["network"], trainer.task.corpus.vocabulary.start_id
         network.zero_grad()
         before = tuple(part.clone() for part in step["before"])
         logits, after = network(step["chunk"][:, :-1], before)
@@ -308,7 +314,7 @@ def test_validation_is_of_the_average(short):
     recipe = write_text_recipe(short.parent / "again", tale(), ONE_EPOCH)
     trainer = make_text_trainer(recipe, short.parent / "again" / "run")
     trainer.network.load_state_dict(best)
-    nats = nats_per_token(trainer.network, trainer.corpus.validation, 1)
+    nats = nats_per_token(trainer.network, trainer.task.corpus.validation, 1)
     assert of_steps(short, "validation_loss") == [pytest.approx(nats)]
 
 
@@ -322,7 +328,7 @@ def test_training_stops_when_validation_has_not_fallen_and_keeps_the_best(tmp_pa
         averages.append({name: t.clone() for name, t in network.state_dict().items()})
         return [3.0, 2.0, 2.5, 2.0, 1.0][len(averages) - 1]
 
-    monkeypatch.setattr(model.training.language_model.trainer, "nats_per_token", scripted)
+    monkeypatch.setattr(model.training.language_model.task, "nats_per_token", scripted)
     recipe = write_text_recipe(
         tmp_path, tale(10), {"optimisation": {"epochs": 9, "patience": 2, "average": 0.5}}
     )
@@ -436,7 +442,7 @@ def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, change, message):
 
 def test_too_few_streams_for_the_processes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Accelerator, "num_processes", 6)
-    with pytest.raises(ValueError, match="5 streams are too few"):
+    with pytest.raises(ValueError, match="5 streams cannot be shared by 6 processes"):
         make_text_trainer(write_text_recipe(tmp_path, tale()), tmp_path / "run")
 
 
