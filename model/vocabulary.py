@@ -47,7 +47,7 @@ class Vocabulary:
             raise ValueError(f"level must be 'word' or 'character', not {level!r}")
 
     pad_id, start_id, end_id, unknown_id = range(4)
-    never_written = (pad_id, start_id, unknown_id)  # by any model
+    never_written = (pad_id, start_id, unknown_id)  # read, but never in what a model writes
 
     @classmethod
     def build(cls, texts: Iterable[str], level: Level = "word", min_count: int = 1) -> Self:

@@ -27,8 +27,6 @@ Rewards = Callable[
     list[list[float]],
 ]
 
-_NEVER_WRITTEN = (Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.unknown_id)
-
 
 class SelfCriticalLoss(CaptionLoss):
     """REINFORCE (Williams 1992) over captions that the decoder draws, beside the cross-entropy.
@@ -195,5 +193,5 @@ def _draw(logprobs: Tensor) -> Tensor:
 
 def _writable(scores: Tensor) -> Tensor:
     """Leave no chance to tokens that are never written: (..., vocabulary)."""
-    never = torch.tensor(_NEVER_WRITTEN, device=scores.device)
+    never = torch.tensor(Vocabulary.never_written, device=scores.device)
     return scores.index_fill(-1, never, -torch.inf)
