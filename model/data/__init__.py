@@ -1,1 +1,1 @@
-"""Data sets for training and evaluation; what only runs a model never imports this."""
+"""Data sets for training and evaluation; code that only runs a model never imports this."""

@@ -1,7 +1,7 @@
 """Which pictures and captions each training step sees, as a function of the seed alone.
 
-A plan can be asked for any epoch without those before it, so a resumed run goes on with exactly
-the batches that an unbroken one would have had, whatever the number of processes.
+A plan can compute any epoch without those before it, so a resumed run sees exactly the batches that
+an uninterrupted one would have seen, whatever the number of processes.
 """
 
 import random
@@ -35,12 +35,12 @@ class Plan:
         captions: for each set, the number of captions of each of its pictures.
         weights: for each set, how many times an epoch shows each of its pictures on average.
         batch_size: pictures in a batch.
-        captions_each: captions of a picture at a time, at most.
+        captions_each: the largest number of captions for a picture in a batch.
         views: views to choose from (see `model.data.augmentation`).
-        seed: makes all the choices.
+        seed: determines all choices.
 
     Raises:
-        ValueError: the weights are so small that an epoch would show nothing.
+        ValueError: the weights are so small that an epoch would show no picture.
     """
 
     def __init__(
@@ -63,24 +63,22 @@ class Plan:
         self._seed = seed
 
     def __len__(self) -> int:
-        """Count the batches of an epoch."""
+        """Return the number of batches of an epoch."""
         return ceil(sum(self._counts) / self._batch_size)
 
     def epoch(self, epoch: int) -> list[list[Item]]:
         """List the batches of an epoch."""
-        chance = random.Random(f"{self._seed}/{epoch}")  # noqa: S311 - no secret depends on it
+        rng = random.Random(f"{self._seed}/{epoch}")  # noqa: S311 - no secret depends on it
         items: list[Item] = []
         for dataset, (counts, wanted) in enumerate(zip(self._captions, self._counts, strict=True)):
             indices: list[int] = []
             while len(indices) < wanted:
-                left = wanted - len(indices)
-                indices += chance.sample(range(len(counts)), min(left, len(counts)))
+                remaining = wanted - len(indices)
+                indices += rng.sample(range(len(counts)), min(remaining, len(counts)))
             for index in indices:
-                chosen = chance.sample(
-                    range(counts[index]), min(counts[index], self._captions_each)
-                )
-                items.append(Item(dataset, index, chance.randrange(self._views), tuple(chosen)))
-        chance.shuffle(items)
+                chosen = rng.sample(range(counts[index]), min(counts[index], self._captions_each))
+                items.append(Item(dataset, index, rng.randrange(self._views), tuple(chosen)))
+        rng.shuffle(items)
         size = self._batch_size
         return [items[start : start + size] for start in range(0, len(items), size)]
 
@@ -90,10 +88,10 @@ class CaptionBatch:
     """The captions of a batch of pictures, as ids, each (pictures, captions, steps).
 
     `inputs` holds what is read, from the start token on, and `targets` what follows each of
-    these tokens, up to the end token. `reads` is true where there is a token and not padding;
-    pictures with fewer captions than others have empty ones. Where a loss asks for them, `texts`
-    holds all sentences about each picture, those too that are not read, and `lookalikes` those
-    about pictures that look like it.
+    these tokens, up to the end token. `reads` is true for tokens and false for padding; pictures
+    with fewer captions than others have empty ones. If a loss needs them, `texts` holds all
+    sentences about each picture, including those that are not read, and `lookalikes` those about
+    pictures that look like it.
     """
 
     inputs: Tensor
@@ -104,11 +102,11 @@ class CaptionBatch:
 
     @property
     def pictures(self) -> Tensor:
-        """Which pictures have a caption that is read: (pictures,), boolean."""
+        """Whether each picture has a caption that is read: (pictures,), boolean."""
         return self.reads.any(-1).any(-1)
 
     def to(self, device: torch.device) -> "CaptionBatch":
-        """Move to a device."""
+        """Return the same batch on a device."""
         inputs, targets, reads = (t.to(device) for t in (self.inputs, self.targets, self.reads))
         return replace(self, inputs=inputs, targets=targets, reads=reads)
 
@@ -119,13 +117,13 @@ def collate(
     vocabulary: Vocabulary,
     max_words: int,
 ) -> CaptionBatch:
-    """Make one batch of the captions of each picture.
+    """Encode and pad the captions of a batch of pictures.
 
     Args:
         captions: for each picture of the batch, its sentences.
         mirrored: whether the view of the picture is its mirror image.
         vocabulary: turns words into ids.
-        max_words: longer captions are cut, and then do not end.
+        max_words: longer captions are cut off, and then do not end.
     """
     rows = [
         [
@@ -138,9 +136,9 @@ def collate(
         ]
         for sentences, swap in zip(captions, mirrored, strict=True)
     ]
-    most = max(len(row) for row in rows)
+    captions_each = max(len(row) for row in rows)
     longest = max(len(ids) for row in rows for ids in row)
-    padded = torch.full((len(rows), most, longest), vocabulary.pad_id)
+    padded = torch.full((len(rows), captions_each, longest), vocabulary.pad_id)
     for i, row in enumerate(rows):
         for j, ids in enumerate(row):
             padded[i, j, : len(ids)] = torch.tensor(ids)

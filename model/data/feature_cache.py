@@ -1,9 +1,9 @@
 """A cache on disk of a frozen encoder's features.
 
-A frozen encoder gives the same grid for the same picture at every epoch, so it runs once. The
-cache is a folder of small parts, each written under a temporary name and renamed: a run killed
-half-way goes on where it stopped. The folder's name is a digest of all that the features depend
-on, so a cache can never be taken for another's.
+A frozen encoder computes the same grid for the same picture in every epoch, so it runs once. The
+cache is a folder of small parts, each written whole or not at all, so that an interrupted run
+continues where it stopped. The folder's name is a digest of everything that the features depend
+on, so caches cannot be confused.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ from model.preprocessing import Preprocessing
 
 __all__ = ["FeatureCache", "Progress"]
 
-_PART = 256  # pictures a file: at 7 x 7 x 1280 in half precision, 32 MB
+_PART = 256  # pictures in a file: at 7 x 7 x 1280 in half precision, 32 MB
 
 
-# Called with how many pictures are encoded, of how many.
+# Called with the number of pictures encoded so far, and of all.
 Progress = Callable[[int, int], None]
 
 
@@ -42,10 +42,10 @@ class FeatureCache:
     """The features of some pictures of one set, in half precision.
 
     Args:
-        folder: where all caches lie.
-        dataset, entries: whose pictures.
+        folder: of all caches.
+        dataset, entries: the pictures.
         views: how many views of each picture (see `model.data.augmentation`).
-        encoder, preprocessing: what makes the features; the encoder must be frozen.
+        encoder, preprocessing: compute the features; the encoder must be frozen.
         device, dtype: where and how it runs (bfloat16 is several times faster on some CPUs).
         progress: called after each part.
     """
@@ -64,7 +64,9 @@ class FeatureCache:
         progress: Progress | None = None,
     ) -> None:
         if not encoder.frozen:
-            raise ValueError("only a frozen encoder's features can be kept: encoder.tune(None)")
+            raise ValueError(
+                "only a frozen encoder's features can be cached: call encoder.tune(None)"
+            )
         self.views = views
         device = device or torch.device("cpu")
         digest = _digest(dataset, entries, encoder, preprocessing, dtype)
@@ -85,16 +87,16 @@ class FeatureCache:
             if progress:
                 progress(done, total)
         self._parts = [np.load(part.path, mmap_mode="r", allow_pickle=False) for part in parts]
-        self._parts_of_a_view = len(parts) // views if views else 0
+        self._parts_per_view = len(parts) // views if views else 0
 
     def __call__(self, indices: Sequence[int], views: Sequence[int]) -> Tensor:
-        """Give the features of some views of some pictures.
+        """Return the features of some views of some pictures.
 
         Returns:
             float16 (len(indices), rows, columns, channels)
         """
         rows: list[npt.NDArray[np.float16]] = [
-            self._parts[view * self._parts_of_a_view + index // _PART][index % _PART]
+            self._parts[view * self._parts_per_view + index // _PART][index % _PART]
             for index, view in zip(indices, views, strict=True)
         ]
         return torch.from_numpy(np.stack(rows))

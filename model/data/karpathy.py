@@ -1,8 +1,6 @@
 """Pictures with human captions, in the JSON format of Karpathy's splits.
 
-    {"dataset": ..., "images": [{"filename", "split", "sentences": [{"raw", ...}]}]}
-
-Knows which caption belongs to which picture and split; knows nothing of tensors.
+{"dataset": ..., "images": [{"filename", "split", "sentences": [{"raw", ...}]}]}
 """
 
 import json
@@ -16,13 +14,13 @@ from model.data.picture_store import PictureStore
 
 __all__ = ["CaptionDataset", "Entry"]
 
-# COCO's Karpathy split calls the part of val that goes with train `restval`.
+# COCO's Karpathy split calls the part of val that belongs to train `restval`.
 _ALSO_TRAIN = "restval"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of a data set and what people said of it."""
+    """One picture of a data set and its captions."""
 
     filename: str
     captions: tuple[str, ...]
@@ -37,7 +35,7 @@ class CaptionDataset:
 
     Raises:
         ValueError: the JSON is not in the format, or a picture is in none of the sources.
-        FileNotFoundError: a file is not there.
+        FileNotFoundError: a file is missing.
     """
 
     def __init__(self, captions: str | Path, pictures: Sequence[str | Path]) -> None:
@@ -59,9 +57,11 @@ class CaptionDataset:
             ) from error
         for entry in (entry for entries in self._splits.values() for entry in entries):
             if entry.filename not in self._store:
-                raise ValueError(f"{path} names {entry.filename}, which no picture source holds")
+                raise ValueError(
+                    f"{path} names {entry.filename}, which is in none of the picture sources"
+                )
             if not entry.captions:
-                raise ValueError(f"{path} has no sentence about {entry.filename}")
+                raise ValueError(f"{path} has no caption of {entry.filename}")
 
     def split(self, name: str) -> Sequence[Entry]:
         """List the entries of one split: `train`, `val` or `test`.
@@ -70,11 +70,11 @@ class CaptionDataset:
             ValueError: the set has no such split.
         """
         if name not in self._splits:
-            raise ValueError(f"{self.name} has no split {name!r}, but {sorted(self._splits)}")
+            raise ValueError(f"{self.name} has no split {name!r}, only {sorted(self._splits)}")
         return self._splits[name]
 
     def captions(self, split: str) -> list[str]:
-        """List all captions of a split; none where the set has no such split."""
+        """List all captions of a split; none if the set has no such split."""
         return [text for entry in self._splits.get(split, []) for text in entry.captions]
 
     def picture(self, entry: Entry) -> Image.Image:
@@ -84,5 +84,5 @@ class CaptionDataset:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+        raise TypeError(f"{value!r} is not a string")
     return value

@@ -1,8 +1,6 @@
-"""Which pictures of a set look alike, and the file that keeps it.
+"""Which pictures of a set look alike, and the file that lists them.
 
-    {"FILENAME": ["NEAREST FILENAME", "NEXT FILENAME", ...], ...}
-
-Knows features as vectors and pictures by their names; knows nothing of what is said of them.
+{"FILENAME": ["NEAREST FILENAME", "NEXT FILENAME", ...], ...}
 """
 
 import json
@@ -21,11 +19,11 @@ __all__ = ["nearest", "read_lookalikes", "write_lookalikes"]
 def nearest(features: Tensor, count: int) -> Tensor:
     """Find the nearest others of each vector, by the cosine between them.
 
-    The mean of all is taken off first: whatever all pictures share says nothing of two of them.
+    The mean of all is subtracted first, because what all pictures share says nothing about two.
 
     Args:
         features: (pictures, channels), more pictures than `count`.
-        count: of others.
+        count: how many others.
 
     Returns:
         The indices of the others, the nearest first (pictures, count).
@@ -45,25 +43,25 @@ def read_lookalikes(path: str | Path, entries: Sequence[Entry], count: int) -> l
 
     Args:
         path: of the file.
-        entries: whose lookalikes are wanted, and among which they are.
-        count: of lookalikes of each.
+        entries: all pictures of the set.
+        count: how many lookalikes of each.
 
     Returns:
         Indices of entries, the nearest first.
 
     Raises:
-        ValueError: the file is not in the format, or lacks an entry, or some lookalikes of one.
-        FileNotFoundError: it is not there.
+        ValueError: the file is not in the format, or lacks an entry or some of its lookalikes.
+        FileNotFoundError: there is no such file.
     """
-    places = {entry.filename: index for index, entry in enumerate(entries)}
+    indices = {entry.filename: index for index, entry in enumerate(entries)}
     try:
         known = json.loads(Path(path).read_bytes())
-        found = [[places[name] for name in known[e.filename][:count]] for e in entries]
+        found = [[indices[name] for name in known[e.filename][:count]] for e in entries]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{path} does not say which of these pictures look alike ({{"FILENAME": ["NEAREST '
+            f'{path} does not list which of these pictures look alike ({{"FILENAME": ["NEAREST '
             f'FILENAME", ...]}}): {error!r}'
         ) from error
     if any(len(others) < count for others in found):
-        raise ValueError(f"{path} has fewer than {count} lookalikes of some picture")
+        raise ValueError(f"{path} has fewer than {count} lookalikes for some picture")
     return found

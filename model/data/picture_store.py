@@ -1,7 +1,6 @@
 """A store of pictures by file name, in folders or tar shards.
 
-Knows where each picture lies; knows nothing of captions. Tar members are read in place: nothing
-is unpacked to disk, and no path inside a tar is ever followed.
+Tar members are read in place: nothing is unpacked to disk, and no path inside a tar is followed.
 """
 
 import glob
@@ -19,14 +18,14 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     path: Path
     offset: int = 0
     length: int | None = None  # None: the whole file
 
 
 class PictureStore:
-    """Finds pictures by the last part of their name.
+    """Pictures by the last part of their name.
 
     Args:
         sources: folders (searched recursively), `.tar` files, or glob patterns of either.
@@ -37,7 +36,7 @@ class PictureStore:
     """
 
     def __init__(self, sources: Sequence[str | Path]) -> None:
-        self._places: dict[str, _Place] = {}
+        self._locations: dict[str, _Location] = {}
         for source in sources:
             matches = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - absolute patterns
             if not matches:
@@ -48,34 +47,36 @@ class PictureStore:
     def _add_folder(self, folder: Path) -> None:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                self._places[path.name] = _Place(path)
+                self._locations[path.name] = _Location(path)
 
     def _add_tar(self, path: Path) -> None:
         try:
             with tarfile.open(path, mode="r:") as tar:
                 for member in tar:
                     if member.isfile():
-                        place = _Place(path, member.offset_data, member.size)
-                        self._places[Path(member.name).name] = place
+                        location = _Location(path, member.offset_data, member.size)
+                        self._locations[Path(member.name).name] = location
         except tarfile.TarError as error:
-            raise ValueError(f"{path} is not a whole, uncompressed tar file: {error}") from error
+            raise ValueError(f"{path} is not a complete, uncompressed tar file: {error}") from error
 
     def __contains__(self, filename: str) -> bool:
-        return filename in self._places
+        return filename in self._locations
 
     def read(self, filename: str) -> Image.Image:
         """Read one picture as RGB.
 
         Raises:
             KeyError: no source has it.
-            OSError: it is not a whole picture; the message names it.
+            OSError: the picture is damaged or in another format; the message names it.
         """
-        place = self._places[filename]
-        with place.path.open("rb") as file:
-            file.seek(place.offset)
-            content = file.read(-1 if place.length is None else place.length)
+        location = self._locations[filename]
+        with location.path.open("rb") as file:
+            file.seek(location.offset)
+            content = file.read(-1 if location.length is None else location.length)
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
                 return picture.convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:  # as Pillow's readers raise them
-            raise OSError(f"{filename} in {place.path} is not a whole picture: {error}") from error
+            raise OSError(
+                f"{filename} in {location.path} is not a complete picture: {error}"
+            ) from error

@@ -1,1 +1,1 @@
-"""Training entry points; what only runs a model never imports this."""
+"""Training; code that only runs a model never imports this."""

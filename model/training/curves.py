@@ -1,7 +1,4 @@
-"""The curves of trainings that go on from each other, as panels of lines.
-
-Knows what a captioner's training logs; knows nothing of files, nor of how panels are drawn.
-"""
+"""The curves of captioner trainings that continue from each other, as panels of lines."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,22 +7,22 @@ from model.reporting.plots import COLOURS, Line, Panel
 
 __all__ = ["training_panels"]
 
-# What a point of a curve may hold: the panel's title, its vertical axis, and how to get there.
+# What a point of a curve may hold: the panel's title, its vertical axis, and a scale factor.
 _MEASURES = {
     "loss": ("Cross-entropy of the training captions", "nats a token", 1.0),
-    "reward": ("Reward of what is drawn for training pictures", "CIDEr-D, 0 to 10", 1.0),
+    "reward": ("Reward of captions drawn for training pictures", "CIDEr-D, 0 to 10", 1.0),
     "/cider": ("Validation CIDEr, beam 3", "times 100", 100.0),
     "/bleu_4": ("Validation BLEU-4, beam 3", "times 100", 100.0),
 }
-_STYLES = ("-", "--", ":", "-.")  # of the data sets
+_STYLES = ("-", "--", ":", "-.")  # one for each data set
 
 
 def training_panels(curves: dict[str, list[dict[str, Any]]]) -> list[Panel]:
-    """Make a panel of each measure that any curve holds.
+    """Return a panel for each measure that any curve holds.
 
     Args:
-        curves: of each run, by name (`curve.json`). Each is a colour, and begins at the epoch where
-            the one before it ended; each data set is a style.
+        curves: of each run, by name (`curve.json`). Each has a colour, and begins at the epoch
+            where the one before it ended; each data set has a line style.
     """
     found = []
     for measure, (title, unit, factor) in _MEASURES.items():
@@ -51,13 +48,13 @@ def training_panels(curves: dict[str, list[dict[str, Any]]]) -> list[Panel]:
 
 
 def _keys(curve: Sequence[dict[str, Any]], measure: str) -> list[str]:
-    """Name a measure's series: one, or where it begins with a slash one of each data set."""
+    """List a measure's series: one, or one for each data set if it begins with a slash."""
     names = dict.fromkeys(key for point in curve for key in point)
     return [key for key in names if key == measure or (measure[0] == "/" and key.endswith(measure))]
 
 
 def _points(curve: Sequence[dict[str, Any]], key: str, before: int) -> list[tuple[int, float]]:
-    """Give a series by epoch; losses are logged at the step at which the epoch ends."""
+    """Return a series by epoch; losses are logged at the step at which the epoch ends."""
     epochs = {point["step"]: point["epoch"] for point in curve if "epoch" in point}
     return [
         (before + epochs[point["step"]], point[key])

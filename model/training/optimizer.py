@@ -26,7 +26,7 @@ def parameter_groups(module: nn.Module, peak: float, weight_decay: float) -> lis
 def update_average(
     averages: list[Tensor], weights: list[Tensor], updates: Tensor | int, *, decay: float
 ) -> None:
-    """Move averages towards weights; the first steps count less, since they are soon outdated."""
+    """Move averages towards weights; the first steps count less, because they are soon outdated."""
     decay = min(decay, (1 + int(updates)) / (10 + int(updates)))
     for average, weight in zip(averages, weights, strict=True):
         if average.is_floating_point():

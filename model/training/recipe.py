@@ -1,7 +1,4 @@
-"""What a training recipe (a TOML file) may say.
-
-Knows names, ranges and defaults; knows nothing of how training goes about it.
-"""
+"""Training recipes (TOML files): their settings, with ranges and defaults."""
 
 import json
 import os
@@ -45,11 +42,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, config=_STRICT)
 class DataConfig:
-    """One captioned set: its Karpathy JSON and where its pictures lie (see `PictureStore`).
+    """One captioned set: its Karpathy JSON and where its pictures are (see `PictureStore`).
 
     `weight` is how many times an epoch shows each of its training pictures on average.
-    `lookalikes` is a file that says which of them look alike (see `model.data.lookalikes`).
-    Relative paths start at the folder that the environment variable UNROLLED_DATA names, else at
+    `lookalikes` is a file that lists which of them look alike (see `model.data.lookalikes`).
+    Relative paths are relative to the folder in the environment variable UNROLLED_DATA, by default
     `data`.
     """
 
@@ -61,14 +58,14 @@ class DataConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class OptimisationConfig:
-    """How the weights are found.
+    """How a captioner's weights are trained.
 
     The learning rate of AdamW rises linearly for `warmup` steps and falls along a half cosine to
     `final_rate` of its peak. `tune_from` is the encoder's first trained stage (None: frozen), at
-    `encoder_learning_rate`. `sampling` is the chance of scheduled sampling in the last epoch,
-    rising linearly from 0 in the first. `average` is the decay, a step, of the moving average of
-    weights that is validated and kept. Training stops when the validation CIDEr has not risen for
-    `patience` epochs.
+    `encoder_learning_rate`. `sampling` is the probability of scheduled sampling in the last
+    epoch, rising linearly from 0 in the first. `average` is the decay per step of the moving
+    average of the weights, which is what is validated and kept. Training stops when the validation
+    CIDEr has not risen for `patience` epochs.
     """
 
     epochs: Positive = 20
@@ -92,13 +89,12 @@ class OptimisationConfig:
 class SelfCriticalConfig:
     """How captions that the network draws are rewarded, see `SelfCriticalLoss`.
 
-    `samples` captions are drawn of each picture, at a `temperature`. `repetition_penalty` is taken
-    off the reward of one that says something twice, on the scale of CIDEr, 0 to 10; `bleu_weight`
-    is what a BLEU-4 of 1 adds.
-    `lookalike_share` of the reward is for what people said of the `lookalikes` pictures that look
-    most like it, in the sets that have a file of them.
-    `cross_entropy_share` of the loss is that of the human captions, which hold rare words that
-    hardly pay.
+    `samples` captions are drawn for each picture, at a `temperature`. `repetition_penalty` is
+    subtracted from the reward of a caption that repeats itself, on the scale of CIDEr, 0 to 10;
+    `bleu_weight` is what a BLEU-4 of 1 adds. `lookalike_share` of the reward is for resembling the
+    captions of the `lookalikes` pictures that look most like it, in the sets that have a file of
+    them. `cross_entropy_share` of the loss is the cross-entropy of the human captions, which keeps
+    rare words that are hardly rewarded.
     """
 
     samples: Annotated[int, Field(ge=2)] = 5
@@ -112,16 +108,15 @@ class SelfCriticalConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class CaptionerRecipe:
-    """All that a captioner's training depends on.
+    """Everything that a captioner's training depends on.
 
-    `encoder_weights` is a safetensors file in the encoder's own names, `pretrained` asks the
-    encoder's library for its weights instead; with neither they are random. `initial_weights`
-    are the whole network's, of another run: its `best.safetensors`, or a bundle. `self_critical`
-    rewards what the network writes (None: cross-entropy alone). `views` counts the views of a
-    picture that there are: as it is, mirrored, and crops. A frozen encoder's cache holds them
-    all; with a tuned encoder the crops are new in each epoch. `min_count` is how often the
-    training captions must hold a word for it to be learned. `device` `auto` takes a GPU where
-    there is one.
+    `encoder_weights` is a safetensors file with the encoder library's names; `pretrained` gets the
+    weights from that library instead; with neither they are random. `initial_weights` are those of
+    a whole network, from another run: its `best.safetensors`, or a bundle. `self_critical` rewards
+    the captions that the network draws (None: cross-entropy alone). `views` is the number of views
+    of a picture: unchanged, mirrored, and crops. A frozen encoder's cache holds them all; with a
+    tuned encoder the crops are new in each epoch. `min_count` is how often a word must occur in
+    the training captions to be learned. `device` `auto` is a GPU if there is one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -147,22 +142,22 @@ class CaptionerRecipe:
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
 
     @model_validator(mode="after")
-    def _one_start(self) -> "CaptionerRecipe":
+    def _check_weights(self) -> "CaptionerRecipe":
         if self.initial_weights and (self.encoder_weights or self.pretrained):
             raise ValueError(
-                "initial_weights are the encoder's too: leave out encoder_weights and pretrained"
+                "initial_weights include the encoder's: leave out encoder_weights and pretrained"
             )
         return self
 
 
 @dataclass(frozen=True, config=_STRICT)
 class TextOptimisationConfig:
-    """How a language model's weights are found.
+    """How a language model's weights are trained.
 
     The text is cut into `streams` pieces of equal length, read side by side, `steps` tokens at a
-    time: gradients go back that far, and the hidden state goes on (truncated backpropagation
-    through time). The rest as in `OptimisationConfig`; validation is the mean negative
-    log-probability of a token, and the less the better.
+    time: gradients go back that far, and the hidden state is carried on (truncated backpropagation
+    through time). The rest is as in `OptimisationConfig`, except that validation measures the mean
+    negative log-probability of a token, and lower is better.
     """
 
     epochs: Positive = 20
@@ -179,14 +174,14 @@ class TextOptimisationConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class TextRecipe:
-    """All that a language model's training depends on.
+    """Everything that a language model's training depends on.
 
     `corpus` is a text file in UTF-8, its path as in `DataConfig`. It is cut into
-    `validation_pieces` of equal length, and the last `validation_share` of each validates
-    (char-rnn does so with 50 pieces); of the rest `characters` trains on that many of the first
-    alone. Where texts end by themselves (`ends`), each line is one. `min_count` is how often the
-    training text must hold a token for it to be learned. A sample that goes on from `prompt` is
-    shown at every validation.
+    `validation_pieces` of equal length, and the last `validation_share` of each is for validation
+    (char-rnn does this with 50 pieces); `characters` limits training to that many characters from
+    the beginning of the rest. If `ends` is set, each line is a text that ends by itself.
+    `min_count` is how often a token must occur in the training text to be learned. At every
+    validation a sample that continues `prompt` is shown.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -209,16 +204,16 @@ class TextRecipe:
 
 
 def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Recipe:
-    """Read a recipe of a kind: TOML, or JSON as runs leave it.
+    """Read a recipe: TOML, or JSON as runs write it.
 
     Args:
         path: of the recipe.
-        kind: what is trained.
-        seed: in place of the recipe's own, where one is given.
+        kind: the class of the recipe.
+        seed: replaces the recipe's, if given.
 
     Raises:
-        ValueError: it is neither, or says something that a recipe may not say.
-        FileNotFoundError: it is not there.
+        ValueError: the file is not valid, or a setting is unknown, missing or out of range.
+        FileNotFoundError: there is no such file.
     """
     language, loads = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
@@ -228,10 +223,10 @@ def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Reci
         recipe: Recipe = TypeAdapter(kind).validate_python(data)
         return recipe
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not {language}: {error}") from error
+        raise ValueError(f"{path} is not valid {language}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
+        where = ".".join(map(str, first["loc"])) or "the recipe"
         raise ValueError(f"{path}: {where}: {first['msg']}") from error
 
 

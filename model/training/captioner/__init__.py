@@ -1,1 +1,1 @@
-"""The captioner's training: its data, its losses, its trainer."""
+"""The captioner's training: its data, losses, rewards and task."""

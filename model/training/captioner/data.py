@@ -1,7 +1,4 @@
-"""A recipe's data sets as batches of tensors: features from the cache, or pixels.
-
-Knows files, vocabulary and batches; knows nothing of losses or optimisers.
-"""
+"""A recipe's data sets as batches of tensors: features from the cache, or pixels."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,9 +23,9 @@ __all__ = ["Batches", "TrainingData"]
 
 
 class TrainingData:
-    """The sets of a recipe, opened.
+    """The sets of a recipe.
 
-    With a frozen encoder `cache` must be called before any batch is asked for.
+    With a frozen encoder `cache` must be called before any batch is read.
     """
 
     def __init__(self, recipe: CaptionerRecipe) -> None:
@@ -62,7 +59,7 @@ class TrainingData:
     def cache(
         self, encoder: Encoder, device: torch.device, dtype: torch.dtype, progress: Progress
     ) -> None:
-        """Compute the features of all pictures with a frozen encoder, or find them on disk."""
+        """Compute the features of all pictures with a frozen encoder, or read them from disk."""
 
         def features(dataset: CaptionDataset, entries: Sequence[Entry], views: int) -> FeatureCache:
             return FeatureCache(
@@ -82,11 +79,11 @@ class TrainingData:
             self._validation_features.append(features(dataset, validation, 1))
 
     def word_rates(self) -> Tensor:
-        """Give the share of the training captions that say each word: (vocabulary - 4,)."""
+        """Return the share of the training captions that have each word: (vocabulary - 4,)."""
         texts = [text for entries in self.train for e in entries for text in e.captions]
-        says = Counter(i for text in texts for i in set(self.vocabulary.encode(text)))
+        counts = Counter(i for text in texts for i in set(self.vocabulary.encode(text)))
         first = self.vocabulary.unknown_id + 1
-        return torch.tensor([says[i] / len(texts) for i in range(first, len(self.vocabulary))])
+        return torch.tensor([counts[i] / len(texts) for i in range(first, len(self.vocabulary))])
 
     @property
     def cached(self) -> bool:
@@ -94,12 +91,12 @@ class TrainingData:
         return bool(self._train_features)
 
     def load(self, batch: Sequence[Item], epoch: int) -> tuple[Tensor, CaptionBatch]:
-        """Read one batch: the grids (or, with no cache, the pixels) and their captions."""
+        """Read one batch: the grids (or, without a cache, the pixels) and their captions."""
         entries = [self.train[item.dataset][item.index] for item in batch]
-        # A cached view is the same at every epoch; without a cache each epoch has its own, and so
-        # has each seed: a training that goes on from another's weights shall see new ones.
-        own = "" if self.cached else f"/{self.recipe.seed}/{epoch}"
-        seeds = [entry.filename + own for entry in entries]
+        # A cached view is the same in every epoch. Without a cache each epoch has new ones, and so
+        # has each seed, so that a training that continues from another's weights sees new ones.
+        suffix = "" if self.cached else f"/{self.recipe.seed}/{epoch}"
+        seeds = [entry.filename + suffix for entry in entries]
         mirrored = [is_mirrored(i.view, seed) for i, seed in zip(batch, seeds, strict=True)]
         captions = collate(
             [
@@ -113,8 +110,8 @@ class TrainingData:
         if self.recipe.self_critical:
             captions = replace(
                 captions,
-                texts=_turn([entry.captions for entry in entries], mirrored),
-                lookalikes=_turn([self._said_of_lookalikes(item) for item in batch], mirrored),
+                texts=_mirror([entry.captions for entry in entries], mirrored),
+                lookalikes=_mirror([self._lookalike_captions(item) for item in batch], mirrored),
             )
         if self.cached:
             rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
@@ -126,13 +123,13 @@ class TrainingData:
         return torch.from_numpy(self.preprocessing(pictures)), captions
 
     def _read_lookalikes(self, path: str | None, entries: Sequence[Entry]) -> list[list[int]]:
-        """Read which entries look like each; nothing where rewards do not ask for it."""
+        """Read which entries look like each; nothing if rewards do not need it."""
         rewards = self.recipe.self_critical
         if path is None or rewards is None or rewards.lookalike_share == 0:
             return []
         return read_lookalikes(data_path(path), entries, rewards.lookalikes)
 
-    def _said_of_lookalikes(self, item: Item) -> list[str]:
+    def _lookalike_captions(self, item: Item) -> list[str]:
         if not self.lookalikes[item.dataset]:
             return []
         entries = self.train[item.dataset]
@@ -148,11 +145,11 @@ class TrainingData:
         return torch.from_numpy(self.preprocessing(pictures))
 
 
-def _turn(texts: Sequence[Sequence[str]], mirrored: Sequence[bool]) -> list[list[str]]:
+def _mirror(texts: Sequence[Sequence[str]], mirrored: Sequence[bool]) -> list[list[str]]:
     """Swap left and right in the sentences about mirrored pictures."""
     return [
-        [mirror_caption(text) if swap else text for text in own]
-        for own, swap in zip(texts, mirrored, strict=True)
+        [mirror_caption(text) if swap else text for text in sentences]
+        for sentences, swap in zip(texts, mirrored, strict=True)
     ]
 
 
@@ -160,20 +157,25 @@ class Batches(Dataset[tuple[Tensor, CaptionBatch]]):
     """One process's share of an epoch's remaining batches, for a DataLoader."""
 
     def __init__(
-        self, data: TrainingData, epoch: int, batches: Sequence[Sequence[Item]], rank: int, of: int
+        self,
+        data: TrainingData,
+        epoch: int,
+        batches: Sequence[Sequence[Item]],
+        rank: int,
+        processes: int,
     ) -> None:
         self._data = data
         self._epoch = epoch
         self._batches = batches
-        self._rank, self._of = rank, of
+        self._rank, self._processes = rank, processes
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, position: int) -> tuple[Tensor, CaptionBatch]:
         batch = self._batches[position]
-        if share := batch[self._rank :: self._of]:
+        if share := batch[self._rank :: self._processes]:
             return self._data.load(share, self._epoch)
-        # A last batch may be smaller than the number of processes: this one then reads nothing.
+        # The last batch may be smaller than the number of processes: this one then reads nothing.
         pictures, captions = self._data.load(batch[:1], self._epoch)
         return pictures, replace(captions, reads=torch.zeros_like(captions.reads))

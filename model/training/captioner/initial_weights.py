@@ -1,7 +1,4 @@
-"""Where a network's first weights come from: a file of the encoder's, or another run's.
-
-Knows files and whether they fit; knows nothing of what the network is then taught.
-"""
+"""A network's initial weights: random, from a file of the encoder's, or from another run."""
 
 from dataclasses import asdict
 from itertools import zip_longest
@@ -27,15 +24,15 @@ __all__ = ["first_network", "load_encoder_weights", "load_initial_weights"]
 def first_network(
     recipe: CaptionerRecipe, config: CaptionerConfig, data: TrainingData
 ) -> CaptionNetwork:
-    """Make the network that a recipe begins with, random where the recipe names no weights.
+    """Build the network that a recipe begins with, random unless the recipe names weights.
 
     Raises:
-        ValueError: weights do not fit.
-        FileNotFoundError: weights are not there.
+        ValueError: the weights do not fit.
+        FileNotFoundError: a file of weights is missing.
     """
     network = CaptionNetwork(config, len(data.vocabulary), pretrained=recipe.pretrained)
-    # Faster on a CPU where the encoder is tuned: forward and backward of EfficientNet-Lite0, its
-    # last twelve stages tuned, took 20 ms a picture so, and 33 ms otherwise.
+    # Faster on a CPU if the encoder is tuned: forward and backward of EfficientNet-Lite0, its
+    # last twelve stages tuned, took 20 ms a picture, and 33 ms without this.
     network.encoder.to(memory_format=torch.channels_last)
     if recipe.initial_weights:
         load_initial_weights(network, Path(recipe.initial_weights), config, data.vocabulary)
@@ -48,11 +45,11 @@ def first_network(
 
 
 def load_encoder_weights(encoder: Encoder, path: Path) -> None:
-    """Fill the trunk from a file in the CNN's own names; a classifier there is left out.
+    """Load the trunk from a file with the CNN library's names; a classifier in it is ignored.
 
     Raises:
-        ValueError: it is of another CNN, or no safetensors file.
-        FileNotFoundError: it is not there.
+        ValueError: the file has the weights of another CNN, or is not a safetensors file.
+        FileNotFoundError: there is no such file.
     """
     target = getattr(encoder.trunk, "network", encoder.trunk)
     expected = target.state_dict()
@@ -64,19 +61,19 @@ def load_encoder_weights(encoder: Encoder, path: Path) -> None:
 def load_initial_weights(
     network: CaptionNetwork, path: Path, config: CaptionerConfig, vocabulary: Vocabulary
 ) -> None:
-    """Fill a network from a bundle, or from a run's `best.safetensors`, which is more precise.
+    """Load a network from a bundle, or from a run's `best.safetensors`, which is more precise.
 
-    Words, encoder and decoder must be the same, all but the dropout. Beside a run's weights they
-    are known once it has ended and written its bundle; before that, shapes must do.
+    Words, encoder and decoder must be the same, except for the dropout. For a run's weights this
+    is only checked once the run has ended and written its bundle; before that, only shapes are.
 
     Args:
-        network: of that configuration.
+        network: is filled.
         path: the bundle's folder, or the file.
-        config, vocabulary: what the network is now to be trained as.
+        config, vocabulary: of the network.
 
     Raises:
-        ValueError: it does not fit; the message names the first difference.
-        FileNotFoundError: it is not there.
+        ValueError: the weights do not fit; the message names the first difference.
+        FileNotFoundError: there is no such file.
     """
     is_bundle = path.is_dir()
     folder = path if is_bundle else path.parent / "bundle"
@@ -87,7 +84,9 @@ def load_initial_weights(
     try:
         network.load_state_dict(_read(path / WEIGHTS if is_bundle else path))
     except RuntimeError as error:
-        raise ValueError(f"{path} is of another network than this recipe's: {error}") from error
+        raise ValueError(
+            f"{path} has the weights of another network than this recipe's: {error}"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -99,16 +98,16 @@ def _compare_words(folder: Path, theirs: Vocabulary, ours: Vocabulary) -> None:
     if theirs.tokens == ours.tokens:
         return
     pairs = enumerate(zip_longest(theirs.tokens, ours.tokens))
-    place, their, our = next((i, their, our) for i, (their, our) in pairs if their != our)
+    index, (there, here) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
     raise ValueError(
-        f"{folder} knows {len(theirs)} tokens and this recipe's data give {len(ours)}; the first "
-        f"to differ is number {place}, {their!r} there and {our!r} here: train on the same sets "
-        "with the same min_count"
+        f"{folder} has {len(theirs)} tokens and this recipe's data give {len(ours)}; the first "
+        f"difference is token {index}, {there!r} there and {here!r} here: train on the "
+        "same sets with the same min_count"
     )
 
 
 def _compare_parts(folder: Path, theirs: CaptionerConfig, ours: CaptionerConfig) -> None:
-    # Shapes do not tell everything: the number of heads, say.
+    # Shapes do not show every difference, such as the number of attention heads.
     for part in ("encoder", "decoder"):
         there, here = (asdict(getattr(config, part)) for config in (theirs, ours))
         for name in there:

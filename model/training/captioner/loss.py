@@ -11,7 +11,7 @@ __all__ = ["CaptionLoss"]
 
 
 class CaptionLoss(nn.Module):
-    """The network and its loss in one forward pass, as distributed training wants it."""
+    """The network and its loss in one forward pass, as distributed training needs."""
 
     def __init__(self, network: CaptionNetwork, label_smoothing: float) -> None:
         super().__init__()
@@ -19,22 +19,22 @@ class CaptionLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> Losses:
-        """Take the cross-entropies of a batch's tokens and of its detected words, in nats.
+        """Compute the cross-entropies of a batch's tokens and of its detected words, in nats.
 
-        `pictures` are grids where the encoder is frozen, else pixels. Both are a token's mean,
-        and the first is watched as `loss`.
+        `pictures` are grids if the encoder is frozen, else pixels. Both losses are means over the
+        tokens, and the first is watched as `loss`.
         """
         grid = self.grid(pictures)
-        words = self.cross_entropy(grid, captions, sampling)
-        detector = Mean(self._detector_loss(grid, captions), words.weight)
-        return Losses((words, detector), {"loss": words.detached()})
+        tokens = self.cross_entropy(grid, captions, sampling)
+        detector = Mean(self._detector_loss(grid, captions), tokens.weight)
+        return Losses((tokens, detector), {"loss": tokens.detached()})
 
     def grid(self, pictures: Tensor) -> Tensor:
-        """Give the grids of a batch: (pictures, rows, columns, channels)."""
+        """Return the grids of a batch: (pictures, rows, columns, channels)."""
         if self.network.encoder.frozen:
-            return pictures.float()  # kept grids are in half precision
+            return pictures.float()  # cached grids are in half precision
         pixels = pictures.contiguous(memory_format=torch.channels_last)
-        # On a CPU mixed precision is no gain once many stages are tuned: forward and backward of
+        # On a CPU mixed precision is slower once many stages are tuned: forward and backward of
         # EfficientNet-Lite0, its last twelve tuned, took 31 ms a picture, and 20 ms without it.
         device = pixels.device.type
         mixed = torch.is_autocast_enabled(device) and device != "cpu"
@@ -43,7 +43,7 @@ class CaptionLoss(nn.Module):
         return grid
 
     def cross_entropy(self, grid: Tensor, captions: CaptionBatch, sampling: float) -> Mean:
-        """Take the cross-entropy of a batch's tokens, in nats."""
+        """Compute the cross-entropy of a batch's tokens, in nats."""
         decoder = self.network.decoder
         logits = decoder(grid, captions.inputs, captions.reads, sampling=sampling)
         total = nn.functional.cross_entropy(
@@ -58,8 +58,8 @@ class CaptionLoss(nn.Module):
         detector = self.network.decoder.detector
         if detector is None:
             return grid.new_zeros(())
-        missed = nn.functional.binary_cross_entropy_with_logits(
+        losses = nn.functional.binary_cross_entropy_with_logits(
             detector.log_odds(grid), detector.said(captions.targets), reduction="none"
         )
-        # A process that has no captions to read in this step has no picture to look at either.
-        return missed.sum(1) @ captions.pictures.float()
+        # A process without captions to read in this step must not count their pictures either.
+        return losses.sum(1) @ captions.pictures.float()

@@ -1,8 +1,8 @@
-"""Sentences from a corpus without pictures, paired with pictures that they are true of.
+"""Pair pictures with sentences, from a corpus without pictures, that describe them.
 
-A picture with one caption teaches one way to describe it. Of the sentences in a corpus that
-resemble what people said of a picture, a captioner chooses those that it finds likely for it, and
-likelier than for any picture. Knows sentences, pictures and a captioner; knows nothing of files.
+A picture with one caption teaches one way to describe it. From the sentences in a corpus that
+resemble a picture's captions, a captioner chooses those that it finds likely for this picture, and
+likelier than for any other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,27 +22,30 @@ from model.vocabulary import split
 
 __all__ = ["Candidate", "Matcher", "SentenceIndex"]
 
-# Shorter ones say nothing, longer ones say something untrue.
+# Shorter ones say too little, longer ones say something untrue.
 _FEWEST_WORDS, _MOST_WORDS = 5, 18
 
-# How much a unit of likeness, 0 to 1, counts beside a nat a token. Chosen on validation pictures,
-# see docs/recipes.md.
-_LIKENESS = 2.0
+# How much a similarity of 1 counts, in nats per token. Chosen on validation pictures, see
+# docs/recipes.md.
+_SIMILARITY_WEIGHT = 2.0
 
 
 class Candidate(NamedTuple):
     """A sentence of the corpus, and its cosine with a picture's captions."""
 
     sentence: str
-    likeness: float
+    similarity: float
 
 
 class SentenceIndex:
-    """Sentences that can be found by their words and pairs of words (TF-IDF).
+    """An index of sentences by their words and pairs of words (TF-IDF).
 
     Args:
         sentences: as people typed them.
-        without: sentences that must not be found, those of pictures to validate on.
+        without: sentences to leave out, such as those about pictures to validate on.
+
+    Raises:
+        ValueError: no sentence has a suitable length.
     """
 
     def __init__(self, sentences: Iterable[str], without: Iterable[str] = ()) -> None:
@@ -55,36 +58,36 @@ class SentenceIndex:
         ]
         if not self.sentences:
             raise ValueError(
-                f"the corpus has no sentence of {_FEWEST_WORDS} to {_MOST_WORDS} words, one a line"
+                f"the corpus has no line with a sentence of {_FEWEST_WORDS} to {_MOST_WORDS} words"
             )
         self._vectorizer = TfidfVectorizer(analyzer=_words_and_pairs)
         self._vectors = self._vectorizer.fit_transform(self.sentences)
 
-    def like(self, captions: Sequence[str], count: int) -> list[Candidate]:
-        """Find the sentences most like some captions, but none of these; the likest first."""
-        own = {_plain(caption) for caption in captions}
+    def search(self, captions: Sequence[str], count: int) -> list[Candidate]:
+        """Find the sentences most similar to some captions, without these, the best first."""
+        known = {_plain(caption) for caption in captions}
         query = self._vectorizer.transform(captions).mean(axis=0)
         query = np.asarray(query / max(np.linalg.norm(query), 1e-9)).ravel()
-        likeness = self._vectors @ query  # (sentences,)
-        places = np.argsort(-likeness, kind="stable")[: count + len(own)]
-        candidates = [Candidate(self.sentences[i], float(likeness[i])) for i in places]
-        return [one for one in candidates if one.sentence not in own][:count]
+        similarity = self._vectors @ query  # (sentences,)
+        nearest = np.argsort(-similarity, kind="stable")[: count + len(known)]
+        candidates = [Candidate(self.sentences[i], float(similarity[i])) for i in nearest]
+        return [c for c in candidates if c.sentence not in known][:count]
 
 
 class Matcher:
     """Chooses sentences for pictures.
 
-    A sentence s of n tokens is worth
+    The score of a sentence s of n tokens is
 
-        log p(s | picture) / n + log(p(s | picture) / p(s | mean picture)) / n + 2 likeness
+        log p(s | picture) / n + log(p(s | picture) / p(s | mean picture)) / n + 2 similarity
 
     The first term prefers what people would say, the second what this picture shows.
 
     Args:
-        captioner: judges what fits a picture.
+        captioner: computes the probabilities.
         mean_context: see `model.captioning.image_gain`.
-        corpus: where sentences are found.
-        candidates: how many are judged of each picture.
+        corpus: the sentences to choose from.
+        candidates: how many are scored for each picture.
     """
 
     def __init__(
@@ -95,30 +98,33 @@ class Matcher:
         candidates: int = 36,
     ) -> None:
         self._captioner = captioner
-        self._mean_picture = mean_context
+        self._mean_context = mean_context
         self._corpus = corpus
         self._candidates = candidates
 
     @torch.inference_mode()
     def __call__(self, picture: Image.Image, captions: Sequence[str], count: int) -> list[str]:
-        """Give the sentences that are worth most, the best first; fewer where there are no more.
+        """Return the sentences with the highest scores, the best first.
 
         Args:
             picture: RGB.
-            captions: what people said of it.
-            count: of the sentences to choose.
+            captions: of the picture.
+            count: how many sentences to choose; there may be fewer.
         """
-        candidates = self._corpus.like(captions, self._candidates)
+        candidates = self._corpus.search(captions, self._candidates)
         decoder, vocabulary = self._captioner.network.decoder, self._captioner.vocabulary
         grid = self._captioner.encode(self._captioner.prepare([picture]))
-        ids = [[*vocabulary.encode(one.sentence), vocabulary.end_id] for one in candidates]
+        ids = [[*vocabulary.encode(c.sentence), vocabulary.end_id] for c in candidates]
         logprobs, _ = score_tokens(decoder, decoder.encode_context(grid), ids)
-        gains = image_gain(decoder, self._mean_picture, ids, logprobs)
-        worth = [
-            (sum(own) + sum(nats)) / len(own) + _LIKENESS * one.likeness
-            for own, nats, one in zip(logprobs, gains, candidates, strict=True)
+        gains = image_gain(decoder, self._mean_context, ids, logprobs)
+        scores = [
+            (sum(token_logprobs) + sum(token_gains)) / len(token_logprobs)
+            + _SIMILARITY_WEIGHT * candidate.similarity
+            for token_logprobs, token_gains, candidate in zip(
+                logprobs, gains, candidates, strict=True
+            )
         ]
-        best = sorted(range(len(candidates)), key=lambda i: -worth[i])[:count]
+        best = sorted(range(len(candidates)), key=lambda i: -scores[i])[:count]
         return [candidates[i].sentence for i in best]
 
 

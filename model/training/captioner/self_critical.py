@@ -1,8 +1,7 @@
-"""Self-critical sequence training: what the network writes by itself is made worth more.
+"""Self-critical sequence training: raise the reward of the captions that the network draws.
 
 Rennie et al. 2017, "Self-critical Sequence Training for Image Captioning", with the baseline of
-Luo 2020, "A Better Variant of Self-Critical Sequence Training". Knows networks and rewards as
-numbers; knows nothing of how captions are rewarded, nor of optimisers or processes.
+Luo 2020, "A Better Variant of Self-Critical Sequence Training".
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from model.vocabulary import Vocabulary
 __all__ = ["SelfCriticalLoss", "advantages", "draw_captions"]
 
 # (captions of each picture as ids, sentences about each picture, and about others that look like
-# it) -> a reward a caption
+# it) -> a reward for each caption
 Rewards = Callable[
     [Sequence[Sequence[Sequence[int]]], Sequence[Sequence[str]], Sequence[Sequence[str]]],
     list[list[float]],
@@ -29,33 +28,33 @@ Rewards = Callable[
 
 
 class SelfCriticalLoss(CaptionLoss):
-    """REINFORCE (Williams 1992) over captions that the decoder draws, beside the cross-entropy.
+    """REINFORCE (Williams 1992) over captions that the decoder draws, plus the cross-entropy.
 
-    Captions are drawn, and learned, from softmax(logits / temperature). At 1 most of what a network
-    writes after cross-entropy with label smoothing is worth little beside what a search finds, and
-    the first thing that rewards teach is to be sharper; below 1 captions worth telling apart are
-    compared from the start.
+    Captions are drawn, and learned, from softmax(logits / temperature). At a temperature of 1, most
+    captions drawn after cross-entropy with label smoothing are much worse than those that a search
+    finds, and rewards first teach the network to be sharper; below 1, good captions are compared
+    from the start.
 
-    Of each picture several captions are drawn, and the log-probability of each is raised by how
+    Several captions are drawn for each picture, and the log-probability of each is raised by how
     much its reward is above that of the picture's others (`advantages`).
 
     Captions are drawn without dropout, by the network as it is used. Only without dropout is the
-    loss's gradient that of their expected reward (set `decoder.dropout` to 0); with dropout the
-    gradient is of another network than the one that drew. It then still makes the better captions
-    likelier and the worse less likely, since a picture's advantages sum to 0.
+    loss's gradient that of their expected reward (set `decoder.dropout` to 0); with dropout it is
+    the gradient of another network than the one that drew. It then still makes better captions
+    likelier and worse ones less likely, because a picture's advantages sum to 0.
 
-    A picture weighs as much as there are sentences about it, so that each sentence of the data
-    counts once, as in cross-entropy: resemblance to one sentence alone is a noisy reward, and a
-    large one where that sentence is learned by heart.
+    A picture's weight is the number of sentences about it, so that each sentence of the data
+    counts once, as in cross-entropy: resemblance to a single sentence is a noisy reward, and a
+    large one if that sentence is learned by heart.
 
-    The word detector is left as it is: its evidence was learned on the pictures that captions are
-    drawn for, and would only come to be trusted more than it deserves elsewhere.
+    The word detector is not trained: it was trained on the pictures that captions are drawn for,
+    and the network would only come to trust it more than it deserves on others.
 
     Args:
-        network: what is trained.
+        network: is trained.
         label_smoothing: of the cross-entropy.
         settings: how many captions are drawn, and the cross-entropy's share.
-        rewards: judges captions.
+        rewards: rewards captions.
         max_words: in a drawn caption; one that has not ended by then stays without an end.
     """
 
@@ -76,10 +75,10 @@ class SelfCriticalLoss(CaptionLoss):
             network.decoder.detector.requires_grad_(False)
 
     def forward(self, pictures: Tensor, captions: CaptionBatch, sampling: float) -> Losses:
-        """Take -advantage * log-probability of the drawn captions, a token's mean.
+        """Compute -advantage * log-probability of the drawn captions, the mean over their tokens.
 
-        With a `cross_entropy_share` s this is 1 - s of the loss and the cross-entropy of
-        `captions` s. Watched are the mean `reward` of a drawn caption, its `length` in tokens,
+        With a `cross_entropy_share` s this is weighted by 1 - s, and the cross-entropy of
+        `captions` by s. Watched are the mean `reward` of a drawn caption, its `length` in tokens,
         the share of them that are `finished`, and the cross-entropy as `loss` if it has a share.
         """
         grid, share = self.grid(pictures), self.settings.cross_entropy_share
@@ -87,27 +86,27 @@ class SelfCriticalLoss(CaptionLoss):
         reads = (drawn != Vocabulary.pad_id) & captions.pictures[:, None, None]
         rewards = self._reward(drawn, captions)  # (pictures, samples)
         references = rewards.new_tensor([len(texts) for texts in captions.texts])
-        gain = advantages(rewards) * references[:, None]
+        gains = advantages(rewards) * references[:, None]
 
         inputs = nn.functional.pad(drawn[..., :-1], (1, 0), value=Vocabulary.start_id)
-        logits = _writable(self.network.decoder(grid, inputs, reads).float())
+        logits = _mask_never_written(self.network.decoder(grid, inputs, reads).float())
         logits = logits / self.settings.temperature
-        surprise = nn.functional.cross_entropy(logits, drawn[reads], reduction="none")
-        place = reads.nonzero()[:, :2].unbind(1)  # picture and sample of each token
-        total = (surprise * gain[place]).sum()
-        terms = [Mean((1 - share) * total, references[place[0]].sum())]
+        losses = nn.functional.cross_entropy(logits, drawn[reads], reduction="none")
+        picture, sample = reads.nonzero()[:, :2].unbind(1)  # of each token
+        total = (losses * gains[picture, sample]).sum()
+        terms = [Mean((1 - share) * total, references[picture].sum())]
 
-        written = captions.pictures.sum() * self.settings.samples
+        count = captions.pictures.sum() * self.settings.samples
         finished = (drawn == Vocabulary.end_id) & reads
         watched = {
-            "reward": Mean(rewards[captions.pictures].sum(), written),
-            "length": Mean(reads.sum(), written),
-            "finished": Mean(finished.sum(), written),
+            "reward": Mean(rewards[captions.pictures].sum(), count),
+            "length": Mean(reads.sum(), count),
+            "finished": Mean(finished.sum(), count),
         }
         if share > 0:
-            words = self.cross_entropy(grid, captions, sampling)
-            terms.append(Mean(share * words.total, words.weight))
-            watched["loss"] = words.detached()
+            tokens = self.cross_entropy(grid, captions, sampling)
+            terms.append(Mean(share * tokens.total, tokens.weight))
+            watched["loss"] = tokens.detached()
         return Losses(tuple(terms), watched)
 
     def _draw(self, grid: Tensor) -> Tensor:
@@ -143,23 +142,25 @@ def draw_captions(
     Start, padding and unknown tokens are never drawn.
 
     Args:
-        decoder: in the mode that it shall draw in.
+        decoder: in training or evaluation mode, as captions are to be drawn.
         grid: of the pictures (pictures, rows, columns, channels).
-        samples: captions of each picture.
-        max_words: after which only the end token may come, or none.
+        samples: captions to draw for each picture.
+        max_words: one more token is drawn after these, so that the caption can end.
         temperature: divides the logits; below 1 likely words come more often.
 
     Returns:
         ids, padded after the end token (pictures, samples, steps).
     """
-    picture = decoder.encode_context(grid)
-    state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
+    context = decoder.encode_context(grid)
+    state = tuple(part[:, None].expand(-1, samples, -1) for part in context.start)
     tokens = torch.full((len(grid), samples), Vocabulary.start_id, device=grid.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
     steps: list[Tensor] = []
     for _ in range(max_words + 1):
-        logprobs, state, _ = decoder.step(tokens, state, picture)  # (pictures, samples, vocabulary)
-        tokens = _draw(_writable(logprobs) / temperature).masked_fill(ended, Vocabulary.pad_id)
+        logprobs, state, _ = decoder.step(tokens, state, context)  # (pictures, samples, vocabulary)
+        tokens = _draw(_mask_never_written(logprobs) / temperature).masked_fill(
+            ended, Vocabulary.pad_id
+        )
         steps.append(tokens)
         ended |= tokens == Vocabulary.end_id
         if ended.all():
@@ -181,9 +182,9 @@ def advantages(rewards: Tensor) -> Tensor:
 
 
 def _draw(logprobs: Tensor) -> Tensor:
-    """Draw a token a row, (..., vocabulary) -> (...), by the inverse of the distribution.
+    """Draw a token from each row, (..., vocabulary) -> (...), by inverse transform sampling.
 
-    The chances need not sum to 1.
+    The probabilities need not sum to 1.
     """
     cumulative = logprobs.exp().cumsum(-1)
     numbers = torch.rand_like(cumulative[..., -1:]) * cumulative[..., -1:]
@@ -191,7 +192,7 @@ def _draw(logprobs: Tensor) -> Tensor:
     return drawn.clamp(max=logprobs.shape[-1] - 1)  # the number may round up to the sum
 
 
-def _writable(scores: Tensor) -> Tensor:
-    """Leave no chance to tokens that are never written: (..., vocabulary)."""
+def _mask_never_written(scores: Tensor) -> Tensor:
+    """Set the scores of tokens that are never written to minus infinity: (..., vocabulary)."""
     never = torch.tensor(Vocabulary.never_written, device=scores.device)
     return scores.index_fill(-1, never, -torch.inf)

@@ -1,4 +1,4 @@
-"""CIDEr of a network's captions on validation pictures, as training goes along.
+"""CIDEr of a network's captions of the validation pictures, during training.
 
 Uses the Python tokenizer, so that training needs no Java; `unrolled evaluate` has all metrics.
 """
@@ -16,7 +16,7 @@ class CiderValidation:
     """Scores captions of the validation pictures of each set.
 
     Args:
-        data: whose sets.
+        data: the sets.
         batch_size: pictures captioned at once.
     """
 
@@ -28,7 +28,7 @@ class CiderValidation:
         ]
 
     def __call__(self, captioner: Captioner) -> dict[str, float]:
-        """Give `cider` (the mean over the sets) and, for each set, its CIDEr and BLEU-4."""
+        """Return `cider` (the mean over the sets) and, for each set, its CIDEr and BLEU-4."""
         values: dict[str, float] = {}
         ciders = []
         for index, scorer in enumerate(self._scorers):

@@ -1,1 +1,1 @@
-"""The language model's training: its streams, its loss, its trainer."""
+"""The language model's training: its streams, loss and task."""

@@ -1,7 +1,4 @@
-"""The loss of a chunk of text, and of a whole one.
-
-Knows the network and its tokens; knows nothing of optimisers or processes.
-"""
+"""The loss of a chunk of text, and of a whole text."""
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +14,11 @@ _STEPS = 256
 
 
 class TextLoss(nn.Module):
-    """The network and its loss in one forward pass, as distributed training wants it.
+    """The network and its loss in one forward pass, as distributed training needs.
 
     Args:
-        network: foretells.
-        start_id: the start token, which is not foretold.
+        network: predicts the tokens.
+        start_id: the start token, which is not predicted.
     """
 
     def __init__(self, network: TextNetwork, start_id: int) -> None:
@@ -30,15 +27,15 @@ class TextLoss(nn.Module):
         self.start_id = start_id
 
     def forward(self, chunk: Tensor, state: CellState) -> tuple[Tensor, Tensor, CellState]:
-        """Foretell each token of a chunk.
+        """Compute the loss of each token of a chunk.
 
         Args:
-            chunk: ids (streams, steps + 1), the last of which is only foretold.
-            state: each (layers, streams, hidden)
+            chunk: ids (streams, steps + 1), the last of which is only predicted.
+            state: each part (layers, streams, hidden).
 
         Returns:
-            The sum of the negative log-probabilities, natural; of how many tokens (where a new
-            text starts is not foretold); and the state after the chunk.
+            The sum of the negative log-probabilities in nats; the number of predicted tokens
+            (start tokens are not predicted); and the state after the chunk.
         """
         logits, state = self.network(chunk[:, :-1], state)
         targets = chunk[:, 1:]
@@ -53,17 +50,18 @@ class TextLoss(nn.Module):
 
 @torch.inference_mode()
 def nats_per_token(network: TextNetwork, tokens: Tensor, start_id: int) -> float:
-    """Give the mean negative natural log-probability of a token; the network is put to evaluation.
+    """Return the mean negative log-probability of a token, in nats.
 
-    A long text is read in a few streams side by side, so that it is quick; the first tokens of
-    each know nothing of what was before them, and the result is a little too high for it.
+    The network is switched to evaluation mode. A long text is read in a few streams side by side,
+    to be quick; the first tokens of each are predicted without the text before them, so that the
+    result is slightly too high.
     """
     device = next(network.parameters()).device
-    count = min(_STREAMS, max(1, len(tokens) // _STEPS))
-    text = streams(tokens, count, start_id).to(device)
+    rows = min(_STREAMS, max(1, len(tokens) // _STEPS))
+    text = streams(tokens, rows, start_id).to(device)
     loss = TextLoss(network.eval(), start_id)
-    state, total, counted = network.initial_state(len(text)), 0.0, 0
+    state, total, count = network.initial_state(len(text)), 0.0, 0
     for start in range(0, text.shape[1] - 1, _STEPS):
-        nats, foretold, state = loss(text[:, start : start + _STEPS + 1], state)
-        total, counted = total + float(nats), counted + int(foretold)
-    return total / counted
+        nats, predicted, state = loss(text[:, start : start + _STEPS + 1], state)
+        total, count = total + float(nats), count + int(predicted)
+    return total / count

@@ -108,12 +108,12 @@ def test_a_sentence_that_is_no_text_is_refused(pictures, sentence):
 def test_a_missing_picture_is_named(pictures):
     data = karpathy("x", [*ONE, ("b.png", "test", ["A cat ."])])
     message = refused(pictures, json.dumps(data).encode())
-    assert "names b.png, which no picture source holds" in message
+    assert "names b.png, which is in none of the picture sources" in message
 
 
 def test_a_picture_without_a_sentence_is_named(pictures):
     message = refused(pictures, json.dumps(karpathy("x", [("a.png", "train", [])])).encode())
-    assert "no sentence about a.png" in message
+    assert "no caption of a.png" in message
 
 
 def test_a_missing_file_is_not_found(pictures):

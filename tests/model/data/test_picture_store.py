@@ -63,7 +63,7 @@ def test_a_source_that_matches_nothing_is_named(tmp_path, source):
 def test_a_file_that_is_no_tar_is_named(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(png(1))
-    with pytest.raises(ValueError, match=r"picture\.png is not a whole, uncompressed tar file"):
+    with pytest.raises(ValueError, match=r"picture\.png is not a complete, uncompressed tar file"):
         PictureStore([path])
 
 
@@ -115,7 +115,7 @@ def test_every_picture_is_read_as_rgb(tmp_path, kind):
 def test_half_a_picture_is_an_error_that_names_it(tmp_path, kind, kept):
     content = encoded(draw(1), kind)
     (tmp_path / "half").write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(OSError, match=r"half in .* is not a whole picture"):
+    with pytest.raises(OSError, match=r"half in .* is not a complete picture"):
         PictureStore([tmp_path]).read("half")
 
 
@@ -138,7 +138,7 @@ def test_a_tar_cut_short_after_it_was_opened_is_an_error(tmp_path):
     path = write_tar(tmp_path / "a.tar", {"1.png": png(1)})
     store = PictureStore([path])
     os.truncate(path, 700)
-    with pytest.raises(OSError, match=r"1\.png in .*a\.tar is not a whole picture"):
+    with pytest.raises(OSError, match=r"1\.png in .*a\.tar is not a complete picture"):
         store.read("1.png")
 
 

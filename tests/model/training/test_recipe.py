@@ -113,7 +113,7 @@ def test_self_critical_training_is_asked_for(tmp_path):
 @pytest.mark.parametrize("other", ['encoder_weights = "b"', "pretrained = true"])
 def test_a_network_starts_from_one_place(tmp_path, other):
     start = f'initial_weights = "a"\n{other}\n'
-    assert "initial_weights are the encoder's too" in refused(tmp_path, start + MINIMAL)
+    assert "initial_weights include the encoder's" in refused(tmp_path, start + MINIMAL)
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "a b", ".hidden"])
@@ -141,9 +141,9 @@ def test_what_is_missing_is_named(tmp_path, text, where):
 
 
 def test_what_is_not_toml_is_refused(tmp_path):
-    assert "is not TOML" in refused(tmp_path, "name: toy")
+    assert "is not valid TOML" in refused(tmp_path, "name: toy")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"binary\.toml is not TOML"):
+    with pytest.raises(ValueError, match=r"binary\.toml is not valid TOML"):
         read_recipe(tmp_path / "binary.toml", CaptionerRecipe)
 
 
@@ -153,7 +153,7 @@ def test_a_recipe_can_be_json_as_runs_leave_it(tmp_path):
     path.write_text(json.dumps(asdict(recipe)))
     assert read_recipe(path, CaptionerRecipe) == recipe
     path.write_text(MINIMAL)
-    with pytest.raises(ValueError, match=r"recipe\.json is not JSON"):
+    with pytest.raises(ValueError, match=r"recipe\.json is not valid JSON"):
         read_recipe(path, CaptionerRecipe)
 
 

@@ -244,7 +244,7 @@ def test_another_kind_of_run_is_refused(captioner_again, finished_text, tmp_path
 
 def test_half_a_recipe_is_refused(text_again, tmp_path):
     (tmp_path / "run" / "recipe.json").write_text("{")
-    with pytest.raises(ValueError, match=r"recipe\.json is not JSON"):
+    with pytest.raises(ValueError, match=r"recipe\.json is not valid JSON"):
         text_again()
 
 

@@ -109,7 +109,7 @@ def refused(tmp_path: Path, data: Path, path: Path, *changes: dict[str, Any]) ->
 @pytest.mark.parametrize("name", ["bundle", "best.safetensors"])
 def test_other_words_are_refused(tmp_path, data, before, name):
     message = refused(tmp_path, data, before / name, {"min_count": 15})
-    assert "knows 24 tokens and this recipe's data give 16" in message
+    assert "has 24 tokens and this recipe's data give 16" in message
     assert "number 16, '" in message
     assert "there and None here" in message
 
@@ -119,7 +119,7 @@ def test_the_first_word_that_differs_is_named(tmp_path, data, before):
     (tmp_path / "meadow.json").write_text(texts)
     captions = [{"captions": f"{tmp_path}/meadow.json", "pictures": [f"{data}/meadow"]}]
     message = refused(tmp_path, data, before / "bundle", {"data": captions})
-    assert re.search(r"number \d+, '\w+' there and '\w+' here: train on the same sets", message)
+    assert re.search(r"token \d+, '\w+' there and '\w+' here: train on the same sets", message)
 
 
 @pytest.mark.parametrize("name", ["bundle", "best.safetensors"])
@@ -143,7 +143,7 @@ def test_without_a_bundle_shapes_tell(tmp_path, data, before):
     shutil.copy(before / "best.safetensors", alone)
     assert begin(tmp_path / "fits", data, alone).step == 0
     message = refused(tmp_path / "other", data, alone, {"decoder": {"hidden_size": 8}})
-    assert "alone.safetensors is of another network" in message
+    assert "alone.safetensors has the weights of another network" in message
     assert "decoder.to_word.weight" in message
     message = refused(tmp_path / "fewer", data, alone, {"min_count": 15})
     assert "decoder.embedding.weight" in message

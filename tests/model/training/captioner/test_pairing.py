@@ -32,21 +32,23 @@ def test_a_corpus_holds_each_sentence_once_and_none_too_short_or_too_long():
 
 
 def test_the_likest_come_first_with_a_likeness_of_at_most_1():
-    found = SentenceIndex(SENTENCES).like(["Two brown dogs running through the snow"], 3)
+    found = SentenceIndex(SENTENCES).search(["Two brown dogs running through the snow"], 3)
     assert found[0].sentence == "two brown dogs run through the snow"
     assert found[1].sentence == "a brown dog runs through the grass"
-    assert 1 > found[0].likeness > found[1].likeness > found[2].likeness > 0
+    assert 1 > found[0].similarity > found[1].similarity > found[2].similarity > 0
 
 
 def test_likeness_is_the_cosine_with_the_mean_of_the_captions():
     corpus = SentenceIndex(SENTENCES)
-    (same, *_) = corpus.like(["a man rides a wave on the surfboard"], 1)
-    (half, *_) = corpus.like(["a man rides a wave on the surfboard", "unknown words alone"], 1)
-    assert half.likeness == pytest.approx(same.likeness)  # what nobody knows changes no direction
+    (same, *_) = corpus.search(["a man rides a wave on the surfboard"], 1)
+    (half, *_) = corpus.search(["a man rides a wave on the surfboard", "unknown words alone"], 1)
+    assert half.similarity == pytest.approx(
+        same.similarity
+    )  # what nobody knows changes no direction
 
 
 def test_what_was_said_of_the_picture_is_not_found_again():
-    found = SentenceIndex(SENTENCES).like(["A brown dog runs through the grass ."], 4)
+    found = SentenceIndex(SENTENCES).search(["A brown dog runs through the grass ."], 4)
     assert "a brown dog runs through the grass" not in [one.sentence for one in found]
     assert len(found) == 3
 
@@ -83,10 +85,10 @@ def test_a_matcher_chooses_what_is_worth_most_of_the_candidates():
     with torch.inference_mode():
         seen = decoder.encode_context(captioner.encode(captioner.prepare([picture])))
         worth = {}
-        for sentence, likeness in matcher._corpus.like(said, 8):
+        for sentence, likeness in matcher._corpus.search(said, 8):
             ids = [*captioner.vocabulary.encode(sentence), captioner.vocabulary.end_id]
             ((own,), _), ((usual,), _) = (
-                read(decoder, one, [ids]) for one in (seen, matcher._mean_picture)
+                read(decoder, one, [ids]) for one in (seen, matcher._mean_context)
             )
             likely, grounded = sum(own) / len(ids), (sum(own) - sum(usual)) / len(ids)
             worth[sentence] = likely + grounded + 2 * likeness
