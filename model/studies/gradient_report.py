@@ -5,10 +5,10 @@ Knows numbers and how they are shown; knows nothing of how they came about.
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any, Self
 
 import numpy as np
@@ -63,9 +63,16 @@ class FlowCurve:
 
 @dataclass(frozen=True)
 class ClippingCurve:
-    """A short training, see `ClippedTraining`; `flow` is what it left."""
+    """A short training, see `ClippedTraining`.
+
+    Attributes:
+        spectral_radius: of the recurrent weights at the start.
+        seed: of all weights at the start.
+        flow: of the gradient after the training.
+    """
 
     spectral_radius: float
+    seed: int
     clip: float | None
     norms: tuple[float, ...]
     applied: tuple[float, ...]
@@ -75,11 +82,11 @@ class ClippingCurve:
     flow: FlowCurve
 
     @classmethod
-    def of(cls, run: ClippedTraining) -> Self:
-        """Sum up a training."""
+    def of(cls, run: ClippedTraining, *, spectral_radius: float, seed: int) -> Self:
+        """Summarise a training."""
         flow = FlowCurve.of("rnn", "trained", "state", run.flow)
         return cls(
-            *(run.spectral_radius, run.clip, run.norms, run.applied),
+            *(spectral_radius, seed, run.clip, run.norms, run.applied),
             *(run.losses, run.last_loss, run.diverged, flow),
         )
 
@@ -99,7 +106,7 @@ class GradientStudy:
         units: of the vanilla RNN in `scaled` and `clipping`.
         flows: of every network and part.
         scaled: of a vanilla RNN by the spectral radius of its recurrent weights.
-        clipping: short trainings of it.
+        clipping: short trainings of it, each with every seed.
     """
 
     text: str
@@ -128,7 +135,9 @@ class GradientStudy:
         if self.clipping:
             blocks += [
                 f"The same RNN after {max(len(run.norms) for run in self.clipping)} steps of plain "
-                "gradient descent. Clipping bounds the step; what has vanished stays so:",
+                "gradient descent. Clipping bounds the step, and does nothing for a gradient that "
+                f"has vanished. Over {len({run.seed for run in self.clipping})} seeds: of the loss "
+                "the mean ± its standard deviation, otherwise the median (lowest to highest):",
                 self._clipping_table(),
             ]
         return "\n\n".join(blocks) + "\n"
@@ -169,17 +178,31 @@ class GradientStudy:
         ]
         return table(header, rows, text=3)
 
+    @property
+    def _repeats(self) -> list[list[ClippingCurve]]:
+        """Return the trainings that differ in nothing but their seed, group by group."""
+        groups: dict[tuple[float, float | None], list[ClippingCurve]] = {}
+        for run in self.clipping:
+            groups.setdefault((run.spectral_radius, run.clip), []).append(run)
+        return list(groups.values())
+
     def _clipping_table(self) -> str:
-        header = ["spectral radius at first", "gradient", "median norm", "largest norm"]
-        header += ["largest let through", "loss at the end"]
+        header = ["spectral radius at first", "gradient", "loss at the end"]
+        header += ["median norm", "largest norm", "largest let through"]
         header += [f"k = {k}" for k in self._distances]
-        rows = [
-            [f"{run.spectral_radius:g}", run.manner + (", diverged" if run.diverged else "")]
-            + [scientific(value) for value in _norms(run)]
-            + [f"{run.last_loss:.3f}"]
-            + [scientific(run.flow.median[k]) for k in self._distances]
-            for run in self.clipping
-        ]
+        rows = []
+        for runs in self._repeats:
+            diverged = sum(run.diverged for run in runs)
+            norms = zip(*map(_norms, runs), strict=True)
+            ratios = ([run.flow.median[k] for run in runs] for k in self._distances)
+            rows.append(
+                [
+                    f"{runs[0].spectral_radius:g}",
+                    runs[0].manner + (f", {diverged} of {len(runs)} diverged" if diverged else ""),
+                    _mean_and_deviation([run.last_loss for run in runs]),
+                    *(_with_range(values) for values in (*norms, *ratios)),
+                ]
+            )
         return table(header, rows, text=2)
 
     def _flow_panels(self) -> Iterator[Panel]:
@@ -197,35 +220,72 @@ class GradientStudy:
             yield Panel(title, _BACK, _RATIO, lines, log=True)
 
     def _clipping_panels(self) -> Iterator[Panel]:
-        """Show the norms by step for every beginning, and what flows afterwards."""
+        """Show the norms by step for every start, and the flow of the gradient afterwards.
+
+        A line is the median over seeds, its band goes from the lowest to the highest.
+        """
         free, clipped = COLOURS["gru"], COLOURS["lstm"]
-        for radius in dict.fromkeys(run.spectral_radius for run in self.clipping):
+        radii = list(dict.fromkeys(run.spectral_radius for run in self.clipping))
+        for radius in radii:
             lines = []
-            for run in self.clipping:
-                if run.spectral_radius == radius:
-                    steps = range(1, len(run.norms) + 1)
-                    colour = free if run.clip is None else clipped
-                    lines.append(Line(run.manner, steps, run.norms, colour, width=1.0))
-                    if run.clip is not None:
-                        label = "what is let through of it"
-                        lines.append(Line(label, steps, run.applied, COLOURS["mut1"], width=1.0))
+            for runs in self._repeats:
+                if runs[0].spectral_radius == radius:
+                    colour = free if runs[0].clip is None else clipped
+                    norms = [run.norms for run in runs]
+                    lines.append(_band_line(runs[0].manner, norms, colour, start=1, width=1.0))
+                    if runs[0].clip is not None:
+                        label, applied = "what is let through of it", [run.applied for run in runs]
+                        colour = COLOURS["mut1"]
+                        lines.append(_band_line(label, applied, colour, start=1, width=1.0))
             title = f"training from spectral radius {radius:g}"
             yield Panel(
                 title, "training step", "norm of the gradient of all parameters", lines, log=True
             )
-        lines = []
-        for index, radius in enumerate(dict.fromkeys(r.spectral_radius for r in self.clipping)):
-            lines += [
-                _line(
-                    run.flow,
-                    label=f"from radius {radius:g}, {run.manner}",
-                    colour=free if run.clip is None else clipped,
-                    style="-" if index else "--",
-                )
-                for run in self.clipping
-                if run.spectral_radius == radius
-            ]
+        lines = [
+            _band_line(
+                f"from radius {runs[0].spectral_radius:g}, {runs[0].manner}",
+                [run.flow.median for run in runs],
+                free if runs[0].clip is None else clipped,
+                style="--" if runs[0].spectral_radius == radii[0] else "-",
+            )
+            for runs in self._repeats
+        ]
         yield Panel("after these trainings", _BACK, _RATIO, lines, log=True)
+
+
+def _band_line(
+    label: str,
+    curves: Sequence[Sequence[float]],
+    colour: str,
+    *,
+    start: int = 0,
+    style: str = "-",
+    width: float = 1.6,
+) -> Line:
+    """Draw the median of several curves, within their extremes; a curve may end early."""
+    longest = max(map(len, curves))
+    columns = [[curve[i] for curve in curves if i < len(curve)] for i in range(longest)]
+    medians = [median(column) for column in columns]
+    return Line(
+        label if any(medians) else f"{label} (zero)",
+        range(start, start + longest),
+        medians,
+        colour,
+        style=style,
+        width=width,
+        low=[min(column) for column in columns],
+        high=[max(column) for column in columns],
+    )
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    """Write "2.516 ± 0.003"; a single value has no deviation."""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def _with_range(values: Sequence[float]) -> str:
+    low, high = scientific(min(values)), scientific(max(values))
+    return f"{scientific(median(values))} ({low} to {high})"
 
 
 def _norms(run: ClippingCurve) -> tuple[float, ...]:

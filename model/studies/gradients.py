@@ -55,6 +55,7 @@ class GradientStudySettings:
         radii: spectral radii of the vanilla RNN's recurrent weights, of which the smallest and
             the largest are trained with and without clipping.
         training_steps: of these trainings (0: none).
+        seeds: how many times each of them is repeated, with the weights of `seed`, `seed` + 1, ...
         seed: of new weights and places.
     """
 
@@ -68,6 +69,7 @@ class GradientStudySettings:
     rows: int = 64
     radii: tuple[float, ...] = (0.5, 1.0, 1.5)
     training_steps: int = 200
+    seeds: int = 5
     validation_share: float = 0.05
     seed: int = 1
 
@@ -80,7 +82,7 @@ class GradientStudySettings:
             check_cells(self.cells)
             if self.weights:
                 raise ValueError("a bundle has a cell of its own: leave cells out")
-        for name in ("parameters", "layers", "steps", "rows"):
+        for name in ("parameters", "layers", "steps", "rows", "seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.steps > _MOST_STEPS:
@@ -123,7 +125,7 @@ def study_gradients(settings: GradientStudySettings, *, tell: Tell = print) -> G
         flows += [FlowCurve.of(name, when, part, ratios) for part, ratios in measured.items()]
         tell(f"{name} {when}: looked back {settings.steps} steps from {settings.rows} places")
     radii = sorted(set(settings.radii))
-    start = _new(RecurrentConfig(cell="rnn", hidden_size=_UNITS), subject.vocabulary, settings.seed)
+    start = _vanilla_rnn(subject, settings.seed)
     scaled: list[FlowCurve] = []
     for radius in radii:
         ratios = _state_flow(with_spectral_radius(start, radius), subject, settings)
@@ -132,11 +134,15 @@ def study_gradients(settings: GradientStudySettings, *, tell: Tell = print) -> G
     clipping: list[ClippingCurve] = []
     if subject.train is not None and settings.training_steps:
         for radius in sorted({*radii[:1], *radii[-1:]}):
-            network = with_spectral_radius(start, radius)
             for clip in (None, _CLIP):
-                run = _train(network, subject, settings, radius=radius, clip=clip)
-                clipping.append(ClippingCurve.of(run))
-                tell(f"rnn of spectral radius {radius:g} trained {clipping[-1].manner}")
+                for seed in range(settings.seed, settings.seed + settings.seeds):
+                    network = with_spectral_radius(_vanilla_rnn(subject, seed), radius)
+                    run = _train(network, subject, settings, clip=clip)
+                    clipping.append(ClippingCurve.of(run, spectral_radius=radius, seed=seed))
+                tell(
+                    f"rnn of spectral radius {radius:g} trained {clipping[-1].manner}, "
+                    f"{settings.seeds} seeds"
+                )
     return GradientStudy(
         text=subject.name,
         steps=settings.steps,
@@ -149,6 +155,10 @@ def study_gradients(settings: GradientStudySettings, *, tell: Tell = print) -> G
     )
 
 
+def _vanilla_rnn(subject: _Subject, seed: int) -> TextNetwork:
+    return _new(RecurrentConfig(cell="rnn", hidden_size=_UNITS), subject.vocabulary, seed)
+
+
 def _state_flow(network: TextNetwork, subject: _Subject, settings: GradientStudySettings) -> Floats:
     return gradient_flow(network, subject.rows, settings.steps)["state"]
 
@@ -158,7 +168,6 @@ def _train(
     subject: _Subject,
     settings: GradientStudySettings,
     *,
-    radius: float,
     clip: float | None,
 ) -> ClippedTraining:
     assert subject.train is not None  # noqa: S101 - the caller has looked
@@ -168,7 +177,6 @@ def _train(
         start_id=subject.vocabulary.start_id,
         steps=settings.training_steps,
         clip=clip,
-        spectral_radius=radius,
         look=subject.rows,
         back=settings.steps,
     )

@@ -27,6 +27,7 @@ QUICK: dict[str, Any] = {
     "rows": 6,
     "parameters": 800,
     "training_steps": 4,
+    "seeds": 2,
     "validation_share": 0.2,
 }
 
@@ -74,6 +75,29 @@ def test_tables_hold_what_was_measured(corpus: Path) -> None:
     assert float(cells[6]) == pytest.approx((h.median[20] / h.median[10]) ** 0.1, abs=1e-3)
 
 
+def test_clipping_is_compared_over_several_seeds(corpus: Path) -> None:
+    settings = GradientStudySettings(corpus, cells=("rnn",), **QUICK | {"seeds": 3, "seed": 5})
+    study = study_gradients(settings, tell=quiet)
+    runs = [(run.spectral_radius, run.clip, run.seed) for run in study.clipping]
+    assert runs == [
+        (radius, clip, seed) for radius in (0.5, 1.5) for clip in (None, 1.0) for seed in (5, 6, 7)
+    ]
+    losses = [run.last_loss for run in study.clipping[:3]]
+    assert len(set(losses)) == 3
+    rows = [line for line in study.as_markdown().splitlines() if " clipp" in line and "|" in line]
+    cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
+    loss, deviation = map(float, cells[2].split(" ± "))
+    assert loss == pytest.approx(np.mean(losses), abs=1e-3)
+    assert deviation == pytest.approx(np.std(losses, ddof=1), abs=1e-3)
+    ratios = [run.flow.median[20] for run in study.clipping[:3]]
+    middle, low, _, high = cells[-1].replace("(", "").replace(")", "").split()
+    expected = [np.median(ratios), min(ratios), max(ratios)]
+    assert [float(middle), float(low), float(high)] == pytest.approx(expected, rel=0.05)
+    once = study_gradients(replace(settings, seeds=1), tell=quiet)
+    assert once.clipping[0] == study.clipping[0]
+    assert "±" not in next(line for line in once.as_markdown().splitlines() if "| 0.5 |" in line)
+
+
 def test_networks_of_a_study_before_and_after(studied: Studied) -> None:
     cells, _, folder = studied
     settings = GradientStudySettings(runs=folder, **QUICK | {"training_steps": 0})
@@ -106,7 +130,7 @@ def test_a_bundle(studied: Studied, corpus: Path, own_text: bool) -> None:
     assert len(study.flows) == 6
     assert {flow.name for flow in study.flows} == {f"lstm-{cells.best['lstm'].learning_rate:g}"}
     assert study.text.startswith("what lstm" if own_text else "tale")
-    assert len(study.clipping) == (0 if own_text else 4)
+    assert len(study.clipping) == (0 if own_text else 8)
     assert study_gradients(settings, tell=quiet) == study
 
 
@@ -118,7 +142,6 @@ def test_clipping_bounds_the_step(corpus: Path) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     options: dict[str, Any] = {
         "start_id": text.vocabulary.start_id,
-        "spectral_radius": 3.0,
         "look": stretches(text.train, 3, 30, seed=0),
         "back": 5,
     }
@@ -145,7 +168,6 @@ def test_a_clipped_step_has_the_gradients_direction(corpus: Path) -> None:
         start_id=text.vocabulary.start_id,
         steps=2,
         clip=0.1,
-        spectral_radius=1,
         look=look,
         back=3,
     )
@@ -184,6 +206,7 @@ def test_a_rate_is_that_of_the_further_half() -> None:
         ({"cells": ("qrnn",)}, "unknown cell"),
         ({"cells": ()}, "at least one cell"),
         ({"steps": 0}, "steps must be at least 1"),
+        ({"seeds": 0}, "seeds must be at least 1"),
         ({"steps": 5001}, "steps must be at most 5000"),
         ({"radii": (0.0,)}, "spectral radii must be above 0"),
         ({"training_steps": -1}, "training_steps must not be negative"),
