@@ -95,7 +95,7 @@ def study_cells(
             device=device.value,
             seed=seed,
         )
-        report = compare(settings, output, tell=_print_progress)
+        report = compare(settings, output, report_progress=_print_progress)
     report.write(output)
     typer.echo(report.as_markdown())
 
@@ -155,7 +155,7 @@ def study_gradients(
             training_steps=training_steps,
             seed=seed,
         )
-        report = measure(settings, tell=_print_progress)
+        report = measure(settings, report_progress=_print_progress)
     report.write(output)
     typer.echo(report.as_markdown())
 

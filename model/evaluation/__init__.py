@@ -1,4 +1,4 @@
-"""How good captions are: BLEU, ROUGE-L, CIDEr, METEOR, and how varied the captions are.
+"""Measure captions: BLEU, ROUGE-L, CIDEr, METEOR, diversity and calibration.
 
-Knows text only; nothing here is needed to run a model. Start at `model.evaluation.metrics`.
+Nothing here is needed to run a model. Start at `model.evaluation.metrics`.
 """

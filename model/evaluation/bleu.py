@@ -1,7 +1,7 @@
-"""BLEU-1 to BLEU-4 over a corpus, as coco-caption computes them, and BLEU-4 of one sentence.
+"""Compute BLEU-1 to BLEU-4 of a corpus, as coco-caption does, and BLEU-4 of one sentence.
 
-Papineni et al. 2002, "BLEU: a Method for Automatic Evaluation of Machine Translation". Knows
-tokens only; text is cut by `model.evaluation.tokenizer`.
+Papineni et al. 2002, "BLEU: a Method for Automatic Evaluation of Machine Translation".
+Captions come tokenised, by `model.evaluation.tokenizer`.
 """
 
 import math
@@ -20,11 +20,11 @@ _TINY, _SMALL = 1e-15, 1e-9
 
 
 def bleu(hypotheses: Hypotheses, references: References) -> tuple[float, ...]:
-    """BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of a corpus, each 0 to 1.
+    """Return BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of a corpus, each 0 to 1.
 
     With p_n the clipped n-gram precision over the whole corpus (section 2.1.1), c the length of
-    all hypotheses and r that of the references nearest in length (section 2.2.2; the shorter one
-    where two are as near):
+    all hypotheses and r that of the references closest in length (section 2.2.2; the shorter one
+    of two that are equally close):
 
         BLEU-N = min(1, exp(1 - r / c)) * (p_1 * ... * p_N) ** (1 / N)
 
@@ -33,13 +33,13 @@ def bleu(hypotheses: Hypotheses, references: References) -> tuple[float, ...]:
         references: one or more tokenised captions for each picture.
 
     Raises:
-        ValueError: the two do not pair up.
+        ValueError: there are not as many captions as lists of references.
     """
     check_pairs(hypotheses, references)
     matched, proposed = [0] * MAX_ORDER, [0] * MAX_ORDER
     for hypothesis, captions in zip(hypotheses, references, strict=True):
         for index in range(MAX_ORDER):
-            match, total = _clipped(hypothesis, captions, index + 1)
+            match, total = _clipped_matches(hypothesis, captions, index + 1)
             matched[index] += match
             proposed[index] += total
 
@@ -57,11 +57,10 @@ def bleu(hypotheses: Hypotheses, references: References) -> tuple[float, ...]:
 
 
 def sentence_bleu(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """BLEU-4 of one sentence, 0 to 1, smoothed as in Lin and Och 2004 ("ORANGE").
+    """Return BLEU-4 of one sentence, 0 to 1, smoothed as in Lin and Och 2004 ("ORANGE").
 
-    The counts of two words in a row and of more are each one greater than they are, so that a
-    sentence which has no four words in a row in common with its references is still worth more
-    than another.
+    One is added to the counts of all n-grams longer than a word, so that sentences without a
+    4-gram in common with their references still differ in their score.
 
     Args:
         hypothesis: a tokenised caption.
@@ -69,7 +68,7 @@ def sentence_bleu(hypothesis: Sequence[str], references: Sequence[Sequence[str]]
     """
     product = 1.0
     for order in range(1, MAX_ORDER + 1):
-        match, total = _clipped(hypothesis, references, order)
+        match, total = _clipped_matches(hypothesis, references, order)
         added = int(order > 1)
         if match + added == 0:
             return 0.0
@@ -78,20 +77,20 @@ def sentence_bleu(hypothesis: Sequence[str], references: Sequence[Sequence[str]]
     return math.exp(min(0.0, 1 - 1 / ratio)) * math.pow(product, 1 / MAX_ORDER)
 
 
-def _clipped(
+def _clipped_matches(
     hypothesis: Sequence[str], captions: Sequence[Sequence[str]], order: int
 ) -> tuple[int, int]:
-    """How many of the hypothesis's n-grams are in a caption, and how many it has."""
+    """Count the hypothesis's n-grams that occur in a caption, and all of its n-grams."""
     counts = count_ngrams(hypothesis, order)
-    allowed = _most_in_one(captions, order)
+    allowed = _largest_counts(captions, order)
     return sum(min(count, allowed[gram]) for gram, count in counts.items()), counts.total()
 
 
-def _most_in_one(captions: Sequence[Sequence[str]], length: int) -> Counter[Ngram]:
-    most: Counter[Ngram] = Counter()
+def _largest_counts(captions: Sequence[Sequence[str]], length: int) -> Counter[Ngram]:
+    largest: Counter[Ngram] = Counter()
     for caption in captions:
-        most |= count_ngrams(caption, length)
-    return most
+        largest |= count_ngrams(caption, length)
+    return largest
 
 
 def _nearest_length(hypothesis: Sequence[str], captions: Sequence[Sequence[str]]) -> int:

@@ -1,7 +1,6 @@
-"""Captions a split of a data set and scores what comes out, for several beam sizes.
+"""Caption a split of a data set with several beam sizes, and score the captions.
 
-What `unrolled evaluate captioner` runs. Knows what a captioner and a data set can be asked; knows
-nothing of networks, nor of where reports are written.
+`unrolled evaluate captioner` runs this.
 """
 
 import time
@@ -36,7 +35,7 @@ def evaluate(
     training_captions: Collection[str] | None = None,
     progress: bool = True,
 ) -> Report:
-    """Captions every picture of a split once for each beam size, and scores the best captions.
+    """Caption every picture of a split once for each beam size, and score the best captions.
 
     Args:
         captioner: the model.
@@ -45,9 +44,9 @@ def evaluate(
         beam_sizes: distinct, each at least 1.
         decoding: how to search, apart from the beam size; None takes the captioner's default.
         batch_size: how many pictures are read and captioned together.
-        java: whether to use Stanford's tokenizer and METEOR; None means "where they are there".
-        training_captions: what the model learnt from, to find copies.
-        progress: whether to show how far it is, on standard error.
+        java: whether to use Stanford's tokenizer and METEOR; None uses them if installed.
+        training_captions: what the model was trained on, to find copies.
+        progress: whether to show a progress bar on standard error.
 
     Raises:
         ValueError: the split is unknown or empty, a picture has no captions, or a beam size or
@@ -59,7 +58,7 @@ def evaluate(
     entries = dataset.split(split)
     if not entries:
         raise ValueError(f"{dataset.name} has no pictures in its split {split!r}")
-    # Before hours of captioning: references that cannot be scored, and a Java that is not there.
+    # Fails before hours of captioning if references cannot be scored or Java is missing.
     scorer = Scorer([entry.captions for entry in entries], java=java)
 
     decoding = decoding or captioner.config.decoding
@@ -113,7 +112,7 @@ def _check(beam_sizes: Sequence[int], batch_size: int) -> None:
 
 
 def _judge(calibration: CalibrationConfig | None, scorer: Scorer) -> Judge | None:
-    """Find what a good caption is, where captions have a confidence and people said enough."""
+    """Build the judge of good captions, if there is a confidence and enough references."""
     if calibration is None:
         return None
     try:

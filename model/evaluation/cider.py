@@ -1,7 +1,7 @@
-"""CIDEr-D, which coco-caption prints as CIDEr, and the plain CIDEr it was made from.
+"""Compute CIDEr-D, which coco-caption prints as CIDEr, and plain CIDEr.
 
-Vedantam et al. 2015, "CIDEr: Consensus-based Image Description Evaluation". Knows tokens only.
-No word is stemmed, as in coco-caption.
+Vedantam et al. 2015, "CIDEr: Consensus-based Image Description Evaluation". Words
+are not stemmed, as in coco-caption.
 """
 
 import math
@@ -23,14 +23,14 @@ Variant = Literal["CIDEr-D", "CIDEr"]
 
 @dataclass(frozen=True)
 class DocumentFrequencies:
-    """In the references of how many of `pictures` pictures each n-gram occurs."""
+    """For each n-gram, how many of `pictures` pictures have it in their references."""
 
     counts: Mapping[Ngram, int]
     pictures: int
 
     @classmethod
     def of(cls, references: Iterable[Sequence[Sequence[str]]]) -> Self:
-        """Counts the n-grams in the references of each picture, an n-gram once for a picture."""
+        """Count the pictures whose references contain each n-gram."""
         counts: Counter[Ngram] = Counter()
         pictures = 0
         for captions in references:
@@ -56,13 +56,13 @@ class TfIdf:
 
 
 class Cider:
-    """Compares captions by their TF-IDF vectors.
+    """The similarity of captions by their TF-IDF vectors.
 
     Args:
         frequencies: of the n-grams in a corpus of references.
-        variant: `CIDEr-D` clips the weights of a hypothesis at those of the reference, and
-            punishes a difference in length; `CIDEr` is the mean cosine alone. Both are scaled by
-            10, as papers print the first.
+        variant: `CIDEr-D` clips the weights of a hypothesis to those of the reference, and
+            penalises a difference in length; `CIDEr` is the mean cosine alone. Both are scaled by
+            10, as papers print CIDEr-D.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Cider:
         }
 
     def vector(self, tokens: Sequence[str]) -> TfIdf:
-        """The TF-IDF vectors of a caption: equation 1, with counts for term frequencies."""
+        """Return the TF-IDF vectors of a caption: equation 1, with counts as term frequencies."""
         weights = tuple(
             {
                 gram: count * self._idf.get(gram, self._unseen)
@@ -92,9 +92,9 @@ class Cider:
         return TfIdf(weights, norms, len(tokens))
 
     def similarity(self, hypothesis: TfIdf, references: Sequence[TfIdf]) -> float:
-        """How near a caption is to the references of its picture, 0 to 10: equations 2 to 4.
+        """Return a caption's similarity to the references of its picture, 0 to 10.
 
-        Vectors of references that are compared often are best made once and kept.
+        Equations 2 to 4. Compute the vectors of references once if they are compared often.
         """
         total = sum(self._similarity(hypothesis, reference) for reference in references)
         return 10 * total / (MAX_ORDER * len(references))
@@ -122,7 +122,7 @@ def cider_each(
     *,
     frequencies: DocumentFrequencies | None = None,
 ) -> list[float]:
-    """CIDEr of each picture's caption, 0 to 10.
+    """Return the CIDEr-D of each picture's caption, 0 to 10.
 
     Args:
         hypotheses: one tokenised caption for each picture.

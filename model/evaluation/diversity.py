@@ -1,7 +1,7 @@
-"""How varied and how well formed captions are, which scores against references do not show.
+"""Measure how varied and how well formed captions are, which reference scores do not show.
 
-A model that copies its training captions or writes one safe sentence for all can score well.
-Knows tokens only, and no grammar: what counts as badly formed is told by words alone.
+A model that copies its training captions or writes one safe sentence for every picture can still
+score well. There is no grammar here: words alone decide what counts as badly formed.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,8 +12,8 @@ from model.evaluation.tokenizer import tokenize
 
 __all__ = ["Diversity", "Known", "ends_badly", "known_captions", "measure_diversity", "repeats"]
 
-# No English caption ends with these, and captions that were cut off do. Words such as "up", "by"
-# or "her" are not here: "a dog watches as a car drives by" is whole.
+# Only captions that were cut off end with these. Words such as "up", "by" or "her" are not listed:
+# "a dog watches as a car drives by" is complete.
 _UNFINISHED = """a an and are as at because for from his in into is its of on or that the their to
 while with"""
 
@@ -23,15 +23,15 @@ Known = frozenset[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Diversity:
-    """What a set of captions looks like; shares are 0 to 1.
+    """The diversity of a set of captions; shares are 0 to 1.
 
     Attributes:
-        copied: the share that are training captions word for word; None if those are not known.
+        copied: the share that are training captions word for word; None if these were not given.
         vocabulary: how many distinct words all captions use.
-        distinct: how many captions differ from all others, each wording counted once.
+        distinct: how many different captions there are.
         mean_length: in words.
-        repeating: the share that say something twice, see `repeats`.
-        ending_badly: the share that stop in the middle, see `ends_badly`.
+        repeating: the share that repeat themselves, see `repeats`.
+        ending_badly: the share that stop in mid-sentence, see `ends_badly`.
     """
 
     copied: float | None
@@ -43,36 +43,38 @@ class Diversity:
 
 
 def known_captions(training_captions: Collection[str]) -> Known:
-    """Cuts raw training captions into words, once for as many measurements as wanted."""
-    cut = tokenize(list(training_captions), java=False).captions
-    return frozenset(tuple(tokens) for tokens in cut)
+    """Tokenise raw training captions, for any number of measurements."""
+    tokenized = tokenize(list(training_captions), java=False).captions
+    return frozenset(tuple(tokens) for tokens in tokenized)
 
 
 def measure_diversity(captions: Sequence[str], known: Known | None = None) -> Diversity:
-    """Measures raw captions; words are cut by our own tokenizer, Java or not.
+    """Measure raw captions, always with the Python tokenizer.
 
     Args:
         captions: the captions that a model wrote.
-        known: what it learnt from, by `known_captions`, to find copies.
+        known: its training captions from `known_captions`, to find copies.
 
     Raises:
         ValueError: there are no captions.
     """
     if not captions:
         raise ValueError("there are no captions to measure")
-    cut = [tuple(tokens) for tokens in tokenize(captions, java=False).captions]
+    tokenized = [tuple(tokens) for tokens in tokenize(captions, java=False).captions]
     return Diversity(
-        copied=None if known is None else sum(tokens in known for tokens in cut) / len(cut),
-        vocabulary=len({token for tokens in cut for token in tokens}),
-        distinct=len(set(cut)),
-        mean_length=sum(map(len, cut)) / len(cut),
-        repeating=sum(map(repeats, cut)) / len(cut),
-        ending_badly=sum(map(ends_badly, cut)) / len(cut),
+        copied=None
+        if known is None
+        else sum(tokens in known for tokens in tokenized) / len(tokenized),
+        vocabulary=len({token for tokens in tokenized for token in tokens}),
+        distinct=len(set(tokenized)),
+        mean_length=sum(map(len, tokenized)) / len(tokenized),
+        repeating=sum(map(repeats, tokenized)) / len(tokenized),
+        ending_badly=sum(map(ends_badly, tokenized)) / len(tokenized),
     )
 
 
 def repeats(tokens: Sequence[str]) -> bool:
-    """Whether three words in a row come twice, or the same phrase stands on both sides of "and".
+    """Check whether a trigram occurs twice, or "and" joins a phrase with itself.
 
     "a dog and a dog" repeats itself; "a man in a red shirt and a woman in a red hat" does, too.
     """
@@ -87,5 +89,5 @@ def repeats(tokens: Sequence[str]) -> bool:
 
 
 def ends_badly(tokens: Sequence[str]) -> bool:
-    """Whether a caption is empty or its last word is one that cannot end it, such as "the"."""
+    """Check whether a caption is empty or ends with a word that cannot end it, such as "the"."""
     return not tokens or tokens[-1] in _UNFINISHED.split()

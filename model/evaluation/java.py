@@ -1,7 +1,7 @@
-"""Finds Java and the jars of `pycocoevalcap`, and runs them.
+"""Find Java and the jars of `pycocoevalcap`, and run them.
 
-Knows nothing of tokens or scores. Only the jars of that package are used, never its Python code,
-which leaves temporary files in its own folder and waits without a limit.
+Only the jars of that package are used, never its Python code, which leaves temporary files in its
+folder and waits without a timeout.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ class JavaError(RuntimeError):
 
 
 def find(files: tuple[str, ...]) -> tuple[Path, ...] | None:
-    """Where `files` of the package `pycocoevalcap` lie; None if one, or Java itself, is missing.
+    """Find `files` of the package `pycocoevalcap`; None if one, or Java itself, is missing.
 
     Args:
         files: paths inside the package, such as `TOKENIZER` and `METEOR`.
@@ -36,7 +36,7 @@ def find(files: tuple[str, ...]) -> tuple[Path, ...] | None:
 
 
 def command(files: tuple[str, ...], *, memory: str) -> tuple[str, ...]:
-    """The beginning of a command line: Java with the first of `files` on its class path.
+    """Build the start of a command line: Java with the first of `files` on its class path.
 
     Args:
         files: as in `find`.
@@ -51,13 +51,13 @@ def command(files: tuple[str, ...], *, memory: str) -> tuple[str, ...]:
             f"{files[0]} cannot be run: install Java and pycocoevalcap "
             "(`pip install -c constraints.txt -e '.[evaluation]'`), or ask for java=False"
         )
-    # The serial collector starts no threads: one core is enough, and leaves the others alone.
+    # The serial collector starts no threads, which leaves the other cores free.
     options = (f"-Xmx{memory}", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8", "-Duser.language=en")
     return (java, *options, "-cp", str(paths[0]))
 
 
 def run(arguments: tuple[str, ...], text: str, *, timeout: float) -> str:
-    """What the command prints when it reads `text`, both in UTF-8.
+    """Run a command on `text` and return what it prints, both in UTF-8.
 
     Args:
         arguments: the whole command line.
@@ -74,6 +74,6 @@ def run(arguments: tuple[str, ...], text: str, *, timeout: float) -> str:
     except subprocess.TimeoutExpired as error:
         raise JavaError(f"Java took longer than {timeout:.0f} s") from error
     except subprocess.CalledProcessError as error:
-        told = error.stderr.decode(errors="replace").strip()[-500:]
-        raise JavaError(f"Java ended with status {error.returncode}: {told}") from error
+        message = error.stderr.decode(errors="replace").strip()[-500:]
+        raise JavaError(f"Java ended with status {error.returncode}: {message}") from error
     return done.stdout.decode()

@@ -1,7 +1,4 @@
-"""How likely a language model finds a text that it has not seen, beside n-grams.
-
-Knows models and corpora; knows nothing of training or of who reads the report.
-"""
+"""Measure a language model's perplexity on held-out text, and compare it with n-gram models."""
 
 import json
 import math
@@ -19,10 +16,10 @@ __all__ = ["TextReport", "evaluate_text"]
 
 @dataclass(frozen=True)
 class TextReport:
-    """What the validation part of a corpus costs.
+    """The cross-entropy of the validation part of a corpus.
 
-    `nats` is the mean negative natural log-probability of a token, the text read from its
-    beginning to its end; `ngrams` is the same for n-grams of order 1, 2, ..., trained on the same
+    `nats` is the mean negative natural log-probability of a token, the text read from start to
+    end; `ngrams` is the same for n-grams of order 1, 2, ..., trained on the same
     `training_tokens`.
     """
 
@@ -39,16 +36,16 @@ class TextReport:
 
     @property
     def perplexity(self) -> float:
-        """Give exp of the nats a token."""
+        """Return exp of the nats per token."""
         return math.exp(self.nats)
 
     @property
     def bits_per_character(self) -> float:
-        """Bits to write the text with, over its characters."""
+        """Return the text's cross-entropy in bits per character."""
         return self.nats * self.tokens / self.characters / math.log(2)
 
     def as_markdown(self) -> str:
-        """Print the model beside the n-grams."""
+        """Return a table of the model and the n-gram models."""
         token = self.level
         lines = [
             f"{self.corpus}: {self.training_tokens:,} {token}s train, {self.tokens:,} validate",
@@ -80,41 +77,41 @@ def evaluate_text(
     """Measure a model on a corpus's validation part.
 
     Args:
-        writer: its vocabulary must be the corpus's.
+        language_model: its vocabulary must be the corpus's.
         corpus: read as the model's training read it.
         name: of the corpus.
-        order: of the n-grams beside it (0: none).
+        order: of the longest n-grams to compare it with (0: none).
 
     Raises:
-        ValueError: the corpus was not the model's.
+        ValueError: the model was trained on another corpus.
     """
     if corpus.vocabulary.tokens != language_model.vocabulary.tokens:
         raise ValueError(
             f"{name} has another vocabulary than {language_model.config.name}: give the corpus "
-            "that it was trained on, cut in the same way"
+            "that it was trained on, tokenised in the same way"
         )
-    began = time.perf_counter()
-    foretold = corpus.validation != language_model.vocabulary.start_id
-    logprobs = language_model.logprobs(corpus.validation.tolist())[foretold]
-    seconds = time.perf_counter() - began
+    start = time.perf_counter()
+    predicted = corpus.validation != language_model.vocabulary.start_id
+    logprobs = language_model.logprobs(corpus.validation.tolist())[predicted]
+    seconds = time.perf_counter() - start
     ngrams: tuple[float, ...] = ()
-    began = time.perf_counter()
+    start = time.perf_counter()
     if order:
         train = corpus.train.numpy()
         ngram = NGram.train(train, len(language_model.vocabulary), order)
-        # Where a text starts is not foretold: what it costs n-grams, next to nothing from order 2
-        # on, is put down to the tokens that are.
-        share = len(corpus.validation) / int(foretold.sum())
+        # The network does not predict where a text starts. What that costs n-grams, next to
+        # nothing from order 2 on, is spread over the tokens that it does predict.
+        share = len(corpus.validation) / int(predicted.sum())
         ngrams = tuple(share * float(n) for n in ngram.orders(corpus.validation.numpy()))
     return TextReport(
         model=language_model.config.name,
         corpus=name,
         level=language_model.config.level,
         training_tokens=len(corpus.train),
-        tokens=int(foretold.sum()),
+        tokens=int(predicted.sum()),
         characters=len(corpus.validation_text),
         nats=-float(logprobs.double().mean()),
         seconds=seconds,
         ngrams=ngrams,
-        ngram_seconds=time.perf_counter() - began,
+        ngram_seconds=time.perf_counter() - start,
     )

@@ -1,8 +1,8 @@
-"""METEOR 1.5, with its authors' Java program aligning the words.
+"""Compute METEOR 1.5, with its authors' Java program aligning the words.
 
 Denkowski and Lavie 2014, "Meteor Universal: Language Specific Translation Evaluation for Any
-Target Language", section 2. Its paraphrase table and synonyms are the metric, so there is no
-rewriting it small: without Java there is no METEOR. Knows tokens only.
+Target Language", section 2. Its paraphrase table and synonyms are the metric, so it cannot be
+rewritten in a few lines: without Java there is no METEOR.
 """
 
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ _CHUNKS, _MATCHED = 20, slice(21, 23)
 def meteor(
     hypotheses: Hypotheses, references: References, *, java: bool | None = None
 ) -> float | None:
-    """METEOR of a corpus, 0 to 1, in English; None where it cannot be had.
+    """Return METEOR of a corpus, 0 to 1, in English; None where it cannot be computed.
 
     Args:
         hypotheses: one tokenised caption for each picture.
         references: one or more tokenised captions for each picture.
-        java: False never asks for it; None "when it is there".
+        java: whether to compute it; None does so if Java and the jar are installed.
 
     Raises:
         ValueError: hypotheses and references do not pair up.
@@ -46,7 +46,7 @@ def meteor(
 
 
 def _align(hypotheses: Hypotheses, references: References) -> list[float]:
-    """The counts of each caption aligned with its best reference, summed over the corpus."""
+    """Align each caption with its best reference, and sum the counts over the corpus."""
     questions = [
         f" {_SEPARATOR} ".join(["SCORE", *map(_sentence, [*captions, hypothesis])])
         for hypothesis, captions in zip(hypotheses, references, strict=True)
@@ -72,7 +72,7 @@ def _sentence(tokens: Sequence[str]) -> str:
 
 
 def _score(counts: Sequence[float]) -> float:
-    """The score of summed counts: (1 - Pen) * F_mean, section 2.2.
+    """Return the score of summed counts: (1 - Pen) * F_mean, section 2.2.
 
     Args:
         counts: words of the hypothesis and of the reference, function words of each; for each

@@ -1,7 +1,4 @@
-"""All scores of a set of captions at once, from raw text.
-
-Knows which tokenizer and which METEOR were used; knows nothing of pictures or models.
-"""
+"""Compute all scores of a set of captions at once, from raw text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ class Scores:
     """Scores of a corpus on coco-caption's scales: CIDEr 0 to 10, all others 0 to 1.
 
     `cider` is CIDEr-D, which coco-caption calls CIDEr. `meteor` is None where Java or
-    pycocoevalcap is missing. `tokenizer` names the one that cut all captions into words.
+    pycocoevalcap is missing. `tokenizer` names the tokenizer of all captions.
     """
 
     bleu_1: float
@@ -35,11 +32,11 @@ class Scores:
 
 
 class Scorer:
-    """Scores captions against the same references, as often as wanted.
+    """Scores of captions against the same references, for any number of sets.
 
     Args:
         references: one or more raw sentences for each picture.
-        java: whether to use Stanford's tokenizer and METEOR; None means "where they are there".
+        java: whether to use Stanford's tokenizer and METEOR; None uses them if installed.
 
     Raises:
         ValueError: there are no references, or a picture has none.
@@ -49,35 +46,37 @@ class Scorer:
     def __init__(self, references: Sequence[Sequence[str]], *, java: bool | None = None) -> None:
         check_pairs(references, references)
         self._java = java
-        cut = tokenize([caption for captions in references for caption in captions], java=java)
-        words = iter(cut.captions)
+        tokenized = tokenize(
+            [caption for captions in references for caption in captions], java=java
+        )
+        words = iter(tokenized.captions)
         self._references = [[next(words) for _ in captions] for captions in references]
         self._frequencies = DocumentFrequencies.of(self._references)
 
     def score(self, hypotheses: Sequence[str]) -> Scores:
-        """Every score of one raw caption for each picture.
+        """Compute every score of one raw caption for each picture.
 
         Raises:
             ValueError: there are not as many captions as pictures.
             JavaError: Java failed.
         """
         check_pairs(hypotheses, self._references)
-        cut = tokenize(hypotheses, java=self._java)
-        each = self._cider_each(cut.captions)
-        bleu_1, bleu_2, bleu_3, bleu_4 = bleu(cut.captions, self._references)
+        tokenized = tokenize(hypotheses, java=self._java)
+        each = self._cider_each(tokenized.captions)
+        bleu_1, bleu_2, bleu_3, bleu_4 = bleu(tokenized.captions, self._references)
         return Scores(
             bleu_1=bleu_1,
             bleu_2=bleu_2,
             bleu_3=bleu_3,
             bleu_4=bleu_4,
-            rouge_l=rouge_l(cut.captions, self._references),
+            rouge_l=rouge_l(tokenized.captions, self._references),
             cider=sum(each) / len(each),
-            meteor=meteor(cut.captions, self._references, java=self._java),
-            tokenizer=cut.tokenizer,
+            meteor=meteor(tokenized.captions, self._references, java=self._java),
+            tokenizer=tokenized.tokenizer,
         )
 
     def cider_each(self, hypotheses: Sequence[str]) -> list[float]:
-        """CIDEr of each picture's raw caption, 0 to 10.
+        """Return the CIDEr-D of each picture's raw caption, 0 to 10.
 
         Raises:
             ValueError: there are not as many captions as pictures.
@@ -86,9 +85,9 @@ class Scorer:
         return self._cider_each(tokenize(hypotheses, java=self._java).captions)
 
     def cider_of_references(self) -> list[float]:
-        """CIDEr of each reference against the others of its picture, 0 to 10.
+        """Return the CIDEr-D of each reference against the others of its picture, 0 to 10.
 
-        A picture's only reference has no others, and is left out.
+        Pictures with a single reference are left out.
         """
         several = [captions for captions in self._references if len(captions) > 1]
         return (

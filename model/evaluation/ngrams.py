@@ -1,7 +1,4 @@
-"""Counts the n-grams of tokenised captions, and checks that captions pair up with references.
-
-Shared by BLEU and CIDEr; knows nothing of either.
-"""
+"""Count the n-grams of tokenised captions, and check that captions pair up with references."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,12 +11,12 @@ References = Sequence[Sequence[Sequence[str]]]
 
 
 def count_ngrams(tokens: Sequence[str], length: int) -> Counter[Ngram]:
-    """How often each n-gram of exactly `length` tokens occurs."""
+    """Count how often each n-gram of exactly `length` tokens occurs."""
     return Counter(zip(*(tokens[start:] for start in range(length)), strict=False))
 
 
 def check_pairs(hypotheses: Sequence[object], references: Sequence[Sequence[object]]) -> None:
-    """Makes sure that every hypothesis has references.
+    """Check that every hypothesis has references.
 
     Raises:
         ValueError: no hypotheses, not as many as lists of references, or an empty list.

@@ -1,12 +1,11 @@
-r"""Penn Treebank tokenisation of captions in pure Python, after Stanford's tokenizer.
+r"""Tokenise English captions in pure Python as the Penn Treebank does.
 
-Knows one caption at a time, and the rules of English spelling that captions use. It stands in for
-`edu.stanford.nlp.process.PTBTokenizer` (CoreNLP 3.4.1) as coco-caption calls it: lower case, and
-punctuation dropped. It knows nothing of other languages, of curly apostrophes that begin a word,
-or of most emoticons.
+This stands in for Stanford's `edu.stanford.nlp.process.PTBTokenizer` (CoreNLP 3.4.1) as
+coco-caption calls it: lower case, and punctuation dropped. Other languages, curly apostrophes that
+begin a word, and most emoticons are not covered.
 
-The rules were written from what that tokenizer does with words, not from its source. Like it,
-this cuts the longest piece that one rule accepts:
+The rules were written from what that tokenizer does with words, not from its source. As there, the
+longest match of a rule becomes the next token:
 
     "The boys' dog isn't 3-year-old ."  ->  the boys dog is n't 3-year-old
 """
@@ -98,7 +97,7 @@ _SAME = str.maketrans(
 
 
 def tokenize_caption(caption: str) -> list[str]:
-    """The words of a caption as coco-caption counts them: lower case, punctuation dropped.
+    """Split a caption into words as coco-caption does: lower case, punctuation dropped.
 
     Args:
         caption: one sentence or several, on any number of lines.

@@ -1,7 +1,6 @@
-"""Whether chances that are foretold come true: reliability curves, calibration error, Brier score.
+"""Measure calibration: reliability curves, expected calibration error and the Brier score.
 
-Guo et al. 2017, "On Calibration of Modern Neural Networks"; Brier 1950. Knows chances and outcomes
-only.
+Guo et al. 2017, "On Calibration of Modern Neural Networks"; Brier 1950.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ _DRAWS = 200
 
 @dataclass(frozen=True)
 class Bin:
-    """Captions of like confidence: the edges, how many, their mean confidence, the good share."""
+    """A bin of captions: its edges, their number, mean confidence and the share that is good."""
 
     low: float
     high: float
@@ -27,7 +26,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How confidences and outcomes agree; all numbers are 0 to 1 but the counts.
+    """How well confidences and outcomes agree; all numbers except counts are 0 to 1.
 
     Attributes:
         count: captions.
@@ -36,7 +35,7 @@ class Reliability:
         ece_equal_mass: the same over bins that hold equally many captions.
         ece_by_chance: what `ece` would be on average for so many captions if every confidence
             were true: outcomes are drawn from the confidences (Bröcker and Smith 2007).
-        brier: the mean of (confidence - outcome) ** 2; who always says `good` has
+        brier: the mean of (confidence - outcome) ** 2; a constant confidence of `good` has
             good * (1 - good).
         equal_width, equal_mass: the bins, in order, empty ones left out.
     """
@@ -53,25 +52,25 @@ class Reliability:
 
 
 def measure_reliability(confidences: Tensor, good: Tensor, *, bins: int = 10) -> Reliability:
-    """Compare confidences with what came true.
+    """Compare confidences with outcomes.
 
     Args:
         confidences: 0 to 1 (captions,)
         good: whether each caption was good, boolean (captions,)
-        bins: how many. Of equal width, bin m holds ((m - 1) / bins, m / bins], and the first 0
-            too; of equal mass, counts differ by one at most.
+        bins: how many. Of equal-width bins, bin m holds ((m - 1) / bins, m / bins], and the first 0
+            too; the counts of equal-mass bins differ by one at most.
 
     Raises:
-        ValueError: there are no captions, the two do not pair up, or a number is out of its
+        ValueError: there are no captions, their shapes differ, or a number is out of its
             range.
     """
     if confidences.shape != good.shape or confidences.ndim != 1 or not len(good):
         raise ValueError(
-            f"confidences {tuple(confidences.shape)} and outcomes {tuple(good.shape)} do not "
-            "pair up, or there are none"
+            f"confidences {tuple(confidences.shape)} and outcomes {tuple(good.shape)} must "
+            "have the same length, at least 1"
         )
     if bins < 1 or not ((confidences >= 0) & (confidences <= 1)).all():
-        raise ValueError("confidences must be 0 to 1, and there must be one bin at least")
+        raise ValueError("confidences must be 0 to 1, and there must be at least one bin")
     chances, order = confidences.double().sort(stable=True)
     outcomes = good[order].double()
     width = (chances * bins).ceil().long().clamp(1, bins) - 1
@@ -115,12 +114,12 @@ def _bin(
     low: float | None = None,
     high: float | None = None,
 ) -> Bin:
-    """Describe a bin; without edges these are the least and the greatest confidence in it."""
-    own = chances[inside]
+    """Describe a bin; its edges are by default the least and the greatest confidence in it."""
+    confidences = chances[inside]
     return Bin(
-        low=float(own[0]) if low is None else low,
-        high=float(own[-1]) if high is None else high,
-        count=len(own),
-        confidence=float(own.mean()),
+        low=float(confidences[0]) if low is None else low,
+        high=float(confidences[-1]) if high is None else high,
+        count=len(confidences),
+        confidence=float(confidences.mean()),
         good=float(outcomes[inside].mean()),
     )

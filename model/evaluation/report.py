@@ -1,7 +1,4 @@
-"""What an evaluation found, as JSON and as a Markdown table.
-
-Knows scores and names; knows nothing of how captions were made.
-"""
+"""Report an evaluation as JSON and as a Markdown table."""
 
 import json
 import random
@@ -35,9 +32,9 @@ _EXAMPLES = 12
 
 @dataclass(frozen=True)
 class Result:
-    """What captions of one `beam_size` are worth and look like.
+    """The scores and diversity of the captions of one `beam_size`.
 
-    `calibration` says whether their confidence comes true, where they have one.
+    `calibration` measures their confidence, where they have one.
     """
 
     beam_size: int
@@ -55,7 +52,7 @@ class PictureCaptions:
     references: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, whose keys are text: the beam size is one there."""
+        """Return everything ready for JSON, whose keys must be text: beam sizes become strings."""
         captions = {str(beam_size): text for beam_size, text in self.captions.items()}
         return {
             "filename": self.filename,
@@ -66,18 +63,18 @@ class PictureCaptions:
 
 @dataclass(frozen=True)
 class Report:
-    """How one model does on one split of one data set, by beam size.
+    """The results of one model on one split of one data set, by beam size.
 
     Attributes:
         model, version: what was evaluated.
-        dataset, split, pictures: on what, and how many pictures that is.
-        tokenizer: the one that cut all captions into words.
-        meteor: the program that METEOR comes from; None if there was none.
-        seconds: captioning and scoring together.
+        dataset, split, pictures: what it was evaluated on; `pictures` is their number.
+        tokenizer: the tokenizer of all captions.
+        meteor: the program that computed METEOR; None if there was none.
+        seconds: for captioning and scoring together.
         results: one for each beam size.
         good_cider: the CIDEr-D, 0 to 10, from which a caption is good, where confidence is
             measured.
-        captions: of each picture; written beside the report, not in it.
+        captions: of each picture; written to a file of their own.
     """
 
     model: str
@@ -93,16 +90,16 @@ class Report:
     captions: tuple[PictureCaptions, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the captions, ready for JSON."""
+        """Return everything except the captions, ready for JSON."""
         found = asdict(self)
         del found["captions"]
         return found | {"results": [asdict(result) for result in self.results]}
 
     def as_markdown(self) -> str:
-        """A heading, a row for each beam size, how the scores were made, and a dozen captions.
+        """Return a table with a row for each beam size, how scores were computed, and examples.
 
-        Scores and shares are printed times a hundred, as papers do. The captions are those of
-        pictures drawn by chance, the same ones at every evaluation of the split.
+        Scores and shares are printed times a hundred, as papers do. The dozen example pictures
+        are drawn at random, the same ones at every evaluation of the split.
         """
         calibrated = self.good_cider is not None
         names = ["beam", *_SCORES.values(), "words", *_COUNTS.values(), *_SHARES.values()]
@@ -127,12 +124,12 @@ class Report:
         return "\n".join([*lines, *self._examples()]) + "\n"
 
     def write(self, path: str | Path) -> tuple[Path, ...]:
-        """Writes `path.json`, `path.md` and, where there are captions, `path-captions.json`.
+        """Write `path.json`, `path.md` and, where there are captions, `path-captions.json`.
 
         Each file appears whole or not at all.
 
         Args:
-            path: where, without an ending; folders are made.
+            path: the files' common path, without an extension; folders are created.
 
         Returns:
             The files written.
@@ -160,7 +157,7 @@ class Report:
         drawn = random.Random(0).sample(self.captions, count)  # noqa: S311 - no secret
         return [
             "",
-            f"Some of the pictures, drawn by chance; beam {best}:",
+            f"Some of the pictures, drawn at random; beam {best}:",
             "",
             _row(["picture", "caption", "a person's"]),
             _row(["---"] * 3),

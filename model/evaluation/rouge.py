@@ -1,6 +1,6 @@
-"""ROUGE-L: how long a subsequence a caption shares with its references, as in coco-caption.
+"""Compute ROUGE-L, from longest common subsequences, as coco-caption does.
 
-Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries", section 3. Knows tokens only.
+Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries", section 3.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _BETA = 1.2
 
 
 def rouge_l(hypotheses: Hypotheses, references: References) -> float:
-    """The mean over pictures of ROUGE-L, 0 to 1.
+    """Return the mean over pictures of ROUGE-L, 0 to 1.
 
     With P and R the longest common subsequence over the length of the hypothesis and of the
     reference (equations 2 to 4), each the best over the references:
@@ -25,7 +25,7 @@ def rouge_l(hypotheses: Hypotheses, references: References) -> float:
         references: one or more tokenised captions for each picture.
 
     Raises:
-        ValueError: the two do not pair up.
+        ValueError: there are not as many captions as lists of references.
     """
     check_pairs(hypotheses, references)
     return sum(map(_rouge_l, hypotheses, references)) / len(hypotheses)
@@ -44,7 +44,7 @@ def _rouge_l(hypothesis: Sequence[str], captions: Sequence[Sequence[str]]) -> fl
 
 
 def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """The length of the longest sequence of tokens found in both in order, gaps allowed."""
+    """Return the length of the longest sequence of tokens found in both in order, gaps allowed."""
     longest = [0] * (len(second) + 1)  # against each beginning of `second`
     for token in first:
         diagonal = 0

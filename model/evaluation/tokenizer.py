@@ -1,7 +1,6 @@
-"""Cuts captions into words as coco-caption does, with Stanford's tokenizer or our own.
+"""Split captions into words as coco-caption does, with Stanford's tokenizer or our own.
 
-Knows which tokenizer ran and says so, because scores of one are not quite those of the other;
-knows nothing of scores.
+The result names the tokenizer, because scores differ slightly between the two.
 """
 
 from collections.abc import Sequence
@@ -19,18 +18,18 @@ PYTHON: Final = "Python PTB tokenizer"
 
 @dataclass(frozen=True)
 class TokenizedCaptions:
-    """The words of each caption, in the captions' order, and the `tokenizer` that found them."""
+    """The words of each caption, in the captions' order, and the name of the `tokenizer`."""
 
     captions: list[list[str]]
     tokenizer: str
 
 
 def tokenize(captions: Sequence[str], *, java: bool | None = None) -> TokenizedCaptions:
-    """Cuts captions into lower-case words without punctuation.
+    """Split captions into lower-case words without punctuation.
 
     Args:
         captions: raw sentences; line breaks count as spaces.
-        java: whether to use Stanford's tokenizer; None means "when it is there".
+        java: whether to use Stanford's tokenizer; None uses it if installed.
 
     Raises:
         JavaError: `java` is True and Java or the jar is missing, or Java failed.
@@ -55,6 +54,6 @@ def _tokenize_with_java(captions: Sequence[str]) -> list[list[str]]:
     lines = printed.split("\n")[:-1]
     if len(lines) != len(captions):
         raise jars.JavaError(
-            f"the tokenizer answered {len(captions)} captions with {len(lines)} lines"
+            f"the tokenizer returned {len(lines)} lines for {len(captions)} captions"
         )
     return [[word for word in line.split() if word not in PUNCTUATION] for line in lines]

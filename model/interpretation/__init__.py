@@ -1,4 +1,4 @@
-"""What single units of a language model stand for (Karpathy, Johnson, Fei-Fei 2015).
+"""Find what single units of a language model respond to (Karpathy, Johnson, Fei-Fei 2015).
 
-Knows a text and an array of activations, and no network. Start at `model.interpretation.units`.
+Start at `model.interpretation.units`.
 """

@@ -1,8 +1,8 @@
-"""Reads C as far as brackets, comments and strings go, character by character.
+"""Scan C source for brackets, comments and strings, character by character.
 
-What it says of a character uses that character and those before it, never one after it. Knows no
-grammar and runs no preprocessor: both branches of an `#if` count, trigraphs and raw strings do
-not exist, and the text is taken to start outside everything.
+The result for a character depends on it and those before it, never on later ones. There is no
+grammar and no preprocessor: both branches of an `#if` count, trigraphs and raw strings are not
+supported, and the text is assumed to start outside everything.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["Source", "read_c"]
 
 class _State(IntEnum):
     CODE = 0
-    SLASH = 1  # may open a comment or divide: only the next character tells
+    SLASH = 1  # a comment or a division: the next character decides
     BLOCK = 2
     BLOCK_STAR = 3
     LINE = 4
@@ -27,7 +27,7 @@ class _State(IntEnum):
     CHARACTER_ESCAPE = 9
 
 
-# For each state: where it goes on every other character, and where these characters lead.
+# For each state: the next state after these characters, and the one after every other.
 # A newline ends a string or a character literal that was never closed, as it does in C: so an
 # apostrophe in an `#error` cannot swallow the rest of a file.
 _NEXT: dict[_State, tuple[_State, dict[str, _State]]] = {
@@ -60,13 +60,13 @@ _OPENERS = {"}": ("{",), "]": ("[",), ")": ("(", "if")}
 
 @dataclass(frozen=True)
 class Source:
-    """Where each character of a C text stands, that character read: arrays as long as the text.
+    """The state of a C text after each character: arrays as long as the text.
 
     Attributes:
         comment: inside a block or line comment: from the `*` or second slash that opens it.
-        string: inside a string; character literals such as '"' are none.
-        parentheses, brackets, braces: how many are open, those in comments and strings aside.
-        condition: inside the parentheses of an `if (...)`; not its body, and no `#if`.
+        string: inside a string; character literals such as '"' do not count.
+        parentheses, brackets, braces: how many are open, outside comments and strings.
+        condition: inside the parentheses of an `if (...)`; not its body, and not an `#if`.
     """
 
     comment: NDArray[np.bool_]
@@ -78,7 +78,7 @@ class Source:
 
 
 def read_c(text: str) -> Source:
-    """Scan a text once; it need not be whole or well formed."""
+    """Scan a text once; it need not be complete or well formed."""
     states = _scan(text)
     depths = _nest(text, states)
     kinds = np.array(states, dtype=np.int8)
@@ -93,7 +93,7 @@ def read_c(text: str) -> Source:
 
 
 def _scan(text: str) -> list[_State]:
-    """Tell the state after each character."""
+    """Return the state after each character."""
     states = []
     state = _State.CODE
     for character in text:
@@ -112,15 +112,15 @@ def _nest(text: str, states: list[_State]) -> NDArray[np.int32]:
     in_word = False
     last = _State.CODE
     for place, (character, state) in enumerate(zip(text, states, strict=True)):
-        # A closing quote leads back to code, too, but from elsewhere: it is not code itself. A
-        # slash is left out, so that a comment may stand between `if` and its parenthesis.
+        # A closing quote leads back to code, too, but is not code itself. A slash is left out, so
+        # that a comment may come between `if` and its parenthesis.
         code = state == _State.CODE and last in (_State.CODE, _State.SLASH)
         word = code and (character.isalnum() or character == "_")
         if word and in_word:
             token += character
         elif code and not character.isspace():
             if character in "([{":
-                # `diff (` ends in other letters, `#if (` is the preprocessor's.
+                # Neither `diff (` nor the preprocessor's `#if (`.
                 is_if = character == "(" and token == "if" and before != "#"  # noqa: S105
                 stack.append("if" if is_if else character)
             elif character in ")]}":
@@ -134,10 +134,10 @@ def _nest(text: str, states: list[_State]) -> NDArray[np.int32]:
 
 
 def _close(stack: list[str], closer: str, *, first: bool) -> None:
-    """Take the matching opener off, with what was left open inside it; ignore a stray closer.
+    """Pop the matching opener and all that is still open inside it; ignore a stray closer.
 
-    A brace that is first in its line ends the function: so the branches of an `#if`, each of
-    which opens a brace that only one closes, cannot deepen the rest of a file.
+    A brace that is first in its line ends the function, so that the branches of an `#if`, each of
+    which opens a brace that only one closes, do not deepen the rest of a file.
     """
     if closer == "}" and first:
         stack.clear()

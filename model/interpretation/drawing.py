@@ -1,7 +1,7 @@
-"""A text coloured by what one unit does: blue for -1, white for 0, red for 1.
+"""Draw a text coloured by one unit's activation: blue for -1, white for 0, red for 1.
 
-Draws a web page or a picture; the same input always gives the same bytes. The picture uses
-the bitmap font that Pillow carries: characters outside Latin-1 become "?". Knows no network.
+As a web page or a PNG; the same input always gives the same bytes. The PNG uses Pillow's
+built-in bitmap font: characters outside Latin-1 become "?".
 """
 
 import html
@@ -17,9 +17,9 @@ __all__ = ["colour_of", "ink_on", "to_html", "to_image", "to_png"]
 
 Colour = tuple[int, int, int]
 
-# Blue and red can be told apart by people who cannot tell green from red.
+# Blue and red are distinguishable with red-green colour blindness.
 _BLUE, _WHITE, _RED = (33, 102, 172), (255, 255, 255), (178, 24, 43)
-_LEVELS = 10  # steps on either side of white: few enough that neighbours share one
+_LEVELS = 10  # steps on either side of white: few enough that neighbouring characters share one
 _TAB = 8
 _CELL = (6, 12)  # the bitmap font's, with a row of pixels between lines
 _MARGIN = 6
@@ -30,7 +30,7 @@ _LIKE_ASCII = str.maketrans(
 
 
 def colour_of(level: int) -> Colour:
-    """The background of a level, from -10 to 10."""
+    """Return the background colour of a level, from -10 to 10."""
     end = _BLUE if level < 0 else _RED
     share = abs(level) / _LEVELS
     red, green, blue = (
@@ -40,7 +40,7 @@ def colour_of(level: int) -> Colour:
 
 
 def ink_on(background: Colour) -> Colour:
-    """Black or white, whichever stands out more: always by 4.5 to 1, as WCAG 2 asks for."""
+    """Return black or white, whichever contrasts more: at least 4.5 to 1, as WCAG 2 requires."""
     linear = [
         value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
         for value in (channel / 255 for channel in background)
@@ -50,11 +50,11 @@ def ink_on(background: Colour) -> Colour:
 
 
 def to_html(text: str, activations: NDArray[np.floating], title: str) -> str:
-    """Draw a page that needs nothing else; pointing at a character tells its activation.
+    """Build a self-contained page; hovering over a character shows its activation.
 
     Args:
-        text: any, also none; control characters become their symbols.
-        activations: (characters,); those beyond -1 and 1 are drawn as these.
+        text: any, also empty; control characters are shown as symbols.
+        activations: (characters,); clipped to -1..1.
         title: such as "layer 1 unit 37".
 
     Raises:
@@ -90,11 +90,11 @@ def to_image(
     Args:
         text, activations, title: as in `to_html`.
         columns: after how many characters a line is wrapped.
-        rows: after how many the text is cut off; a last line tells how much is missing.
+        rows: after how many the text is cut off; a last line says how much is missing.
         scale: how many pixels wide a pixel of the font is.
 
     Raises:
-        ValueError: as in `to_html`, or the picture would be too small to hold its legend.
+        ValueError: as in `to_html`, or the picture would be too small for its legend.
     """
     if columns < _FEWEST_COLUMNS or rows < 1 or scale < 1:
         raise ValueError(
@@ -145,7 +145,7 @@ def to_png(
     rows: int = 60,
     scale: int = 2,
 ) -> bytes:
-    """What `to_image` draws, as a PNG file."""
+    """Return what `to_image` draws as a PNG file."""
     file = BytesIO()
     image = to_image(text, activations, title, columns=columns, rows=rows, scale=scale)
     image.save(file, "PNG", optimize=True)
@@ -153,7 +153,7 @@ def to_png(
 
 
 def _quantise(text: str, activations: NDArray[np.floating]) -> list[int]:
-    """The level of each character, -10 to 10."""
+    """Return the level of each character, -10 to 10."""
     if activations.shape != (len(text),):
         raise ValueError(
             f"{len(text)} characters need as many activations, not {activations.shape}"
@@ -187,7 +187,7 @@ def _drawable(character: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """What a page shows as this text; it cannot hold control characters nor half a pair."""
+    """Escape a text for HTML, which allows neither control characters nor lone surrogates."""
     shown = [
         chr(0x2400 + ord(character))
         if character < " " and character not in "\t\n"

@@ -1,6 +1,6 @@
-"""Properties of a text that a single unit might follow: inside quotes, how far into the line.
+"""Compute properties of a text that a unit might track, such as being inside quotes.
 
-Each maps a text to one value a character. The value at place t holds once character t was read:
+Each maps a text to one value per character. The value at place t holds once character t was read:
 `"` itself is inside when it opens a quotation and outside when it closes one. Most properties use
 nothing after t, so that a network could know them exactly at that step; those named "... next" or
 "... near" depend on what follows, which it can only predict.
@@ -33,7 +33,7 @@ class Measured:
 
     Attributes:
         values: (characters,) of bool or float32.
-        mask: (characters,); where False, the value is not known and means nothing.
+        mask: (characters,); False where the value is unknown and must be ignored.
     """
 
     values: Values
@@ -45,11 +45,11 @@ class Property:
     """A named property.
 
     Attributes:
-        name: as people say it.
+        name: what the command, the API and reports call it.
         kind: the texts it is for; "c" reads comments and strings, which in prose would take an
             apostrophe for the start of a literal.
-        description: when exactly it holds.
-        measure: from a text, which may be empty, to its values.
+        description: exactly when it holds.
+        measure: computes the values of a text, which may be empty.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Property:
 
 
 def properties_of(kind: Kind) -> list[Property]:
-    """The properties that make sense for a kind of text: its own, and those of any text."""
+    """Return the properties for a kind of text, those for any text included."""
     return [known for known in PROPERTIES.values() if known.kind in ("any", kind)]
 
 
@@ -72,7 +72,7 @@ def _everywhere(values: Values) -> Measured:
 
 
 def _paragraph_ends(text: str) -> NDArray[np.bool_]:
-    """Where a newline ends a line that holds nothing but white space."""
+    """Mark the newlines that end a blank line."""
     ends = np.zeros(len(text), dtype=np.bool_)
     for line in re.finditer(r"^[^\S\n]*\n", text, re.MULTILINE):
         ends[line.end() - 1] = True
@@ -80,15 +80,15 @@ def _paragraph_ends(text: str) -> NDArray[np.bool_]:
 
 
 def _quotes(text: str) -> Measured:
-    """Straight quotes toggle; a blank line resets, or one missing quote would invert a book."""
+    """Toggle at straight quotes; reset at a blank line, or one missing quote inverts a book."""
     count = np.cumsum(_characters(text) == '"')
-    # The count never falls, so the largest one at a paragraph's end is that at the last end.
+    # The count never falls, so the running maximum is the count at the last paragraph's end.
     before = np.maximum.accumulate(np.where(_paragraph_ends(text), count, 0))
     return _everywhere((count - before) % 2 == 1)
 
 
 def _enclosed(text: str, opener: str, closer: str) -> Measured:
-    """Between brackets that may be nested; a blank line closes what prose left open."""
+    """Mark text between brackets, nested or not; a blank line closes those left open."""
     inside = []
     depth = 0
     for character, end in zip(text, _paragraph_ends(text), strict=True):
@@ -125,7 +125,7 @@ def _indentation(text: str) -> Measured:
 
 
 def _next(flags: NDArray[np.bool_]) -> Measured:
-    """What holds for the next character; nobody knows what follows the last."""
+    """Shift flags from the next character to this one; the last character's is unknown."""
     values = np.zeros_like(flags)
     values[:-1] = flags[1:]
     return Measured(values, np.arange(len(flags)) < len(flags) - 1)
@@ -147,7 +147,7 @@ def _line_end_near(text: str) -> Measured:
     near = np.zeros(len(text), dtype=np.bool_)
     for ahead in range(1, _NEAR + 1):
         near |= newlines[ahead : ahead + len(text)]
-    # Too close to the end of the text, "near" may be seen but "not near" cannot.
+    # Close to the end of the text, "near" can be known, but "not near" cannot.
     return Measured(near, near | (np.arange(len(text)) < len(text) - _NEAR))
 
 
@@ -221,7 +221,7 @@ _ALL = (
     Property(
         "inside string",
         "c",
-        "in a string literal; character literals are none",
+        "in a string literal; character literals do not count",
         lambda text: _everywhere(read_c(text).string),
     ),
     Property(

@@ -1,7 +1,4 @@
-"""Units of a writer's network, by number or name, or by the property of a text that they follow.
-
-Knows activations; does not know how they come about or where they are shown.
-"""
+"""Select units of a language model by number, by name or by the property that they track."""
 
 from __future__ import annotations
 
@@ -22,14 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TextActivations", "looks_like_c"]
 
-_UNREAD = "\ufffd"  # stands for a character that the model does not know
+_UNKNOWN = "\ufffd"  # replaces characters outside the vocabulary
 
 
 @dataclass(frozen=True)
 class TextActivations:
-    """Activations beside the text as the model read it, which may differ from what it was given.
+    """Activations per character of the text as the model read it.
 
-    `text` has as many characters as `values` has rows; `level` is what the model reads.
+    `text` may differ from what the model was given; it has as many characters as `values` has
+    rows. `level` is what the model reads: characters or words.
     """
 
     level: str
@@ -39,9 +37,9 @@ class TextActivations:
 
     @classmethod
     def by_character(cls, activations: Activations, level: str) -> TextActivations:
-        """Give each character the activations of its token; a word's begin at the space before."""
+        """Assign each character the activations of its token; a word includes the space before."""
         if level == "character":
-            characters = [t if len(t) == 1 else _UNREAD for t in activations.tokens]
+            characters = [t if len(t) == 1 else _UNKNOWN for t in activations.tokens]
             return cls(level, "".join(characters), activations.values, activations.units)
         words = [f" {t}" if i else t for i, t in enumerate(activations.tokens)]
         values = np.repeat(activations.values, [len(word) for word in words], axis=0)
@@ -55,8 +53,8 @@ class TextActivations:
         """
         names = {name: i for i, name in enumerate(self.units)}
         found = [names.get(unit, -1) if isinstance(unit, str) else unit for unit in units]
-        for unit, place in zip(units, found, strict=True):
-            if not 0 <= place < len(names):
+        for unit, index in zip(units, found, strict=True):
+            if not 0 <= index < len(names):
                 raise ValueError(
                     f"there is no unit {unit!r}: there are 0 to {len(names) - 1}, or "
                     f"{self.units[0]!r} to {self.units[-1]!r}"
@@ -64,11 +62,11 @@ class TextActivations:
         return found
 
     def rank(self, property_name: str, units: Sequence[int] | None = None) -> Ranking:
-        """Order units, all of them if none are named, by how well they follow a property.
+        """Rank units, by default all of them, by how well they track a property.
 
         Raises:
-            ValueError: there is no such property, it never varies in one half of this text, or
-                the model reads words and not characters.
+            ValueError: there is no such property, it is constant in one half of this text, or
+                the model reads words instead of characters.
         """
         if property_name not in PROPERTIES:
             known = ", ".join(map(repr, PROPERTIES))
@@ -88,7 +86,7 @@ class TextActivations:
 
 
 def looks_like_c(text: str) -> bool:
-    """Tell C from prose, by how its lines end."""
+    """Guess whether a text is C or prose, by how its lines end."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     like_c = sum(line.endswith((";", "{", "}", "*/")) for line in lines)
     return 4 * like_c > len(lines)

@@ -1,12 +1,11 @@
-"""Finds the units of a network that follow a property of a text, and says how well by chance.
+"""Find the units of a network that track a property of a text, and compare them with chance.
 
-With a thousand units, the best of them looks good for any property. Two things guard against it:
-units are chosen on the first half of the text and their scores come from the second, and the same
-is done with the property moved to other places of the text, which keeps its rhythm and breaks its
-tie to what was read.
+Among a thousand units, the best one looks good for any property. Two things guard against this:
+units are chosen on the first half of the text and scored on the second, and the same is done with
+the property shifted to other places of the text, which keeps its rhythm and breaks its connection
+to what was read.
 
-Knows arrays only, no network and no text. A score says that a unit goes along with a property, not
-that the network uses it.
+A score shows that a unit correlates with a property, not that the network uses it.
 """
 
 from collections.abc import Sequence
@@ -26,13 +25,13 @@ _BLOCK = 64  # units at a time: 100,000 characters of them take some 50 MB
 
 @dataclass(frozen=True)
 class UnitScore:
-    """How well one unit follows a property.
+    """How well one unit tracks a property.
 
     Attributes:
         unit: its column.
         name: such as "layer 1 unit 37".
-        direction: 1 where the unit rises with the property, -1 where it falls; by the first half.
-        chosen_by: its score on the first half, which orders the units; flattering.
+        direction: 1 if the unit rises with the property, -1 if it falls; from the first half.
+        chosen_by: its score on the first half, by which units are ranked; too optimistic.
         score: its score on the second half, in that direction; see `Ranking.measure`.
     """
 
@@ -45,14 +44,14 @@ class UnitScore:
 
 @dataclass(frozen=True)
 class Chance:
-    """What the best of all units scores on the second half when the property is moved.
+    """The best score of any unit on the second half when the property is shifted.
 
-    Even the best one there counts, not only the one that the first half would choose: so any
-    unit of a ranking may be held against it.
+    It is the best unit of the second half, not the one that the first half would choose, so that
+    any unit of a ranking can be compared with it.
 
     Attributes:
-        mean: over the random moves.
-        high: their 95th percentile; a unit below it is of no interest.
+        mean: over the random shifts.
+        high: their 95th percentile; a unit below it may have scored by chance.
     """
 
     mean: float
@@ -61,15 +60,15 @@ class Chance:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All units, best first, and what to hold them against.
+    """All units, best first, and what to compare them with.
 
     Attributes:
         measure: "auc" for a bool property, the area under the ROC curve: the probability that a
             random place inside has a higher activation than one outside, 0.5 for noise;
-            "spearman" for a number, the rank correlation, 0 for noise. Both times 1 is perfect,
-            and less than noise means that the unit changed its direction.
-        units: ordered by the first half, scored on the second.
-        chance: for the best unit.
+            "spearman" for a number, the rank correlation, 0 for noise. In both, 1 is perfect,
+            and less than noise means that the unit changed direction.
+        units: ranked on the first half, scored on the second.
+        chance: the scores to expect by chance.
     """
 
     measure: Literal["auc", "spearman"]
@@ -86,23 +85,23 @@ def rank_units(
     shifts: int = 100,
     seed: int = 0,
 ) -> Ranking:
-    """Order units by how well each alone follows a property.
+    """Rank units by how well each one alone tracks a property.
 
     Args:
         activations: (characters, units), finite.
         values: (characters,), bool or numbers; see `model.interpretation.properties`.
-        mask: (characters,); places where it is False are left out.
-        names: one a unit.
-        shifts: how many random moves of the property tell chance.
-        seed: of those moves.
+        mask: (characters,); positions where it is False are left out.
+        names: one for each unit.
+        shifts: how many random shifts of the property estimate chance.
+        seed: of those shifts.
 
     Raises:
-        ValueError: sizes differ, or the property never varies in one half of the text.
+        ValueError: sizes differ, or the property is constant in one half of the text.
     """
     if activations.ndim != 2 or not activations.shape[1]:
         raise ValueError(f"activations must be (characters, units), not {activations.shape}")
     if shifts < 1:
-        raise ValueError("chance needs at least one shift")
+        raise ValueError("shifts must be at least 1")
     units = activations.shape[1]
     names = [f"unit {unit}" for unit in range(units)] if names is None else names
     if len(names) != units:
@@ -110,9 +109,9 @@ def rank_units(
     halves = _halves(len(activations), values, mask)
     flags = values.dtype == np.bool_
     short = len(halves[0])
-    margin = short // 10  # a property moved by little would still be itself
-    moves = np.random.default_rng(seed).integers(margin, short - margin, shifts).tolist()
-    targets = [_targets(values[places], moves) for places in halves]
+    margin = short // 10  # a property shifted only slightly would still correlate with itself
+    offsets = np.random.default_rng(seed).integers(margin, short - margin, shifts).tolist()
+    targets = [_targets(values[places], offsets) for places in halves]
 
     chosen_by = np.empty(units)
     scores = np.empty(units)
@@ -149,31 +148,31 @@ def rank_units(
 def _halves(
     characters: int, values: Flags | Numbers, mask: Flags | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The places of the first and the second half of what the mask leaves."""
+    """Return the positions of the first and the second half of what the mask keeps."""
     mask = np.ones(characters, dtype=np.bool_) if mask is None else mask
     if not (values.shape == mask.shape == (characters,)):
         raise ValueError(
-            f"{characters} activations, values {values.shape} and mask {mask.shape} must be "
-            "of the same characters"
+            f"{characters} activations, values {values.shape} and mask {mask.shape} must "
+            "have the same length"
         )
     places = np.flatnonzero(mask)
     first, second = places[: len(places) // 2], places[len(places) // 2 :]
     for name, half in (("first", first), ("second", second)):
         known = values[half]
         if not np.isfinite(known).all():
-            raise ValueError("the property has values that are no numbers; mask them")
+            raise ValueError("the property has values that are not finite: mask them")
         if not len(known) or (known == known[0]).all():
             raise ValueError(
-                f"the property never varies in the {name} half of the text, so that nothing can "
-                "follow it: take a longer text or another one"
+                f"the property never varies in the {name} half of the text, so no unit can track "
+                "it: use a longer text or another one"
             )
     return first, second
 
 
-def _targets(values: Flags | Numbers, moves: Sequence[int]) -> Numbers:
-    """What to multiply centred ranks with: the property, then its moves: (places, 1 + shifts).
+def _targets(values: Flags | Numbers, offsets: Sequence[int]) -> Numbers:
+    """Return what to multiply centred ranks with: the property, then its shifted copies.
 
-    What a move pushes over the end of its half comes in again at the start.
+    The shifts are circular within the half. The result has the shape (places, 1 + shifts).
     """
     if values.dtype == np.bool_:
         inside = int(values.sum())
@@ -181,13 +180,13 @@ def _targets(values: Flags | Numbers, moves: Sequence[int]) -> Numbers:
     else:
         ranks = _centred_ranks(values)
         target = ranks / np.linalg.norm(ranks)
-    return np.stack([target, *(np.roll(target, move) for move in moves)], axis=1)
+    return np.stack([target, *(np.roll(target, offset) for offset in offsets)], axis=1)
 
 
 def _effects(activations: Numbers, targets: Numbers, *, flags: bool) -> Numbers:
-    """From -1 to 1: 2 AUC - 1 (Mann and Whitney's U) or Spearman's correlation.
+    """Return 2 AUC - 1 (Mann and Whitney's U) or Spearman's correlation, both -1 to 1.
 
-    Both are sums of ranks, so one product serves all units and all moves of the property.
+    Both are sums of ranks, so one product serves all units and all shifts of the property.
     """
     if not np.isfinite(activations).all():
         raise ValueError("activations must be finite")
@@ -196,13 +195,13 @@ def _effects(activations: Numbers, targets: Numbers, *, flags: bool) -> Numbers:
     ranks = np.stack([_centred_ranks(column) for column in activations.T])  # (units, places)
     if not flags:
         lengths = np.linalg.norm(ranks, axis=1, keepdims=True)
-        ranks /= np.where(lengths > 0, lengths, 1)  # a unit that never moves follows nothing
-    effects: Numbers = (ranks @ targets).clip(-1, 1)  # rounding may pass a perfect score
+        ranks /= np.where(lengths > 0, lengths, 1)  # a constant unit tracks nothing
+    effects: Numbers = (ranks @ targets).clip(-1, 1)  # rounding may exceed a perfect score
     return effects
 
 
 def _centred_ranks(column: Flags | Numbers) -> Numbers:
-    """Ranks about 0, ties sharing their mean."""
+    """Return ranks centred at 0, ties sharing their mean."""
     _, group, sizes = np.unique(column, return_inverse=True, return_counts=True)
     middle = np.cumsum(sizes) - (sizes + len(column)) / 2
     ranks: Numbers = middle[group]

@@ -1,1 +1,1 @@
-"""Plots, tables and progress bars, for whoever measures something."""
+"""Plots, tables and progress bars for training, evaluation and studies."""

@@ -1,7 +1,7 @@
-"""Lines in panels side by side, as a PNG.
+"""Draw lines in panels side by side, as a PNG.
 
-The same lines always give the same layout and colours; no window, no style of the user's and no
-state of matplotlib's is involved. Knows nothing of what the lines mean.
+The same lines always give the same file: no window, no user style and no global state of
+matplotlib is involved.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from model.files import atomic_write
 
 __all__ = ["COLOURS", "Line", "Panel", "draw"]
 
-# Told apart by the colour-blind too (Okabe and Ito 2008).
+# Distinguishable with colour blindness, too (Okabe and Ito 2008).
 COLOURS = {
     "rnn": "#000000",
     "lstm": "#0072B2",
@@ -32,7 +32,7 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One line; `label` "" stays out of the legend, `low` and `high` are the edges of a band."""
+    """One line; a `label` of "" is left out of the legend, `low` and `high` bound a band."""
 
     label: str
     x: Sequence[float]
@@ -49,7 +49,8 @@ class Line:
 class Panel:
     """Axes with their units and lines.
 
-    `log` makes the vertical one logarithmic; `counts` marks the horizontal one at whole numbers.
+    `log` makes the vertical axis logarithmic; `counts` puts ticks on the horizontal one only at
+    whole numbers.
     """
 
     title: str
@@ -61,7 +62,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Draw panels side by side, and write them under a temporary name, then rename it.
+    """Draw panels side by side into a PNG file, written atomically.
 
     Raises:
         OSError: the file cannot be written.
@@ -71,7 +72,7 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         _fill(axes, panel)
     with atomic_write(path) as temporary:
-        # Without the name of matplotlib's version, so that the same lines give the same bytes.
+        # Without matplotlib's version, so that the same lines give the same bytes.
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
@@ -101,6 +102,6 @@ def _fill(axes: Axes, panel: Panel) -> None:
 
 
 def _shown(values: Sequence[float], *, log: bool) -> np.ndarray:
-    """Leave gaps where a logarithm has nothing to show."""
+    """Leave gaps where a logarithm is undefined."""
     shown = np.asarray(values, dtype=float)
     return np.where(shown > 0, shown, np.nan) if log else shown

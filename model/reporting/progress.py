@@ -1,4 +1,4 @@
-"""Batches with a progress bar on standard error; knows nothing of what is in them."""
+"""Iterate over batches, with a progress bar on standard error."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Studies of recurrent cells on a text of one's own: which learns best, and why some forget.
+"""Study recurrent cells on any text: which learns best, and how far back gradients reach.
 
-Run by `unrolled study`; the library never imports them.
+`unrolled study` runs these; the rest of the library never imports them.
 """

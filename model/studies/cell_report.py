@@ -1,7 +1,4 @@
-"""What a comparison of cells found: as Markdown, as JSON and as plots.
-
-Knows numbers and how they are shown; knows nothing of how they came about.
-"""
+"""Report a comparison of cells as Markdown, JSON and plots."""
 
 import json
 import math
@@ -26,12 +23,12 @@ _FOUND = ("nats", "bits", "best_epoch", "seconds", "seconds_an_epoch", "characte
 
 @dataclass(frozen=True)
 class Epoch:
-    """What stands after an epoch.
+    """The state of a training after an epoch.
 
     Attributes:
-        loss: the mean of training in it, nats a character.
-        nats: a validation character costs.
-        seconds: of training from the beginning on, validation left out.
+        loss: the mean training loss in it, nats per character.
+        nats: per validation character.
+        seconds: of training since the start, without validation.
     """
 
     loss: float
@@ -41,7 +38,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class CellRun:
-    """A cell trained with one learning rate; `characters` it read in an epoch, `folder` is its."""
+    """A cell trained with one learning rate.
+
+    `characters` are read in each epoch; `folder` is the run's, relative to the study's.
+    """
 
     cell: str
     learning_rate: float
@@ -54,51 +54,52 @@ class CellRun:
 
     @property
     def nats(self) -> float:
-        """The best validation, nats a character."""
+        """Return the best validation loss, nats per character."""
         return min(epoch.nats for epoch in self.epochs)
 
     @property
     def bits(self) -> float:
-        """The same in bits."""
+        """Return the best validation loss, bits per character."""
         return self.nats / math.log(2)
 
     @property
     def best_epoch(self) -> int:
-        """After which epoch, from 1 on."""
+        """Return the epoch of the best validation loss, counted from 1."""
         return [epoch.nats for epoch in self.epochs].index(self.nats) + 1
 
     @property
     def seconds(self) -> float:
-        """Of the whole training, validation left out."""
+        """Return the duration of the whole training, without validation."""
         return self.epochs[-1].seconds
 
     @property
     def seconds_an_epoch(self) -> float:
-        """The median: the first one is often slower."""
+        """Return the median over epochs, since the first one is often slower."""
         ends = [0.0, *(epoch.seconds for epoch in self.epochs)]
         return median(end - start for start, end in pairwise(ends))
 
     @property
     def characters_a_second(self) -> float:
-        """How fast it is trained."""
+        """Return the training speed."""
         return self.characters / self.seconds_an_epoch
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return everything, ready for JSON."""
         return asdict(self) | {name: getattr(self, name) for name in _FOUND}
 
 
 @dataclass(frozen=True)
 class CellStudy:
-    """Cells beside each other, and n-grams beside them.
+    """A comparison of cells with each other and with n-gram models.
 
     Attributes:
-        corpus, corpus_sha256: the file; `characters`, `validation_share`: how it was divided.
-        training_characters, validation_characters: into what.
-        seed, schedule, threads: how every run was trained; the schedule for people.
+        corpus, corpus_sha256: the file.
+        characters, validation_share: the settings by which it was divided.
+        training_characters, validation_characters: the size of the two parts.
+        seed, schedule, threads: how every run was trained; the schedule in words.
         runs: every cell with every learning rate.
-        ngrams: nats a validation character of the n-grams of order 1, 2, ...
-        ngram_seconds: to count and score all of these at once.
+        ngrams: nats per validation character of n-grams of order 1, 2, ...
+        ngram_seconds: to count and score all of these together.
     """
 
     corpus: str
@@ -116,7 +117,7 @@ class CellStudy:
 
     @property
     def best(self) -> dict[str, CellRun]:
-        """Each cell's run of lowest validation."""
+        """Return each cell's run with the lowest validation loss."""
         best: dict[str, CellRun] = {}
         for run in self.runs:
             if run.cell not in best or run.nats < best[run.cell].nats:
@@ -125,19 +126,19 @@ class CellStudy:
 
     @property
     def name(self) -> str:
-        """The corpus's."""
+        """Return the corpus's name."""
         return Path(self.corpus).stem
 
     def as_markdown(self) -> str:
-        """Cells at their best learning rate, all learning rates, n-grams."""
+        """Return tables of cells at their best learning rate, all learning rates and n-grams."""
         blocks = [
             f"# Recurrent cells on {self.name}",
             f"{self.training_characters:,} characters train, {self.validation_characters:,} "
-            f"validate. {self.schedule}, {self.threads} threads; seconds are of training alone.",
+            f"validate. {self.schedule}, {self.threads} threads; seconds are for training alone.",
             _cell_table(list(self.best.values())),
         ]
         if len(self.runs) > len(self.best):
-            blocks += ["Every learning rate, nats a character:", self._rate_table()]
+            blocks += ["Every learning rate, nats per character:", self._rate_table()]
         if self.ngrams:
             rows = [
                 [f"{order}-gram", f"{nats:.4f}", f"{nats / math.log(2):.3f}"]
@@ -151,7 +152,7 @@ class CellStudy:
         return "\n\n".join(blocks) + "\n"
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return everything, ready for JSON."""
         return asdict(self) | {"runs": [run.as_dict() for run in self.runs]}
 
     def write(self, folder: Path) -> tuple[Path, ...]:
@@ -174,10 +175,10 @@ class CellStudy:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read a study that was written.
+        """Read a study written by `write`.
 
         Raises:
-            ValueError: there is none, or it is not whole.
+            ValueError: there is none, or it is incomplete.
         """
         try:
             study: Self = TypeAdapter(cls).validate_json((folder / _FILE).read_bytes())
@@ -187,7 +188,7 @@ class CellStudy:
                 f"{folder} holds no finished study of cells: {_FILE} is missing"
             ) from error
         except ValidationError as error:
-            raise ValueError(f"{folder / _FILE} is no study of cells: {error}") from error
+            raise ValueError(f"{folder / _FILE} is not a study of cells: {error}") from error
 
     def _rate_table(self) -> str:
         rates = sorted({run.learning_rate for run in self.runs})
@@ -196,7 +197,7 @@ class CellStudy:
         return table(["cell", *(f"learning rate {rate:g}" for rate in rates)], rows)
 
     def _curves(self) -> Iterator[Panel]:
-        """Validation by epoch and by seconds; the learning rates that lost are thin."""
+        """Plot validation loss by epoch and by seconds, a thick line for each cell's best run."""
         chosen = {run.folder for run in self.best.values()}
         for unit in ("epochs", "seconds of training"):
             lines = []

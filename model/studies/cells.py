@@ -1,15 +1,13 @@
-"""Which cell learns a text best: each at the same number of parameters, beside n-grams.
+"""Compare how well cells learn a text, each with the same number of parameters.
 
 Every cell is trained by `model.training.language_model.task` itself, on the same text and
-schedule, once with each learning rate; its best validation counts. One rate for all would favour
-the cell that it
-suits: in Greff et al., "LSTM: a search space odyssey", 2015, the learning rate matters most of all
-settings, and Jozefowicz et al., "An empirical exploration of recurrent network architectures",
-2015, tune every cell. N-grams of order 1 to 20 stand beside them as in Karpathy, Johnson and
-Fei-Fei, "Visualizing and understanding recurrent networks", 2015.
+schedule, once with each learning rate; its best validation loss counts. One rate for all would
+favour the cell that it suits: in Greff et al., "LSTM: a search space odyssey", 2015, the learning
+rate matters most of all settings, and Jozefowicz et al., "An empirical exploration of recurrent
+network architectures", 2015, tune every cell. N-grams of order 1 to 20 are the baseline, as in
+Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015.
 
-A study that was cut off goes on where it was: each run has its own folder, and one that is
-finished is not repeated. Knows how to compare, not how to train.
+An interrupted study resumes: each run has its own folder, and finished runs are not repeated.
 """
 
 import hashlib
@@ -34,23 +32,23 @@ from model.training.language_model.task import main
 
 __all__ = ["CellStudySettings", "finished_epochs", "study_cells"]
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class CellStudySettings:
-    """What is compared, and how long each cell may learn.
+    """Which cells are compared, and how they are trained.
 
     Attributes:
         corpus: a text file in UTF-8, read character by character.
         cells, layers: of the networks, which read one-hot vectors.
-        parameters: of each network, as nearly as its hidden size allows.
-        epochs, streams, steps, precision, device: see `TextRecipe`; no run ends early.
+        parameters: of each network, as closely as its hidden size allows.
+        epochs, streams, steps, precision, device: see `TextRecipe`; there is no early stopping.
         learning_rates: each is tried with each cell.
-        characters: train on that many of the first alone (None: all but what validates).
-        validation_share: the part of the text, its last, that validates.
+        characters: train on only the first so many (None: all but the validation part).
+        validation_share: the share of the text, at its end, used for validation.
         order: of the longest n-grams (0: none).
-        seed: of the weights and of where streams begin; the same for all.
+        seed: of the weights and of where streams start; the same for all runs.
     """
 
     corpus: Path
@@ -84,18 +82,20 @@ class CellStudySettings:
             raise ValueError(f"order must be in 0..{MAX_ORDER}, got {self.order}")
 
 
-def study_cells(settings: CellStudySettings, output: Path, *, tell: Tell = print) -> CellStudy:
-    """Train every cell, or go on where a study of the same settings in that folder was cut off.
+def study_cells(
+    settings: CellStudySettings, output: Path, *, report_progress: ReportProgress = print
+) -> CellStudy:
+    """Train every cell, or resume an interrupted study with the same settings in that folder.
 
     Args:
-        settings: see there.
+        settings: see `CellStudySettings`.
         output: the study's folder; the runs are in `runs/`. `CellStudy.write` adds the report.
-        tell: is given a line about each run.
+        report_progress: called with a line about each run.
 
     Raises:
-        FileNotFoundError: the corpus is not there.
-        ValueError: it is too short or not UTF-8, so few parameters make no network, a cell did
-            not survive a learning rate, or the folder holds runs of other settings.
+        FileNotFoundError: the corpus does not exist.
+        ValueError: it is too short or not UTF-8, there are too few parameters for a network, a
+            training diverged, or the folder holds runs with other settings.
     """
     corpus = Corpus.read(
         settings.corpus,
@@ -107,31 +107,31 @@ def study_cells(settings: CellStudySettings, output: Path, *, tell: Tell = print
     for cell in check_cells(settings.cells):
         networks[cell] = nearest_network(cell, settings.parameters, size, layers=settings.layers)
         config, count = networks[cell]
-        tell(f"{cell}: {config.hidden_size} units a layer, {count:,} parameters")
+        report_progress(f"{cell}: {config.hidden_size} units a layer, {count:,} parameters")
     digest = hashlib.sha256(settings.corpus.read_bytes()).hexdigest()
     recipes = {
         (cell, rate): _recipe(settings, config, rate, characters=len(corpus.train), digest=digest)
         for cell, (config, _) in networks.items()
         for rate in settings.learning_rates
     }
-    for (cell, rate), recipe in recipes.items():  # all of them, before hours are spent on one
+    for (cell, rate), recipe in recipes.items():  # all of them, before hours are spent on the first
         _check_folder(output / _folder(cell, rate), recipe)
-    began = time.perf_counter()
+    start = time.perf_counter()
     ngrams: tuple[float, ...] = ()
     if settings.order:
         ngram = NGram.train(corpus.train.numpy(), size, settings.order)
         ngrams = tuple(ngram.orders(corpus.validation.numpy()).tolist())
-        tell(f"n-grams: {min(ngrams):.4f} nats a character at best")
-    ngram_seconds = time.perf_counter() - began
+        report_progress(f"n-grams: {min(ngrams):.4f} nats per character at best")
+    ngram_seconds = time.perf_counter() - start
     runs: list[CellRun] = []
     for (cell, rate), recipe in recipes.items():
         folder = _folder(cell, rate)
-        epochs = _train(output / folder, recipe, tell)
+        epochs = _train(output / folder, recipe, report_progress)
         config, count = networks[cell]
         run = CellRun(
             cell, rate, config.hidden_size, config.layers, count, len(corpus.train), folder, epochs
         )
-        tell(f"{folder}: {run.nats:.4f} nats a character, {run.seconds:.0f} s")
+        report_progress(f"{folder}: {run.nats:.4f} nats per character, {run.seconds:.0f} s")
         runs.append(run)
     return CellStudy(
         corpus=str(settings.corpus.resolve()),
@@ -153,7 +153,7 @@ def study_cells(settings: CellStudySettings, output: Path, *, tell: Tell = print
 
 
 def finished_epochs(run: Path) -> tuple[Epoch, ...]:
-    """Read what a run's `curve.json` says of its epochs, seconds summed up."""
+    """Read a run's epochs from its `curve.json`, with cumulative seconds."""
     epochs: list[Epoch] = []
     seconds = loss = 0.0
     for point in json.loads((run / "curve.json").read_text(encoding="utf-8")):
@@ -177,7 +177,7 @@ def _recipe(
     characters: int,
     digest: str,
 ) -> str:
-    """Write a run's recipe: all that it depends on, the corpus's contents included."""
+    """Build a run's recipe: everything that it depends on, including the corpus's digest."""
     steps = settings.epochs * math.ceil(characters / settings.streams / settings.steps)
     recipe: dict[str, Any] = {
         "name": f"{config.cell}-{rate:g}",
@@ -199,7 +199,7 @@ def _recipe(
         },
         "device": settings.device,
         "precision": settings.precision,
-        # Only at the end of an epoch, so that the times of resumed runs are whole.
+        # Only at the end of an epoch, so that the times of resumed runs are complete.
         "checkpoint_steps": 2**40,
     }
     if settings.characters is not None:
@@ -218,16 +218,16 @@ def _check_folder(folder: Path, recipe: str) -> None:
     known = folder / "recipe.toml"
     if known.exists() and known.read_text(encoding="utf-8") != recipe:
         raise ValueError(
-            f"{folder} is a run of other settings or of another corpus: give another "
-            "folder, or the same settings again"
+            f"{folder} is a run with other settings or of another corpus: give another "
+            "folder or the same settings"
         )
 
 
-def _train(folder: Path, recipe: str, tell: Tell) -> tuple[Epoch, ...]:
-    """Train one network, unless it is trained already."""
+def _train(folder: Path, recipe: str, report_progress: ReportProgress) -> tuple[Epoch, ...]:
+    """Train one network, unless it is already trained."""
     path = folder / "recipe.toml"
     if (folder / "bundle" / "config.json").exists() and path.exists():
-        tell(f"{folder.name} is finished already")
+        report_progress(f"{folder.name} is already finished")
         return finished_epochs(folder)
     write_text(path, recipe)
     try:

@@ -35,10 +35,10 @@ class ClippedTraining:
     """A short training.
 
     Attributes:
-        clip: the largest norm of the gradient that was let through; None: any.
+        clip: the norm to which the gradient was clipped; None: not at all.
         norms: of the gradient of all parameters at every step, before it was clipped.
         losses: at every step, nats a token.
-        diverged: whether it ended early, at a gradient that was not finite.
+        diverged: whether it ended early, because the gradient was not finite.
         flow: ratio(k) afterwards, (steps + 1, rows).
     """
 
@@ -50,12 +50,12 @@ class ClippedTraining:
 
     @property
     def applied(self) -> tuple[float, ...]:
-        """The norms after clipping."""
+        """Return the norms after clipping."""
         return tuple(min(norm, self.clip or math.inf) for norm in self.norms)
 
     @property
     def last_loss(self) -> float:
-        """The mean loss of the last steps."""
+        """Return the mean loss of the last steps."""
         return float(np.mean(self.losses[-_LAST:]))
 
 
@@ -66,19 +66,19 @@ def train_clipped(
     start_id: int,
     steps: int,
     clip: float | None,
-    look: Tensor,
-    back: int,
+    flow_tokens: Tensor,
+    flow_steps: int,
 ) -> ClippedTraining:
-    """Train a copy of a network for some steps, the text over and over.
+    """Train a copy of a network for some steps, repeating the text as needed.
 
     Args:
-        network: of vanilla RNNs; is left as it is.
+        network: of vanilla RNNs; not changed.
         train: ids (tokens,).
         start_id: the start token.
         steps: how many.
         clip: the norm; None does not clip.
-        look: the texts (rows, time) on which the gradient's flow is measured afterwards...
-        back: ... so many steps back.
+        flow_tokens: ids (rows, time), on which the gradient's flow is measured afterwards.
+        flow_steps: how many steps back it is measured.
     """
     network = deepcopy(network).train()
     text = streams(train, _STREAMS, start_id)  # (streams, 1 + length)
@@ -86,13 +86,13 @@ def train_clipped(
     parameters = list(network.parameters())
     norms: list[float] = []
     losses: list[float] = []
-    place, state = 0, network.initial_state(len(text))
+    position, state = 0, network.initial_state(len(text))
     for _ in range(steps):
-        if place + 1 >= text.shape[1]:
-            place, state = 0, network.initial_state(len(text))
-        total, count, state = loss(text[:, place : place + _STEPS + 1], state)
+        if position + 1 >= text.shape[1]:
+            position, state = 0, network.initial_state(len(text))
+        total, count, state = loss(text[:, position : position + _STEPS + 1], state)
         state = tuple(part.detach() for part in state)
-        place += _STEPS
+        position += _STEPS
         gradients = torch.autograd.grad(total / count, parameters)
         norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
         if not math.isfinite(norm):
@@ -103,5 +103,5 @@ def train_clipped(
                 parameter.sub_(gradient, alpha=_LEARNING_RATE * scale)
         norms.append(norm)
         losses.append(float(total.detach() / count))
-    flow: Mapping[str, Floats] = gradient_flow(network, look, back)
+    flow: Mapping[str, Floats] = gradient_flow(network, flow_tokens, flow_steps)
     return ClippedTraining(clip, tuple(norms), tuple(losses), len(norms) < steps, flow["state"])

@@ -1,19 +1,17 @@
-"""How a loss depends on what a network remembered k steps before.
+"""Measure how a loss depends on a network's state k steps earlier.
 
-With s_t the whole state after step t (the h of every layer, and their c where there are any) and
-L_t the loss of foretelling the token after step t,
+With s_t the whole state after step t (the h of every layer, and c where the cell has one) and
+L_t the loss of predicting the token after step t,
 
     ratio(k) = |dL_t / ds_{t-k}| / |dL_t / dh_t|
 
-where nothing but s_{t-k} leads from what was read up to t - k to the loss. In a recurrent network
+where s_{t-k} is the only path from what was read up to t - k to the loss. In a recurrent network
 the gradient is a product of k Jacobians, which vanishes or explodes exponentially with k unless
 they keep its length (Hochreiter 1991; Bengio, Simard and Frasconi, "Learning long-term
 dependencies with gradient descent is difficult", 1994; Pascanu, Mikolov and Bengio, "On the
-difficulty of training recurrent neural networks", 2013). The LSTM's answer is a path through c on
-which only the forget gates stand (Hochreiter and Schmidhuber 1997; Gers 2000), hence h and c apart:
-the same norms, of those parts of dL_t / ds_{t-k} alone.
-
-Knows networks and tokens; knows nothing of training, files or plots.
+difficulty of training recurrent neural networks", 2013). The LSTM's answer is a path through c
+with only the forget gates on it (Hochreiter and Schmidhuber 1997; Gers 2000), so h and c are also
+measured separately: the same norms, of those parts of dL_t / ds_{t-k} alone.
 """
 
 from collections.abc import Mapping
@@ -34,14 +32,14 @@ Floats = NDArray[np.floating[Any]]
 
 
 def gradient_flow(network: TextNetwork, tokens: Tensor, steps: int) -> Mapping[str, Floats]:
-    """Measure the gradient of the last token's loss with respect to the states before it.
+    """Measure the gradient of the last token's loss with respect to earlier states.
 
-    In double precision, in which even what has shrunk by 1e-300 is still told from nothing.
+    In double precision, which still distinguishes a gradient of 1e-300 from zero.
 
     Args:
-        network: is left as it is.
-        tokens: ids (rows, time); each row is a text of its own. All before the last `steps` + 1
-            tokens only bring the state to where it would be in the middle of a text.
+        network: not changed.
+        tokens: ids (rows, time); each row is a separate text. The tokens before the last
+            `steps` + 1 only warm up the state, as in the middle of a text.
         steps: how far back.
 
     Returns:
@@ -63,22 +61,22 @@ def gradient_flow(network: TextNetwork, tokens: Tensor, steps: int) -> Mapping[s
         _, state = network.recurrent.step(network.read(token), states[-1])
         states.append(state)
     logits = network.score(states[-1][0][-1])  # of the last layer's h: (rows, vocabulary)
-    # A sum over rows, none of which reads another: each row's gradient is that of its own loss.
+    # Rows are independent, so each row's gradient of the sum is that of its own loss.
     loss = nn.functional.cross_entropy(logits, last[:, 0], reduction="sum")
     leaves = [part for state in reversed(states) for part in state]
     gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
     stacked = torch.stack(gradients).view(steps + 1, len(state), *state[0].shape)
     squares = stacked.square().sum(dim=(2, 4))  # (steps + 1, parts, rows)
-    # A loss that h does not change at all has no gradient further back either: ratios of zero.
-    own = squares[0, 0].sqrt().clamp(min=torch.finfo(torch.float64).tiny)
-    norms = {"state": squares.sum(1).sqrt() / own}
+    # A loss that does not depend on h has no gradient further back either: ratios of zero.
+    last_norm = squares[0, 0].sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+    norms = {"state": squares.sum(1).sqrt() / last_norm}
     if network.recurrent.parts > 1:
-        norms |= {"h": squares[:, 0].sqrt() / own, "c": squares[:, 1].sqrt() / own}
+        norms |= {"h": squares[:, 0].sqrt() / last_norm, "c": squares[:, 1].sqrt() / last_norm}
     return {part: norm.cpu().numpy() for part, norm in norms.items()}
 
 
 def stretches(tokens: Tensor, rows: int, length: int, *, seed: int) -> Tensor:
-    """Cut stretches out of a text, from places that chance chooses: (rows, length).
+    """Cut random stretches out of a text: (rows, length).
 
     Raises:
         ValueError: the text is too short for one.
@@ -91,15 +89,15 @@ def stretches(tokens: Tensor, rows: int, length: int, *, seed: int) -> Tensor:
 
 
 def spectral_radius(matrix: Tensor) -> float:
-    """Give the largest absolute value of a square matrix's eigenvalues."""
+    """Return the largest absolute value of a square matrix's eigenvalues."""
     return float(torch.linalg.eigvals(matrix.detach().double()).abs().max())
 
 
 def with_spectral_radius(network: TextNetwork, radius: float) -> TextNetwork:
-    """Copy a network of vanilla RNNs, and scale what multiplies h in every layer.
+    """Copy a network of vanilla RNNs, and scale the recurrent weights of every layer.
 
     Raises:
-        ValueError: its cells are others, or the radius is not positive.
+        ValueError: it has other cells, or the radius is not positive.
     """
     if not 0 < radius < float("inf"):
         raise ValueError(f"a spectral radius must be positive and finite, got {radius}")

@@ -1,7 +1,4 @@
-"""What a study of gradients found: as Markdown, as JSON and as plots.
-
-Knows numbers and how they are shown; knows nothing of how they came about.
-"""
+"""Report a study of gradients as Markdown, JSON and plots."""
 
 import json
 import math
@@ -28,10 +25,10 @@ _BACK = "steps back, k"
 
 @dataclass(frozen=True)
 class FlowCurve:
-    """ratio(k) of one network for k = 0, 1, ...: over the places, its mean and its quantiles.
+    """ratio(k) of one network for k = 0, 1, ...: its mean and quantiles over the places.
 
     Attributes:
-        name, when: which network, and at which moment or how made.
+        name, when: which network, and when or how it was made.
         part: the `state`, or its `h` or `c` alone.
         low, median, high: the quantiles of 10%, 50% and 90%.
     """
@@ -46,13 +43,13 @@ class FlowCurve:
 
     @classmethod
     def of(cls, name: str, when: str, part: str, ratios: Floats) -> Self:
-        """Sum up a measurement, (steps + 1, rows)."""
+        """Summarise a measurement (steps + 1, rows)."""
         quantiles = (tuple(np.quantile(ratios, q, axis=1).tolist()) for q in (0.1, 0.5, 0.9))
         return cls(name, when, part, tuple(ratios.mean(axis=1).tolist()), *quantiles)
 
     @property
     def factor(self) -> float | None:
-        """By what a step multiplies the median, over the further half; None where it is zero."""
+        """Return the factor per step of the median, over the further half; None if it is zero."""
         last = len(self.median) - 1
         middle = last // 2
         if not (self.median[middle] and self.median[last]):
@@ -92,7 +89,7 @@ class ClippingCurve:
 
     @property
     def manner(self) -> str:
-        """Whether it was clipped."""
+        """Describe whether and how the gradient was clipped."""
         return "without clipping" if self.clip is None else f"clipped to {self.clip:g}"
 
 
@@ -101,11 +98,11 @@ class GradientStudy:
     """How far back gradients reach.
 
     Attributes:
-        text: what was read.
-        steps, rows, seed: how far back, from how many places, and who chose these.
+        text: the text that was read.
+        steps, rows, seed: how far back, from how many random places, and their seed.
         units: of the vanilla RNN in `scaled` and `clipping`.
         flows: of every network and part.
-        scaled: of a vanilla RNN by the spectral radius of its recurrent weights.
+        scaled: of a vanilla RNN, for each spectral radius of its recurrent weights.
         clipping: short trainings of it, each with every seed.
     """
 
@@ -119,12 +116,12 @@ class GradientStudy:
     clipping: tuple[ClippingCurve, ...]
 
     def as_markdown(self) -> str:
-        """The ratio at a few distances for every network, then what clipping does."""
+        """Return tables of the ratio at a few distances for every network, and of clipping."""
         blocks = [
             f"# How far back gradients reach on {self.text}",
-            f"Norm of the gradient of a token's loss with respect to the state k steps before, "
+            f"Norm of the gradient of a token's loss with respect to the state k steps earlier, "
             f"over that with respect to h at the last step: the median over {self.rows} places "
-            "(10% to 90% of them). The last column is by what each further step multiplies it.",
+            "(10% to 90% of them). The last column is the factor per further step.",
             self._flow_table(self.flows),
         ]
         if self.scaled:
@@ -143,11 +140,11 @@ class GradientStudy:
         return "\n\n".join(blocks) + "\n"
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return everything, ready for JSON."""
         return asdict(self)
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write `gradients.json`, `gradients.md`, `gradients.png` and perhaps `clipping.png`.
+        """Write `gradients.json`, `gradients.md`, `gradients.png` and, if trained, `clipping.png`.
 
         Returns:
             The files written.
@@ -187,8 +184,8 @@ class GradientStudy:
         return list(groups.values())
 
     def _clipping_table(self) -> str:
-        header = ["spectral radius at first", "gradient", "loss at the end"]
-        header += ["median norm", "largest norm", "largest let through"]
+        header = ["initial spectral radius", "gradient", "loss at the end"]
+        header += ["median norm", "largest norm", "largest after clipping"]
         header += [f"k = {k}" for k in self._distances]
         rows = []
         for runs in self._repeats:
@@ -206,7 +203,7 @@ class GradientStudy:
         return table(header, rows, text=2)
 
     def _flow_panels(self) -> Iterator[Panel]:
-        """Show one panel for every moment, and the scaled RNN in the last."""
+        """Plot a panel for every `when`, and one for the scaled RNN."""
         for when in dict.fromkeys(flow.when for flow in self.flows):
             flows = [flow for flow in self.flows if flow.when == when]
             yield Panel(when, _BACK, _RATIO, [_line(flow) for flow in flows], log=True)
@@ -220,7 +217,7 @@ class GradientStudy:
             yield Panel(title, _BACK, _RATIO, lines, log=True)
 
     def _clipping_panels(self) -> Iterator[Panel]:
-        """Show the norms by step for every start, and the flow of the gradient afterwards.
+        """Plot the norms by step for every start, and the flow of the gradient afterwards.
 
         A line is the median over seeds, its band goes from the lowest to the highest.
         """
@@ -234,7 +231,7 @@ class GradientStudy:
                     norms = [run.norms for run in runs]
                     lines.append(_band_line(runs[0].manner, norms, colour, start=1, width=1.0))
                     if runs[0].clip is not None:
-                        label, applied = "what is let through of it", [run.applied for run in runs]
+                        label, applied = "after clipping", [run.applied for run in runs]
                         colour = COLOURS["mut1"]
                         lines.append(_band_line(label, applied, colour, start=1, width=1.0))
             title = f"training from spectral radius {radius:g}"

@@ -1,7 +1,6 @@
-"""How far back each cell's gradient reaches, before and after training, and what clipping mends.
+"""Study how far back each cell's gradient reaches, before and after training, and clipping.
 
-See `model.studies.flow` for what is measured, `model.studies.clipping` for the trainings. Puts
-texts, networks and measurements together; knows nothing of tables and plots.
+See `model.studies.flow` for the measurement and `model.studies.clipping` for the trainings.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,38 +24,38 @@ from model.vocabulary import Vocabulary
 
 __all__ = ["GradientStudySettings", "study_gradients"]
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 BEFORE, AFTER = "at initialisation", "after training"
 
-# The vanilla RNN that is scaled and trained: small, since it is about norms and not about text.
+# The vanilla RNN that is scaled and trained: small, since the study is of norms, not of text.
 _UNITS = 128
 _CLIP = 1.0
-# Tokens read before the gradient's furthest step, so that the state is that of a running text.
+# Tokens read before the furthest step, so that the state is one of running text.
 _WARMUP = 50
 _MOST_STEPS = 5000
 
 
 @dataclass(frozen=True)
 class GradientStudySettings:
-    """What is looked into, and on which text.
+    """Which networks are measured, and on which text.
 
     The networks are those of a study of cells (`runs`: its folder), before and after training; or
-    one bundle (`weights`); or new ones that learn nothing.
+    that of one bundle (`weights`); or new, untrained ones.
 
     Attributes:
-        corpus: the text that is read, its last `validation_share`. A study of cells brings its
-            own; a bundle without one reads what it wrote itself.
-        runs, weights: see above, one of them at most.
-        cells: which; None is all there are.
+        corpus: its last `validation_share` is read. A study of cells has its own corpus; a bundle
+            without a corpus reads text that it generates itself.
+        runs, weights: see above; at most one of them.
+        cells: which; None takes all.
         parameters, layers: of new networks, see `CellStudySettings`.
         steps: how far back.
-        rows: places of the text from which is looked back.
+        rows: how many places of the text to measure from.
         radii: spectral radii of the vanilla RNN's recurrent weights, of which the smallest and
             the largest are trained with and without clipping.
         training_steps: of these trainings (0: none).
         seeds: how many times each of them is repeated, with the weights of `seed`, `seed` + 1, ...
-        seed: of new weights and places.
+        seed: of new weights and of the places.
     """
 
     corpus: Path | None = None
@@ -81,7 +80,7 @@ class GradientStudySettings:
         if self.cells is not None:
             check_cells(self.cells)
             if self.weights:
-                raise ValueError("a bundle has a cell of its own: leave cells out")
+                raise ValueError("a bundle already has its cell: leave cells out")
         for name in ("parameters", "layers", "steps", "rows", "seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -97,7 +96,7 @@ class GradientStudySettings:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What a study reads, and the networks that it looks into: name, when, which."""
+    """What a study reads, and the networks that it measures: (name, when, network)."""
 
     name: str
     vocabulary: Vocabulary
@@ -106,31 +105,35 @@ class _Subject:
     networks: Iterator[tuple[str, str, TextNetwork]]
 
 
-def study_gradients(settings: GradientStudySettings, *, tell: Tell = print) -> GradientStudy:
+def study_gradients(
+    settings: GradientStudySettings, *, report_progress: ReportProgress = print
+) -> GradientStudy:
     """Measure the flow of the gradient in every network, and train with and without clipping.
 
     Args:
-        settings: see there.
-        tell: is given a line about each measurement.
+        settings: see `GradientStudySettings`.
+        report_progress: called with a line about each measurement.
 
     Raises:
-        FileNotFoundError: the corpus is not there.
+        FileNotFoundError: the corpus does not exist.
         ValueError: it is too short or not UTF-8; there is no such study or bundle, or it does not
-            fit.
+            match the corpus or cells.
     """
     subject = _subject(settings)
     flows: list[FlowCurve] = []
     for name, when, network in subject.networks:
         measured = gradient_flow(network, subject.rows, settings.steps)
         flows += [FlowCurve.of(name, when, part, ratios) for part, ratios in measured.items()]
-        tell(f"{name} {when}: looked back {settings.steps} steps from {settings.rows} places")
+        report_progress(
+            f"{name} {when}: measured {settings.steps} steps back from {settings.rows} places"
+        )
     radii = sorted(set(settings.radii))
     start = _vanilla_rnn(subject, settings.seed)
     scaled: list[FlowCurve] = []
     for radius in radii:
         ratios = _state_flow(with_spectral_radius(start, radius), subject, settings)
         scaled.append(FlowCurve.of("rnn", f"spectral radius {radius:g}", "state", ratios))
-        tell(f"rnn of spectral radius {radius:g}: looked back")
+        report_progress(f"rnn of spectral radius {radius:g}: measured")
     clipping: list[ClippingCurve] = []
     if subject.train is not None and settings.training_steps:
         for radius in sorted({*radii[:1], *radii[-1:]}):
@@ -139,7 +142,7 @@ def study_gradients(settings: GradientStudySettings, *, tell: Tell = print) -> G
                     network = with_spectral_radius(_vanilla_rnn(subject, seed), radius)
                     run = _train(network, subject, settings, clip=clip)
                     clipping.append(ClippingCurve.of(run, spectral_radius=radius, seed=seed))
-                tell(
+                report_progress(
                     f"rnn of spectral radius {radius:g} trained {clipping[-1].manner}, "
                     f"{settings.seeds} seeds"
                 )
@@ -170,15 +173,15 @@ def _train(
     *,
     clip: float | None,
 ) -> ClippedTraining:
-    assert subject.train is not None  # noqa: S101 - the caller has looked
+    assert subject.train is not None  # noqa: S101 - the caller has checked
     return train_clipped(
         network,
         subject.train,
         start_id=subject.vocabulary.start_id,
         steps=settings.training_steps,
         clip=clip,
-        look=subject.rows,
-        back=settings.steps,
+        flow_tokens=subject.rows,
+        flow_steps=settings.steps,
     )
 
 
@@ -187,7 +190,7 @@ def _subject(settings: GradientStudySettings) -> _Subject:
         return _bundle(settings, LanguageModel.load(settings.weights, "cpu"))
     if settings.runs:
         return _study(settings, settings.runs, CellStudy.read(settings.runs))
-    assert settings.corpus  # noqa: S101 - the settings have looked
+    assert settings.corpus  # noqa: S101 - the settings have checked
     corpus = Corpus.read(settings.corpus, validation_share=settings.validation_share)
     size = len(corpus.vocabulary)
     configs = [
@@ -201,7 +204,7 @@ def _subject(settings: GradientStudySettings) -> _Subject:
 
 
 def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _Subject:
-    """Look into the networks of a study of cells: at its best learning rates, on its text."""
+    """Take the networks of a study of cells: at its best learning rates, on its text."""
     known = study.best
     cells = check_cells(known if settings.cells is None else settings.cells)
     if missing := [cell for cell in cells if cell not in known]:
@@ -224,15 +227,17 @@ def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _
 
 
 def _trained(language_model: LanguageModel) -> TextNetwork:
-    assert isinstance(language_model.network, TextNetwork)  # noqa: S101 - a bundle holds no other
+    assert isinstance(language_model.network, TextNetwork)  # noqa: S101 - bundles hold no others
     return language_model.network
 
 
 def _bundle(settings: GradientStudySettings, language_model: LanguageModel) -> _Subject:
-    """Look into one bundle, on a corpus or on what it writes itself."""
+    """Take the network of one bundle, on a corpus or on text that it generates itself."""
     name, network = language_model.config.name, language_model.config.network
     if language_model.config.ends:
-        raise ValueError(f"the texts of {name} end by themselves: they are too short to look back")
+        raise ValueError(
+            f"{name} writes texts that end by themselves, which are too short to look back"
+        )
     untrained = _new(network, language_model.vocabulary, settings.seed)
     networks = iter([(name, BEFORE, untrained), (name, AFTER, _trained(language_model))])
     length = _length(settings)
@@ -251,8 +256,8 @@ def _bundle(settings: GradientStudySettings, language_model: LanguageModel) -> _
         for piece in pieces:
             if piece.token is not None:
                 written[piece.index].append(ids[piece.token])
-        own = torch.tensor([row[:length] for row in written])
-        return _Subject(f"what {name} writes", language_model.vocabulary, own, None, networks)
+        rows = torch.tensor([row[:length] for row in written])
+        return _Subject(f"what {name} writes", language_model.vocabulary, rows, None, networks)
     corpus = Corpus.read(
         settings.corpus,
         level=language_model.config.level,
@@ -279,7 +284,7 @@ def _length(settings: GradientStudySettings) -> int:
 
 
 def _new(config: RecurrentConfig, vocabulary: Vocabulary, seed: int) -> TextNetwork:
-    """Make a network as `LanguageModelTask` begins with it."""
+    """Create a network as `LanguageModelTask` does."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return TextNetwork(config, len(vocabulary))

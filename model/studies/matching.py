@@ -1,8 +1,8 @@
-"""Networks of different cells at an equal number of parameters.
+"""Size networks of different cells to an equal number of parameters.
 
 A cell with more matrices gets fewer units, so that none is better only for being larger (Chung et
 al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014, compare
-cells so). Knows networks and their sizes; knows nothing of training.
+cells in this way).
 """
 
 from bisect import bisect_left
@@ -23,7 +23,7 @@ def check_cells(names: Iterable[str]) -> tuple[CellName, ...]:
     """Check names of cells.
 
     Raises:
-        ValueError: there is none, one comes twice, or there is no such cell.
+        ValueError: the list is empty, a cell is named twice, or there is no such cell.
     """
     cells: list[CellName] = []
     for name in names:
@@ -38,8 +38,8 @@ def check_cells(names: Iterable[str]) -> tuple[CellName, ...]:
 
 
 def parameter_count(config: RecurrentConfig, vocabulary_size: int) -> int:
-    """Count a network's parameters, those that read and write tokens included."""
-    with torch.device("meta"):  # shapes alone, no memory
+    """Count a network's parameters, input and output layers included."""
+    with torch.device("meta"):  # shapes only, no memory
         network = TextNetwork(config, vocabulary_size)
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -47,13 +47,13 @@ def parameter_count(config: RecurrentConfig, vocabulary_size: int) -> int:
 def nearest_network(
     cell: CellName, parameters: int, vocabulary_size: int, *, layers: int = 1
 ) -> tuple[RecurrentConfig, int]:
-    """Find the hidden size at which a network that reads one-hot vectors has so many parameters.
+    """Find the hidden size that gives a network on one-hot vectors about so many parameters.
 
     Returns:
-        The configuration whose number of parameters is nearest, and that number.
+        The configuration whose number of parameters is closest, and that number.
 
     Raises:
-        ValueError: so few parameters make no network.
+        ValueError: even one unit has more parameters.
     """
 
     def config(hidden_size: int) -> RecurrentConfig:
@@ -65,8 +65,8 @@ def nearest_network(
     if parameters < (least := count(1)):
         raise ValueError(f"{parameters} parameters are too few: one unit of {cell} has {least}")
     above = bisect_left(range(1, _MOST_UNITS + 1), parameters, key=count) + 1
-    # MUT1 and MUT2 need no matrix for inputs that are as many as the units, so that the number of
-    # parameters falls there, once.
+    # MUT1 and MUT2 need no input matrix where the input size equals the hidden size, so the number
+    # of parameters drops at that size.
     sizes = {size for size in (above - 1, above, above + 1, vocabulary_size) if size >= 1}
     best = min(sorted(sizes), key=lambda size: abs(count(size) - parameters))
     return config(best), count(best)

@@ -1,1 +1,1 @@
-"""What a captioner can only be given once it is trained."""
+"""Add to a captioner what can only be computed once it is trained."""

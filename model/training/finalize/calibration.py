@@ -1,8 +1,7 @@
-"""Fits the chance that a caption is good to captions whose quality is known.
+"""Fit the probability that a caption is good to captions of known quality.
 
-Logistic regression, by Newton's method, on the few features of a caption that foretell best what
-was held out. Knows captions by the log-probabilities of their tokens; knows nothing of how they
-are found, nor of how their quality is measured.
+Logistic regression, by Newton's method, on the few features of a caption that predict held-out
+captions best.
 """
 
 from collections.abc import Sequence
@@ -21,14 +20,14 @@ __all__ = ["Calibrated", "Sample", "calibrate", "fit_logistic"]
 _FOLDS = 5
 _MOST_FEATURES = 3
 
-# Keeps the coefficients finite where a feature parts good and bad without a fault; against the
-# curvature of a few hundred captions it is nothing.
+# Keeps the coefficients finite where a feature separates good and bad perfectly; negligible against
+# the curvature of a few hundred captions.
 _RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What is known of a picture's best caption from one search, and whether it is good."""
+    """The evidence about a picture's best caption from one search, and whether it is good."""
 
     picture: str
     evidence: Evidence
@@ -37,13 +36,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A fitted map.
+    """A fitted calibration.
 
     Attributes:
-        config: what a bundle keeps; its `cider` is still empty.
-        confidences: of the samples, each by a map that was fitted without the pictures of its
-            fold (samples,).
-        losses: held-out log-loss by features, in nats, for every set of them that was tried.
+        config: for the bundle; its `cider` is still empty.
+        confidences: of the samples, each by a fit without the pictures of its fold (samples,).
+        losses: held-out log-loss in nats, for every set of features that was tried.
     """
 
     config: CalibrationConfig
@@ -52,18 +50,18 @@ class Calibrated:
 
 
 def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
-    """Fit a map, with the features that foretell best.
+    """Fit a calibration, with the features that predict best.
 
-    Where the captions are of several beam sizes, the size is always one of the features, so that
-    the map holds for each of them: log-loss, which is of all together, may not notice that one is
-    off. Every set of up to three features is fitted to four fifths of the pictures and measured on
-    the others, in turn. Of the smallest sets, the best is taken whose held-out log-loss is within
-    one standard error (of the difference, by picture) of the best of all (Breiman et al. 1984,
+    If there are several beam sizes, the size is always one of the features, so that the fit holds
+    for each of them: the log-loss over all captions may hide that one is off. Every set of up to
+    three features is fitted to four fifths of the pictures and measured on the others, in turn.
+    The smallest set is chosen, and among these the best, whose held-out log-loss is within one
+    standard error (of the difference, by picture) of the best of all (Breiman et al. 1984,
     section 3.4.3).
 
     Args:
         samples: captions; those of one picture are held out together.
-        level: what made them good, see `CalibrationConfig`.
+        level: the one by which they were judged, see `CalibrationConfig`.
 
     Raises:
         ValueError: the captions are nearly all good or nearly all bad, or too few.
@@ -73,7 +71,7 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
     if min(good.sum(), (1 - good).sum()) < 2 * _FOLDS or len(pictures) < 2 * _FOLDS:
         raise ValueError(
             f"{int(good.sum())} of {len(good)} captions reach the level {level:g}: too few to fit "
-            "a confidence, choose another level or give more pictures"
+            "a confidence: choose another level or give more pictures"
         )
     place = torch.tensor([pictures[sample.picture] for sample in samples])  # (samples,)
     shuffled = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))
@@ -92,7 +90,7 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
             columns = table[:, [names.index(name) for name in chosen]]
             held_out[chosen] = _hold_out(columns, good, fold)
     if not held_out:
-        raise ValueError("all captions are equally likely: there is nothing to fit to")
+        raise ValueError("all captions are equally likely: there is nothing to fit")
 
     losses = {chosen: _log_loss(logits, good) for chosen, logits in held_out.items()}
     means = {chosen: float(loss.mean()) for chosen, loss in losses.items()}
@@ -116,12 +114,12 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
 
 
 def fit_logistic(features: Tensor, good: Tensor, *, steps: int = 100) -> tuple[Tensor, float]:
-    """Find the coefficients of greatest likelihood, by Newton's method with halved steps.
+    """Find the maximum-likelihood coefficients, by Newton's method with step halving.
 
     Args:
         features: float64 (samples, features)
         good: 0 or 1, float64 (samples,)
-        steps: most steps; four or five are usual.
+        steps: the most iterations; four or five usually suffice.
 
     Returns:
         Coefficients (features,), and the intercept.
@@ -151,19 +149,19 @@ def fit_logistic(features: Tensor, good: Tensor, *, steps: int = 100) -> tuple[T
         while loss(weights - size * step) > loss(weights) and size > 1e-6:
             size /= 2
         weights = weights - size * step
-    raise ValueError(f"the confidence cannot be fitted in {steps} steps of Newton's method")
+    raise ValueError(f"the confidence could not be fitted in {steps} steps of Newton's method")
 
 
 def _hold_out(features: Tensor, good: Tensor, fold: Tensor) -> Tensor:
-    """Give each sample's log-odds (samples,) by the map that was fitted to the other folds."""
+    """Return each sample's log-odds (samples,) by the fit to the other folds."""
     logits = torch.empty_like(good)
-    for one in range(_FOLDS):
-        inside = fold == one
+    for number in range(_FOLDS):
+        inside = fold == number
         coefficients, intercept = fit_logistic(features[~inside], good[~inside])
         logits[inside] = features[inside] @ coefficients + intercept
     return logits
 
 
 def _log_loss(logits: Tensor, good: Tensor) -> Tensor:
-    """Give -log p(outcome) of each sample, in nats, from log-odds: (samples,)."""
+    """Return -log p(outcome) of each sample, in nats, from log-odds: (samples,)."""
     return softplus(logits) - good * logits

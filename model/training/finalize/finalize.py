@@ -1,10 +1,10 @@
-"""Gives a trained captioner what it can only have once it is trained.
+"""Add to a captioner what can only be computed once it is trained.
 
-What people said of its training pictures, for a consensus; a confidence, fitted to what it
-writes about pictures it has not seen; the mean picture, for image_gain; golden pictures with their
-captions, for the self-test. What `unrolled finalize captioner` runs. All belong to the very weights
-and the default decoding that they were made with: a bundle whose decoding changes is to be
-finished again.
+The neighbour index of its training pictures, for the consensus reranker; a confidence, calibrated
+on pictures it has not seen; the mean context, for the image gain; golden pictures with their
+captions, for the self-test. `unrolled finalize captioner` runs this. All of it belongs to exactly
+the weights and the default decoding that it was computed with: finalize a bundle again when either
+changes.
 """
 
 import copy
@@ -49,19 +49,19 @@ _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
 
 @dataclass(frozen=True)
 class FinalizeSettings:
-    """How a captioner is finished.
+    """How a captioner is finalized.
 
     Attributes:
-        split: of each set, whose pictures were not trained on: the confidence is fitted to them.
-        training_split: of each set, whose pictures the mean picture is made of, and whose
-            captions the consensus.
-        consensus: how captions are ordered by default; None makes no consensus.
-        beam_sizes: the confidence is to hold for captions of each.
+        split: of each data set, not trained on: the confidence is fitted to it.
+        training_split: of each data set, trained on: gives the mean context and the neighbour
+            index.
+        consensus: how captions are reranked by default; None builds no neighbour index.
+        beam_sizes: for which the confidence is fitted.
         level: the share of people's captions that are not good, 0 to 1 (see `Judge`).
-        limit: pictures of a split at most, evenly spread; None takes all.
+        limit: the most pictures of a split, evenly spread; None takes all.
         batch_size: pictures that are captioned together.
-        java: whether to use Stanford's tokenizer; None means "where it is there".
-        progress: whether to show how far it is, on standard error.
+        java: whether to use Stanford's tokenizer; None uses it if installed.
+        progress: whether to show a progress bar on standard error.
     """
 
     split: str = "val"
@@ -77,20 +77,20 @@ class FinalizeSettings:
 
 @dataclass(frozen=True)
 class Finalized:
-    """A finished captioner, not yet written."""
+    """A finalized captioner, not yet written."""
 
     captioner: Captioner
     report: FinalizeReport
 
     def write(self, folder: Path) -> None:
-        """Write the bundle, load it again, and have it test itself.
+        """Write the bundle, load it again, and run its self-test.
 
         Raises:
-            ValueError: the folder holds something else than a bundle.
+            ValueError: the folder holds something other than a bundle.
             BundleError: the bundle cannot be used.
         """
         if folder.exists() and not (folder / "config.json").exists():
-            raise ValueError(f"{folder} is there and no bundle: give a new folder")
+            raise ValueError(f"{folder} exists and is not a bundle: give a new folder")
         captioner = self.captioner
         save_bundle(
             folder,
@@ -109,19 +109,19 @@ def finalize(
     golden: Sequence[Image.Image],
     settings: FinalizeSettings,
 ) -> Finalized:
-    """Make the consensus, find the mean picture, caption the golden ones, fit the confidence.
+    """Build the neighbour index, mean context and golden pictures, and fit the confidence.
 
     Args:
-        captioner: trained; its decoding, but for the consensus, is the one that is to stay.
+        captioner: trained; its decoding, except for the consensus, is kept.
         datasets: each with the two splits of the settings.
         golden: pictures for the self-test, RGB; see `choose_golden`.
-        settings: see there.
+        settings: see `FinalizeSettings`.
 
     Raises:
         ValueError: a split is unknown or empty, the confidence cannot be fitted, or a golden
-            picture will not do.
+            picture is unsuitable.
     """
-    seen = encode_training_pictures(
+    training = encode_training_pictures(
         captioner,
         datasets,
         split=settings.training_split,
@@ -129,7 +129,7 @@ def finalize(
         batch_size=settings.batch_size,
         progress=settings.progress,
     )
-    captioner = _agree(captioner, seen, settings.consensus)
+    captioner = _with_consensus(captioner, training, settings.consensus)
     kept = choose_golden(captioner, golden)
     samples: dict[tuple[str, int], list[Sample]] = {}  # by set and beam size
     ciders: dict[str, float] = {}
@@ -159,32 +159,32 @@ def finalize(
             )
             for ((name, beam_size), each), chances in zip(samples.items(), held_out, strict=True)
         ),
-        training_pictures=len(seen.captions),
+        training_pictures=len(training.captions),
         consensus=settings.consensus,
         golden=config.golden,
         golden_given=len(golden),
     )
-    finished = Captioner.of(
+    finalized = Captioner.of(
         captioner.network,
         config,
         captioner.vocabulary,
         device=captioner.device,
         card=captioner.card,
-        mean_context=seen.mean_context,
+        mean_context=training.mean_context,
         reranker=captioner.reranker,
         golden=kept,
     )
-    return Finalized(finished, report)
+    return Finalized(finalized, report)
 
 
-def _agree(
-    captioner: Captioner, seen: TrainingPictures, config: ConsensusConfig | None
+def _with_consensus(
+    captioner: Captioner, training: TrainingPictures, config: ConsensusConfig | None
 ) -> Captioner:
-    """Give a captioner a consensus, or none, that its decoding asks for by default."""
+    """Return the captioner with a consensus reranker on by default, or without one."""
     reranker = None
     if config is not None:
-        known = build_neighbour_index(seen.features, seen.captions, captioner.vocabulary)
-        reranker = ConsensusReranker(known, config, len(captioner.vocabulary))
+        index = build_neighbour_index(training.features, training.captions, captioner.vocabulary)
+        reranker = ConsensusReranker(index, config, len(captioner.vocabulary))
     decoding = replace(captioner.config.decoding, consensus=config is not None)
     return Captioner.of(
         captioner.network,
@@ -199,13 +199,13 @@ def _agree(
 def choose_golden(
     captioner: Captioner, pictures: Sequence[Image.Image]
 ) -> tuple[GoldenPicture, ...]:
-    """Make pictures small, and caption them as a CPU does in single precision.
+    """Shrink pictures, and caption them on the CPU in single precision.
 
-    A picture whose caption changes when every pixel moves by a grey level at random is no test,
-    since another processor's rounding might change it too: it is left out.
+    A picture whose caption changes when every pixel changes by up to one grey level at random is
+    left out, since another processor's rounding might change it too.
 
     Raises:
-        ValueError: of the pictures that were given, none is a test, or more than ten.
+        ValueError: every picture had to be left out, or there are more than ten.
     """
     if captioner.device != "cpu":
         network = copy.deepcopy(captioner.network)
@@ -216,20 +216,20 @@ def choose_golden(
             device="cpu",
             reranker=captioner.reranker,
         )
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     golden: list[GoldenPicture] = []
     for picture in pictures:
         small = picture.convert("RGB")
         small.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
         pixels = np.asarray(small, dtype=np.int16)
-        moved = (pixels + chance.integers(-1, 2, pixels.shape)).clip(0, 255).astype(np.uint8)
-        best, other = (captioner.caption([one])[0][0] for one in (small, Image.fromarray(moved)))
+        changed = (pixels + generator.integers(-1, 2, pixels.shape)).clip(0, 255).astype(np.uint8)
+        best, other = (captioner.caption([one])[0][0] for one in (small, Image.fromarray(changed)))
         if best.text == other.text:
             file = f"golden/{len(golden) + 1}.png"
             golden.append(GoldenPicture(small, GoldenConfig(file, best.text, best.logprob)))
     if pictures and not golden:
         raise ValueError(
-            "every golden picture has another caption when its pixels move by one grey level: "
+            "every golden picture gets another caption when its pixels change by one grey level: "
             "choose others"
         )
     return tuple(golden)
@@ -238,10 +238,10 @@ def choose_golden(
 def _caption_split(
     captioner: Captioner, dataset: CaptionDataset, settings: FinalizeSettings
 ) -> tuple[dict[int, list[Sample]], Judge]:
-    """Caption a set's split by every beam size, and judge each picture's best caption."""
+    """Caption a data set's split with every beam size, and judge each picture's best caption."""
     entries = some_entries(dataset, settings.split, settings.limit)
     scorer = Scorer([entry.captions for entry in entries], java=settings.java)
-    judge = Judge.at(settings.level, scorer)  # may fail, and captioning takes long
+    judge = Judge.at(settings.level, scorer)  # fails early, before hours of captioning
     found: dict[int, list[Caption]] = {beam_size: [] for beam_size in settings.beam_sizes}
     for batch in batches(entries, settings.batch_size, show=settings.progress):
         grid = captioner.encode(captioner.prepare([dataset.picture(entry) for entry in batch]))

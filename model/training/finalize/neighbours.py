@@ -1,8 +1,7 @@
-"""Makes what a captioner knows of its training pictures, to choose among captions by consensus.
+"""Build the neighbour index of the training pictures, for the consensus reranker.
 
-Principal components of the features, and the mean of the TF-IDF vectors of each picture's captions.
-Knows features as vectors and captions as text; what it is good for is
-`model.captioning.consensus`'s business.
+It holds principal components of the features, and the mean TF-IDF vector of each picture's
+captions. `model.captioning.consensus` uses it.
 """
 
 from collections import defaultdict
@@ -19,7 +18,7 @@ from model.vocabulary import Vocabulary, split
 
 __all__ = ["build_neighbour_index"]
 
-_MOST_NGRAMS = 2**16  # so that two bytes name one
+_MOST_NGRAMS = 2**16  # so that two bytes number one
 
 
 def build_neighbour_index(
@@ -30,15 +29,15 @@ def build_neighbour_index(
     dimensions: int = 64,
     min_pictures: int = 5,
 ) -> NeighbourIndex:
-    """Make it of pictures with people's captions.
+    """Build the index from pictures with people's captions.
 
     Args:
-        features: the mean of the encoder's grid of each (pictures, channels).
-        captions: of each, one at least.
-        vocabulary: of the captioner. An n-gram with a word that it lacks is not kept, since no
-            caption can have it.
-        dimensions: how many principal components are kept, at most.
-        min_pictures: in the captions of how many pictures an n-gram comes, or is not kept.
+        features: the mean of each picture's encoder grid (pictures, channels).
+        captions: of each picture, at least one.
+        vocabulary: of the captioner. N-grams with words outside it are dropped, since no caption
+            of the captioner can have them.
+        dimensions: the most principal components that are kept.
+        min_pictures: n-grams in the captions of fewer pictures are dropped.
 
     Raises:
         ValueError: the vocabulary is too large for n-grams to be numbered.
@@ -78,29 +77,29 @@ def build_neighbour_index(
 
 
 def _principal_components(features: Tensor, dimensions: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the mean (channels,), the axes (channels, dimensions) and each direction, in int8."""
+    """Return the mean (channels,), the axes (channels, dimensions) and each direction, in int8."""
     table = features.double()
     mean = table.mean(0)
     centred = table - mean
     _, axes = torch.linalg.eigh(centred.T @ centred)  # of rising variance
     basis = axes[:, -dimensions:].flip(1)
-    along = centred @ basis
-    largest = along.abs().amax(1, keepdim=True).clamp(min=1e-12)
-    return mean, basis.contiguous(), (127 * along / largest).round().to(torch.int8)
+    projected = centred @ basis
+    largest = projected.abs().amax(1, keepdim=True).clamp(min=1e-12)
+    return mean, basis.contiguous(), (127 * projected / largest).round().to(torch.int8)
 
 
 def _keep(
     frequencies: DocumentFrequencies, vocabulary: Vocabulary, min_pictures: int
 ) -> list[tuple[int, Ngram]]:
-    """Choose the commonest n-grams, and put them into the order of their keys."""
+    """Return the most frequent n-grams with their keys, ordered by key."""
     known = [
         (gram, count)
         for gram, count in frequencies.counts.items()
         if count >= min_pictures and all(word in vocabulary for word in gram)
     ]
     known.sort(key=lambda item: (-item[1], item[0]))
-    joint = " " if vocabulary.level == "word" else ""
+    separator = " " if vocabulary.level == "word" else ""
     return sorted(
-        (ngram_key(vocabulary.encode(joint.join(gram)), len(vocabulary)), gram)
+        (ngram_key(vocabulary.encode(separator.join(gram)), len(vocabulary)), gram)
         for gram, _ in known[:_MOST_NGRAMS]
     )

@@ -1,7 +1,4 @@
-"""What finishing a captioner found: as JSON, as Markdown, and as reliability curves.
-
-Knows numbers and names; knows nothing of how captions were made.
-"""
+"""Report how a captioner was finalized as JSON, Markdown and reliability curves."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +17,7 @@ __all__ = ["FinalizeReport", "SetReport"]
 
 @dataclass(frozen=True)
 class SetReport:
-    """Whether the confidence comes true on a set (`flickr8k/val`), at one beam size."""
+    """The reliability of the confidence on a set (`flickr8k/val`) at one beam size."""
 
     name: str
     beam_size: int
@@ -29,18 +26,20 @@ class SetReport:
 
 @dataclass(frozen=True)
 class FinalizeReport:
-    """How a captioner was finished.
+    """How a captioner was finalized.
 
     Attributes:
-        model, version: which.
-        calibration: the map that was fitted.
-        losses: held-out log-loss, in nats, by features that were tried.
-        sets: the confidence on each set at each beam size; of every caption by a map that was
-            fitted without its picture.
-        training_pictures: how many the mean picture is of, and the consensus, if there is one.
-        consensus: how captions are ordered.
+        model, version: of the captioner.
+        calibration: the fit.
+        losses: held-out log-loss, in nats, for each set of features that was tried.
+        sets: the confidence on each set at each beam size; each caption's by a fit without its
+            picture.
+        training_pictures: how many the mean context, and the neighbour index if there is one,
+            were computed from.
+        consensus: how captions are reranked; None: not at all.
         golden: pictures of the self-test.
-        golden_given: how many were to be; the captions of the others hang on the last digit.
+        golden_given: how many pictures were offered for it; the captions of the others depend on
+            rounding.
     """
 
     model: str
@@ -54,12 +53,12 @@ class FinalizeReport:
     golden_given: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything, ready for JSON."""
+        """Return everything, ready for JSON."""
         losses = {", ".join(features): loss for features, loss in self.losses.items()}
         return asdict(self) | {"losses": losses}
 
     def as_markdown(self) -> str:
-        """Print the map, and whether it comes true on each set."""
+        """Return the fit, and its reliability on each set."""
         fitted = self.calibration
         terms = " ".join(
             f"{coefficient:+.4g} {name}"
@@ -90,21 +89,21 @@ class FinalizeReport:
         )
         return "\n".join(
             [
-                f"# {self.model} {self.version}, finished",
+                f"# {self.model} {self.version}, finalized",
                 "",
                 f"confidence = sigmoid({fitted.intercept:.4g} {terms})",
                 "",
-                f"is the chance that a caption is nearer to people's captions, by CIDEr-D, than "
-                f"{100 * fitted.level:.0f}% of people's own are to each other. Of each caption "
+                f"is the chance that a caption is closer to people's captions, by CIDEr-D, than "
+                f"{100 * fitted.level:.0f}% of people's own are to each other. For each caption "
                 "below, it was fitted without its picture. All numbers are times 100; ECE has ten "
                 "bins of equal width, or of equal mass, and by chance is what it would be if every "
                 "confidence were true.",
                 "",
                 table([*header.split(","), "Brier"], rows),
                 "",
-                f"The mean picture is of {self.training_pictures} pictures. {self._order()} Golden "
-                f"pictures, {len(self.golden)} of {self.golden_given} that were given (the others' "
-                "captions change when pixels move by one grey level):",
+                f"The mean context is of {self.training_pictures} pictures. {self._order()} Golden "
+                f"pictures, {len(self.golden)} of the {self.golden_given} given (the others' "
+                "captions change when pixels change by one grey level):",
                 "",
                 *(f"- {one.file}: {one.text} ({one.logprob:.3f})" for one in self.golden),
                 "",
@@ -126,8 +125,8 @@ class FinalizeReport:
         if self.consensus is None:
             return "Captions are ordered by their log-probabilities."
         return (
-            f"Captions are ordered by what people said of the {self.consensus.neighbours} of these "
-            "that look most alike."
+            f"Captions are reranked by agreement with the captions of the "
+            f"{self.consensus.neighbours} of these that look most similar."
         )
 
     def _panels(self) -> list[Panel]:
@@ -136,8 +135,8 @@ class FinalizeReport:
         panels = []
         for name in names:
             lines = [Line("", [0, 1], [0, 1], COLOURS["rnn"], style="--", width=1)]
-            own = [one for one in self.sets if one.name == name]
-            for number, one in enumerate(own):
+            reports = [one for one in self.sets if one.name == name]
+            for number, one in enumerate(reports):
                 bins = one.reliability.equal_mass
                 # Two standard errors of each share.
                 spread = [2 * (b.good * (1 - b.good) / b.count) ** 0.5 for b in bins]

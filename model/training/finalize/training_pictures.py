@@ -1,8 +1,4 @@
-"""What a captioner sees in the pictures that it was trained on, and what people said of them.
-
-One pass over them gives all that is made of training pictures once a captioner is trained. Knows
-captioners and data sets; does not know what it is good for.
-"""
+"""Encode the training pictures in one pass, for everything that is computed from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +16,12 @@ __all__ = ["TrainingPictures", "encode_training_pictures", "some_entries"]
 
 @dataclass(frozen=True)
 class TrainingPictures:
-    """What a captioner sees in the pictures that it was trained on.
+    """The training pictures as a captioner encodes them.
 
     Attributes:
-        mean_context: the mean of all as the decoder sees them, float32, of a batch of one.
-        features: the mean of each one's grid, float32 (pictures, channels).
-        captions: what people said of each.
+        mean_context: the mean image context, float32, as a batch of one.
+        features: the mean of each picture's grid, float32 (pictures, channels).
+        captions: people's captions of each picture.
     """
 
     mean_context: ImageContext
@@ -42,15 +38,15 @@ def encode_training_pictures(
     batch_size: int = 32,
     progress: bool = True,
 ) -> TrainingPictures:
-    """See every training picture once.
+    """Encode every training picture once.
 
     Args:
         captioner: trained.
-        datasets: each with the split.
-        split: whose pictures were trained on.
-        limit: pictures of each set at most, evenly spread; None takes all.
+        datasets: each must have the split.
+        split: the one that was trained on.
+        limit: the most pictures of each set, evenly spread; None takes all.
         batch_size: pictures that are encoded together.
-        progress: whether to show how far it is, on standard error.
+        progress: whether to show a progress bar on standard error.
 
     Raises:
         ValueError: a set has no such split.
@@ -74,7 +70,7 @@ def encode_training_pictures(
 
 
 def some_entries(dataset: CaptionDataset, split: str, limit: int | None) -> Sequence[Entry]:
-    """List a split's entries, `limit` at most, evenly spread."""
+    """List a split's entries, at most `limit` of them, evenly spread."""
     entries = dataset.split(split)
     count = min(len(entries), limit or len(entries))
     return [entries[i * len(entries) // count] for i in range(count)]

@@ -41,8 +41,8 @@ def test_captions_are_judged_by_what_they_reach(corpus):
     assert 0 < sum(good) < len(good)
 
 
-def test_pictures_with_one_caption_each_cannot_tell():
+def test_pictures_with_one_caption_each_are_too_few():
     scorer = Scorer([["a dog"], ["a cat"]], java=False)
     assert scorer.cider_of_references() == []
-    with pytest.raises(TooFewCaptions, match="only 0 captions of people"):
+    with pytest.raises(TooFewCaptions, match="only 0 reference captions"):
         Judge.at(0.4, scorer)

@@ -88,11 +88,11 @@ def test_confidence_that_is_too_high_shows():
 @pytest.mark.parametrize(
     ("confidences", "good", "bins", "message"),
     [
-        ([], [], 10, "there are none"),
-        ([0.5], [1, 0], 10, "do not pair up"),
+        ([], [], 10, "at least 1"),
+        ([0.5], [1, 0], 10, "must have the same length"),
         ([1.5], [1], 10, "must be 0 to 1"),
         ([float("nan")], [1], 10, "must be 0 to 1"),
-        ([0.5], [1], 0, "one bin at least"),
+        ([0.5], [1], 0, "at least one bin"),
     ],
 )
 def test_nonsense_is_refused(confidences, good, bins, message):

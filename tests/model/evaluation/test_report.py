@@ -53,7 +53,7 @@ def test_a_dozen_pictures_drawn_by_chance_are_shown_with_the_captions_of_the_bes
     )
     report = replace(REPORT, captions=captions)
     head, _, shown = report.as_markdown().partition(
-        "Some of the pictures, drawn by chance; beam 3:"
+        "Some of the pictures, drawn at random; beam 3:"
     )
     assert head.strip() == REPORT.as_markdown().strip()
     rows = [cells(line) for line in shown.strip().splitlines()[2:]]

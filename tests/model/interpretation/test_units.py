@@ -122,9 +122,9 @@ def test_nothing_to_follow_is_an_error():
 
 def test_what_does_not_fit_is_an_error():
     activations, values = np.zeros((8, 2)), np.tile([True, False], 4)
-    with pytest.raises(ValueError, match="same characters"):
+    with pytest.raises(ValueError, match="the same length"):
         rank_units(activations, values[:7])
-    with pytest.raises(ValueError, match="same characters"):
+    with pytest.raises(ValueError, match="the same length"):
         rank_units(activations, values, np.ones(9, dtype=bool))
     with pytest.raises(ValueError, match=r"\(characters, units\)"):
         rank_units(np.zeros(8), values)
@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_an_error():
         rank_units(activations, values, names=["a"])
     with pytest.raises(ValueError, match="finite"):
         rank_units(np.full((8, 2), np.nan), values)
-    with pytest.raises(ValueError, match="no numbers"):
+    with pytest.raises(ValueError, match="not finite"):
         rank_units(activations, np.full(8, np.nan))
     with pytest.raises(ValueError, match="shift"):
         rank_units(activations, values, shifts=0)

@@ -43,6 +43,6 @@ def studied(
     forget_accelerate()
     folder = tmp_path_factory.mktemp("study")
     settings = CellStudySettings(corpus, **TINY)
-    study = study_cells(settings, folder, tell=lambda line: None)
+    study = study_cells(settings, folder, report_progress=lambda line: None)
     study.write(folder)
     return study, settings, folder

@@ -103,7 +103,7 @@ def test_a_finished_study_trains_nothing_again(
 ) -> None:
     study, settings, folder = studied
     monkeypatch.setattr(module, "main", None)
-    again = study_cells(settings, folder, tell=quiet)
+    again = study_cells(settings, folder, report_progress=quiet)
     assert replace(again, ngram_seconds=0) == replace(study, ngram_seconds=0)
 
 
@@ -128,13 +128,13 @@ def test_an_interrupted_study_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", stopping)
         with pytest.raises(KeyboardInterrupt):
-            study_cells(settings, tmp_path, tell=quiet)
+            study_cells(settings, tmp_path, report_progress=quiet)
     assert trained == ["rnn-0.003", "rnn-0.02", "lstm-0.003"]
     trained.clear()
-    told: list[str] = []
-    resumed = study_cells(settings, tmp_path, tell=told.append)
+    messages: list[str] = []
+    resumed = study_cells(settings, tmp_path, report_progress=messages.append)
     assert trained == ["lstm-0.003", "lstm-0.02"]
-    assert "rnn-0.02 is finished already" in told
+    assert "rnn-0.02 is already finished" in messages
     for run, expected in zip(resumed.runs, study.runs, strict=True):
         assert [(e.loss, e.nats) for e in run.epochs] == [(e.loss, e.nats) for e in expected.epochs]
         assert run.seconds > 0
@@ -142,12 +142,12 @@ def test_an_interrupted_study_goes_on(
 
 def test_other_settings_need_another_folder(studied: Studied, tmp_path: Path) -> None:
     _, settings, folder = studied
-    with pytest.raises(ValueError, match=r"rnn-0\.003 is a run of other settings"):
-        study_cells(replace(settings, epochs=3), folder, tell=quiet)
+    with pytest.raises(ValueError, match=r"rnn-0\.003 is a run with other settings"):
+        study_cells(replace(settings, epochs=3), folder, report_progress=quiet)
     other = tmp_path / settings.corpus.name
     other.write_text(settings.corpus.read_text().replace("cat", "rat"))
     with pytest.raises(ValueError, match="or of another corpus"):
-        study_cells(replace(settings, corpus=other), folder, tell=quiet)
+        study_cells(replace(settings, corpus=other), folder, report_progress=quiet)
 
 
 @pytest.mark.parametrize(
@@ -164,22 +164,22 @@ def test_other_settings_need_another_folder(studied: Studied, tmp_path: Path) ->
         ({"parameters": 10}, "10 parameters are too few"),
     ],
 )
-def test_bad_settings_are_told(
+def test_bad_settings_are_reported(
     corpus: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        study_cells(CellStudySettings(corpus, **TINY | changes), tmp_path, tell=quiet)
+        study_cells(CellStudySettings(corpus, **TINY | changes), tmp_path, report_progress=quiet)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_corpus_is_told(tmp_path: Path) -> None:
+def test_a_missing_corpus_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
-        study_cells(CellStudySettings(tmp_path / "nothing.txt"), tmp_path, tell=quiet)
+        study_cells(CellStudySettings(tmp_path / "nothing.txt"), tmp_path, report_progress=quiet)
 
 
-def test_reading_what_is_no_study_is_told(tmp_path: Path) -> None:
+def test_reading_anything_but_a_study_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no finished study of cells"):
         CellStudy.read(tmp_path)
     (tmp_path / "cells.json").write_text("{}")
-    with pytest.raises(ValueError, match="is no study of cells"):
+    with pytest.raises(ValueError, match="is not a study of cells"):
         CellStudy.read(tmp_path)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from model.config import RecurrentConfig
-from model.networks.cells import CELLS, State
+from model.networks.cells import CELLS, CellState
 from model.networks.text_network import TextNetwork
 from model.studies.flow import gradient_flow, spectral_radius, stretches, with_spectral_radius
 
@@ -40,10 +40,10 @@ def test_products_of_jacobians(cell: str, layers: int) -> None:
     shape = network.initial_state(1)[0].shape
     parts = network.recurrent.parts
 
-    def pack(state: State) -> Tensor:
+    def pack(state: CellState) -> Tensor:
         return torch.stack(state).flatten()
 
-    def unpack(flat: Tensor) -> State:
+    def unpack(flat: Tensor) -> CellState:
         return tuple(part.view(shape) for part in flat.view(parts, -1))
 
     def step(flat: Tensor, token: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ def test_the_network_stays_as_it_is() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
-def test_bad_arguments_are_told() -> None:
+def test_bad_arguments_are_reported() -> None:
     with pytest.raises(ValueError, match="20 steps need 22 tokens, there are 9"):
         gradient_flow(make("rnn"), tokens(), 20)
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):

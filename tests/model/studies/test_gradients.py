@@ -37,7 +37,7 @@ def quiet(line: str) -> None:
 
 
 def test_new_networks(corpus: Path, tmp_path: Path) -> None:
-    study = study_gradients(GradientStudySettings(corpus, **QUICK), tell=quiet)
+    study = study_gradients(GradientStudySettings(corpus, **QUICK), report_progress=quiet)
     cells = ["rnn", "lstm", "lstm", "lstm", "gru", "mut1", "mut2", "mut3"]
     assert [flow.name for flow in study.flows] == cells
     assert {flow.when for flow in study.flows} == {"at initialisation"}
@@ -62,7 +62,9 @@ def test_new_networks(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_tables_hold_what_was_measured(corpus: Path) -> None:
-    study = study_gradients(GradientStudySettings(corpus, cells=("lstm",), **QUICK), tell=quiet)
+    study = study_gradients(
+        GradientStudySettings(corpus, cells=("lstm",), **QUICK), report_progress=quiet
+    )
     table = study.as_markdown().splitlines()
     assert "| cell | when | part | k = 1 | k = 10 | k = 20 | a step |" in table
     row = next(line for line in table if line.startswith("| lstm | at initialisation | h |"))
@@ -77,7 +79,7 @@ def test_tables_hold_what_was_measured(corpus: Path) -> None:
 
 def test_clipping_is_compared_over_several_seeds(corpus: Path) -> None:
     settings = GradientStudySettings(corpus, cells=("rnn",), **QUICK | {"seeds": 3, "seed": 5})
-    study = study_gradients(settings, tell=quiet)
+    study = study_gradients(settings, report_progress=quiet)
     runs = [(run.spectral_radius, run.clip, run.seed) for run in study.clipping]
     assert runs == [
         (radius, clip, seed) for radius in (0.5, 1.5) for clip in (None, 1.0) for seed in (5, 6, 7)
@@ -93,7 +95,7 @@ def test_clipping_is_compared_over_several_seeds(corpus: Path) -> None:
     middle, low, _, high = cells[-1].replace("(", "").replace(")", "").split()
     expected = [np.median(ratios), min(ratios), max(ratios)]
     assert [float(middle), float(low), float(high)] == pytest.approx(expected, rel=0.05)
-    once = study_gradients(replace(settings, seeds=1), tell=quiet)
+    once = study_gradients(replace(settings, seeds=1), report_progress=quiet)
     assert once.clipping[0] == study.clipping[0]
     assert "±" not in next(line for line in once.as_markdown().splitlines() if "| 0.5 |" in line)
 
@@ -101,7 +103,7 @@ def test_clipping_is_compared_over_several_seeds(corpus: Path) -> None:
 def test_networks_of_a_study_before_and_after(studied: Studied) -> None:
     cells, _, folder = studied
     settings = GradientStudySettings(runs=folder, **QUICK | {"training_steps": 0})
-    study = study_gradients(settings, tell=quiet)
+    study = study_gradients(settings, report_progress=quiet)
     assert [(flow.name, flow.when) for flow in study.flows if flow.part == "state"] == [
         (cell, when) for cell in ("rnn", "lstm") for when in ("at initialisation", "after training")
     ]
@@ -118,7 +120,7 @@ def test_networks_of_a_study_before_and_after(studied: Studied) -> None:
         np.testing.assert_allclose(flow.high, np.quantile(ratios, 0.9, axis=1))
         np.testing.assert_allclose(flow.mean, ratios.mean(axis=1))
     with pytest.raises(ValueError, match="has no gru: it has rnn, lstm"):
-        study_gradients(replace(settings, cells=("gru",)), tell=quiet)
+        study_gradients(replace(settings, cells=("gru",)), report_progress=quiet)
 
 
 @pytest.mark.parametrize("own_text", [True, False])
@@ -126,12 +128,12 @@ def test_a_bundle(studied: Studied, corpus: Path, own_text: bool) -> None:
     cells, _, folder = studied
     bundle = folder / cells.best["lstm"].folder / "bundle"
     settings = GradientStudySettings(None if own_text else corpus, weights=bundle, **QUICK)
-    study = study_gradients(settings, tell=quiet)
+    study = study_gradients(settings, report_progress=quiet)
     assert len(study.flows) == 6
     assert {flow.name for flow in study.flows} == {f"lstm-{cells.best['lstm'].learning_rate:g}"}
     assert study.text.startswith("what lstm" if own_text else "tale")
     assert len(study.clipping) == (0 if own_text else 8)
-    assert study_gradients(settings, tell=quiet) == study
+    assert study_gradients(settings, report_progress=quiet) == study
 
 
 def test_clipping_bounds_the_step(corpus: Path) -> None:
@@ -142,8 +144,8 @@ def test_clipping_bounds_the_step(corpus: Path) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     options: dict[str, Any] = {
         "start_id": text.vocabulary.start_id,
-        "look": stretches(text.train, 3, 30, seed=0),
-        "back": 5,
+        "flow_tokens": stretches(text.train, 3, 30, seed=0),
+        "flow_steps": 5,
     }
     free = train_clipped(network, text.train, steps=30, clip=None, **options)
     clipped = train_clipped(network, text.train, steps=30, clip=0.5, **options)
@@ -161,15 +163,15 @@ def test_a_clipped_step_has_the_gradients_direction(corpus: Path) -> None:
     text = Corpus.read(corpus)
     torch.manual_seed(1)
     network = TextNetwork(RecurrentConfig(cell="rnn", hidden_size=8), len(text.vocabulary))
-    look = stretches(text.train, 2, 10, seed=0)
+    tokens = stretches(text.train, 2, 10, seed=0)
     run = train_clipped(
         network,
         text.train,
         start_id=text.vocabulary.start_id,
         steps=2,
         clip=0.1,
-        look=look,
-        back=3,
+        flow_tokens=tokens,
+        flow_steps=3,
     )
     network = deepcopy(network)
     count = len(text.train) // 32
@@ -187,7 +189,7 @@ def test_a_clipped_step_has_the_gradients_direction(corpus: Path) -> None:
             for parameter in network.parameters():
                 parameter.sub_(parameter.grad)
     assert run.losses == pytest.approx(losses, rel=1e-5)
-    ratio = gradient_flow(network, look, 3)["state"]
+    ratio = gradient_flow(network, tokens, 3)["state"]
     np.testing.assert_allclose(run.flow, ratio, rtol=1e-4)
 
 
@@ -202,7 +204,7 @@ def test_a_rate_is_that_of_the_further_half() -> None:
     [
         ({"corpus": None}, "there is nothing to read"),
         ({"runs": Path("a"), "weights": Path("b")}, "not both"),
-        ({"weights": Path("b"), "cells": ("rnn",)}, "a bundle has a cell of its own"),
+        ({"weights": Path("b"), "cells": ("rnn",)}, "a bundle already has its cell"),
         ({"cells": ("qrnn",)}, "unknown cell"),
         ({"cells": ()}, "at least one cell"),
         ({"steps": 0}, "steps must be at least 1"),
@@ -216,6 +218,8 @@ def test_a_rate_is_that_of_the_further_half() -> None:
         ({"weights": Path("nowhere")}, "nowhere"),
     ],
 )
-def test_bad_settings_are_told(corpus: Path, changes: dict[str, Any], message: str) -> None:
+def test_bad_settings_are_reported(corpus: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        study_gradients(GradientStudySettings(**{"corpus": corpus} | QUICK | changes), tell=quiet)
+        study_gradients(
+            GradientStudySettings(**{"corpus": corpus} | QUICK | changes), report_progress=quiet
+        )

@@ -24,7 +24,7 @@ def test_exact_numbers_are_found(cell: str) -> None:
         assert nearest_network(cell, exact, 30)[1] == exact
 
 
-def test_too_few_parameters_are_told() -> None:
+def test_too_few_parameters_are_reported() -> None:
     with pytest.raises(ValueError, match="too few: one unit of lstm has"):
         nearest_network("lstm", 100, 69)
 
@@ -37,6 +37,6 @@ def test_too_few_parameters_are_told() -> None:
         ([], "at least one cell"),
     ],
 )
-def test_bad_cells_are_told(cells: list[str], message: str) -> None:
+def test_bad_cells_are_reported(cells: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_cells(cells)

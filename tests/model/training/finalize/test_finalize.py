@@ -1,4 +1,4 @@
-"""Finalizing a captioner: what goes into the bundle is there, holds, and belongs to its weights."""
+"""Finalizing a captioner: the bundle is complete, works, and matches its weights."""
 
 import json
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_everything_is_in_the_bundle(finalized, captioner, tmp_path):
     assert all(token.image_gain is not None for token in grounded[0].tokens)
 
 
-def test_a_bundle_is_finalized_again(finalized, tmp_path):
+def test_a_bundle_can_be_finalized_again(finalized, tmp_path):
     for _ in range(2):
         finalized.write(tmp_path / "new")
     assert Captioner.load(tmp_path / "new", "cpu", self_test=True).self_test() == 2
@@ -65,7 +65,7 @@ def test_a_bundle_is_finalized_again(finalized, tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(finalized, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="is there and no bundle"):
+    with pytest.raises(ValueError, match="exists and is not a bundle"):
         finalized.write(tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 
@@ -108,15 +108,15 @@ def test_golden_pictures_are_small_and_captioned_by_the_default_decoding(caption
     assert golden.expected.file == "golden/1.png"
 
 
-def test_a_picture_whose_caption_hangs_on_the_last_digit_is_no_test():
-    """A network that is turned up answers every change of a pixel."""
+def test_a_picture_whose_caption_depends_on_rounding_is_left_out():
+    """A network with large weights reacts to every change of a pixel."""
     captioner = tiny_captioner()
     with torch.no_grad():
         captioner.network.decoder.to_values.weight *= 300
         captioner.network.decoder.to_word.weight *= 30
     noise = np.random.default_rng(0).integers(100, 120, (64, 64, 3), dtype=np.uint8)
     plain = Image.new("RGB", (64, 64), "white")
-    with pytest.raises(ValueError, match=r"every golden picture has another caption when"):
+    with pytest.raises(ValueError, match=r"every golden picture gets another caption when"):
         choose_golden(captioner, [Image.fromarray(noise)])
     # White moves only where it can, downwards, and says the same.
     (kept,) = choose_golden(captioner, [Image.fromarray(noise), plain])
@@ -135,6 +135,6 @@ def test_a_picture_whose_caption_hangs_on_the_last_digit_is_no_test():
     ],
     ids=str,
 )
-def test_what_cannot_be_done_is_told(captioner, dataset, changes, message):
+def test_unusable_settings_are_reported(captioner, dataset, changes, message):
     with pytest.raises(ValueError, match=message):
         finalize(captioner, [dataset], [], replace(SETTINGS, **changes))
