@@ -15,7 +15,7 @@ from benchmarks.bench import ROOT, Bench
 from benchmarks.closed_loop import LoadResult, Request, send_closed_loop
 from benchmarks.open_loop import Response, send_open_loop
 from benchmarks.overload import Health, summarise
-from tests.tiny import save_finalized_captioner
+from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,6 @@ def test_a_soak_covers_every_format_and_option(bench: Bench):
 
 
 def test_a_bundle_without_a_mean_picture_is_not_asked_for_image_gain(bench: Bench, tmp_path: Path):
-    without_gain = replace(bench)
-    without_gain.captioner.mean_context = None
+    without_gain = replace(bench, weights=save_tiny_captioner(tmp_path / "captioner"))
     drawn = soak.requests(without_gain)
     assert not any("image_gain=true" in next(drawn).query for _ in range(100))

@@ -37,8 +37,10 @@ def test_each_tensor_is_the_weighted_mean(tmp_path):
     sources = averaged.config.provenance["average_of"]
     assert [source["weight"] for source in sources] == [1, 3]
     assert sources[0].items() >= Captioner.load(one, device="cpu").config.provenance.items()
-    assert (averaged.config.calibration, averaged.golden, averaged.mean_context) == (None, (), None)
-    assert (averaged.consensus, averaged.config.decoding.consensus) == (None, False)
+    assert (averaged.config.calibration, averaged.config.golden) == (None, ())
+    assert not averaged.has_consensus
+    assert not averaged.has_image_gain
+    assert not averaged.config.decoding.consensus
 
 
 def test_a_different_network_is_refused(tmp_path):

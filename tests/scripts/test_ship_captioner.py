@@ -51,8 +51,10 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     assert "calibration error 4.1 (3.0 " in shipped.card
     assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card
     # Calibration, consensus and golden captions hold for the old decoding only.
-    assert (shipped.config.calibration, shipped.golden, shipped.mean_context) == (None, (), None)
-    assert (shipped.consensus, shipped.config.decoding.consensus) == (None, False)
+    assert (shipped.config.calibration, shipped.config.golden) == (None, ())
+    assert not shipped.has_consensus
+    assert not shipped.has_image_gain
+    assert not shipped.config.decoding.consensus
     before = Captioner.load(trained, device="cpu")
     for name, tensor in before.network.state_dict().items():
         assert tensor.equal(shipped.network.state_dict()[name])
@@ -74,6 +76,6 @@ def test_a_finished_captioner_stays_finished_if_its_decoding_is_unchanged(tmp_pa
     assert (shipped.config.name, shipped.config.version) == ("another", "9")
     assert shipped.config.calibration == before.config.calibration is not None
     assert shipped.config.golden == before.config.golden != ()
-    assert shipped.mean_context is not None
-    assert shipped.consensus is not None
+    assert shipped.has_image_gain
+    assert shipped.has_consensus
     assert shipped.config.decoding == before.config.decoding

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from model.captioning.captioner import Captioner
-from model.captioning.scoring import read
+from model.captioning.scoring import score_tokens
 from model.networks.image_context import ImageContext
 from model.training.captioner.pairing import Matcher, SentenceIndex
 from tests.tiny import tiny_captioner
@@ -88,7 +88,7 @@ def test_a_matcher_chooses_what_is_worth_most_of_the_candidates():
         for sentence, likeness in matcher._corpus.search(said, 8):
             ids = [*captioner.vocabulary.encode(sentence), captioner.vocabulary.end_id]
             ((own,), _), ((usual,), _) = (
-                read(decoder, one, [ids]) for one in (seen, matcher._mean_context)
+                score_tokens(decoder, one, [ids]) for one in (seen, matcher._mean_context)
             )
             likely, grounded = sum(own) / len(ids), (sum(own) - sum(usual)) / len(ids)
             worth[sentence] = likely + grounded + 2 * likeness

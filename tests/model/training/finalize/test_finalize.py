@@ -43,7 +43,7 @@ def test_everything_is_in_the_bundle(finalized, captioner, tmp_path):
     finalized.write(tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     loaded = Captioner.load(tmp_path / "new", "cpu", self_test=True)
-    assert len(loaded.golden) == 2
+    assert len(loaded.config.golden) == 2
     assert loaded.config.calibration == finalized.report.calibration
     assert loaded.card == captioner.card
     assert loaded.config.decoding.consensus
@@ -94,7 +94,7 @@ def test_the_report_has_every_set_and_beam_size(finalized, tmp_path):
 
 def test_a_consensus_can_be_left_out(captioner, dataset):
     captioner = finalize(captioner, [dataset], [], replace(SETTINGS, consensus=None)).captioner
-    assert (captioner.consensus, captioner.config.consensus) == (None, None)
+    assert (captioner.reranker, captioner.config.consensus) == (None, None)
     assert not captioner.config.decoding.consensus
     assert "agreement" not in captioner.config.calibration.features
 
@@ -103,7 +103,7 @@ def test_golden_pictures_are_small_and_captioned_by_the_default_decoding(caption
     large = draw(5, (900, 600))
     (golden,) = choose_golden(captioner, [large])
     assert golden.picture.size == (256, 171)
-    (found,) = captioner.caption([golden.picture])
+    found = captioner.caption(golden.picture)
     assert (golden.expected.text, golden.expected.logprob) == (found[0].text, found[0].logprob)
     assert golden.expected.file == "golden/1.png"
 
