@@ -6,12 +6,16 @@ words, of beams or of files.
 
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array
 from model.networks.image_context import DecoderState, ImageContext
 
-__all__ = ["CaptionDecoder", "Runner"]
+__all__ = ["CaptionDecoder", "Runner", "TextRunner", "TextState"]
+
+
+TextState = tuple[Array, ...]  # each (any, rows, any)
 
 
 class CaptionDecoder(Protocol):
@@ -57,3 +61,23 @@ class Runner(CaptionDecoder, Protocol):
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work submitted to it."""
+
+
+class TextRunner(Protocol):
+    """A language model's network in evaluation; for one thread at a time."""
+
+    def step(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Read one token per row and return the log-probabilities of the next.
+
+        Args:
+            tokens: (rows,)
+            state: each (any, rows, any)
+
+        Returns:
+            log-probabilities, natural (rows, vocabulary); the next state.
+        """
+
+    def place(self, state: TextState) -> TextState:
+        """Convert a state of PyTorch's to the runtime's own arrays."""

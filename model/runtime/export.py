@@ -37,9 +37,9 @@ _log = logging.getLogger(__name__)
 
 AnyBundle = Bundle[CaptionerConfig] | Bundle[TextConfig]
 
-_FORMAT = 2  # of what is kept: raised when graphs change, though bundle and libraries do not
+_FORMAT = 3  # of what is kept: raised when graphs change, though bundle and libraries do not
 
-_GRAPHS = {"captioner": ("encode", "begin", "step"), "text": ("step",)}
+_GRAPHS = {"captioner": ("encode", "context", "step"), "text": ("step",)}
 
 
 class ExportError(RuntimeError):

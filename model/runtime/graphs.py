@@ -2,13 +2,13 @@
 
 A captioner's:
 
-    encode: pixels -> grid
-    begin:  grid -> the parts of a picture
-    step:   tokens, state, parts of a picture -> log-probabilities, state, attention's weights
+    encode:  pixels -> grid
+    context: grid -> the arrays of an `ImageContext`
+    step:    tokens, state, context -> log-probabilities, state, attention's weights
 
 where a step takes keys and values of dot-product attention laid out by heads. A language model's:
 
-    step:   tokens, state -> log-probabilities, state
+    step:    tokens, state -> log-probabilities, state
 
 Each has names for what goes in and comes out, and is good for any batch and beam, or any number
 of texts. Knows modules; does not know what a graph is written to, nor who runs it.
@@ -127,7 +127,7 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
             "encode", _trace(encoder, (pixels,), (of_picture,)), _free(1, pixels=pixels), ("grid",)
         ),
         Graph(
-            "begin",
+            "context",
             _trace(ContextEncoder(decoder), (grid,), (of_picture,)),
             _free(1, grid=grid),
             tuple(seen),

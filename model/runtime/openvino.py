@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from model.arrays import Array, to_numpy
 from model.networks.heads import lay_out
 from model.networks.image_context import DecoderState, ImageContext
+from model.runtime.base import TextState
 from model.runtime.openvino_graph import CompiledGraph
 from model.runtime.options import Precision
 from model.runtime.quantization import quantise
 
-__all__ = ["OpenVinoRunner"]
+__all__ = ["OpenVinoRunner", "OpenVinoTextRunner"]
 
 
 class OpenVinoRunner:
@@ -36,12 +37,9 @@ class OpenVinoRunner:
         self, folder: Path, threads: int | None = None, precision: Precision = "float32"
     ) -> None:
         self.exact = precision == "float32"
-        hint = {"bfloat16": "bf16", "float16": "f16"}.get(precision, "f32")
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        settings = _settings(threads, precision)
         self._encode = CompiledGraph(folder / "encode.xml", settings)
-        self._encode_context = CompiledGraph(folder / "begin.xml", settings)
+        self._encode_context = CompiledGraph(folder / "context.xml", settings)
         # A step is bound by the weights it reads; the others read theirs once a picture.
         change = quantise if precision == "int8" else None
         self._step = CompiledGraph(folder / "step.xml", settings, change)
@@ -49,7 +47,7 @@ class OpenVinoRunner:
         self.channels = self._grid[-1]
         self._seen: ImageContext | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
-        self._nexts = [name for name in self._step.outputs if name.startswith("next.")]
+        self._next_states = [name for name in self._step.outputs if name.startswith("next.")]
 
     def encode(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Run the encoder, see `Runner.encode`."""
@@ -69,8 +67,9 @@ class OpenVinoRunner:
         if picture is not self._seen:  # its many steps are told of it once
             self._step.give(self._laid_out(picture.to_dict()))
             self._seen = picture
-        found = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
-        return found["logprobs"], tuple(found[n] for n in self._nexts), found.get("weights")
+        outputs = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
+        state = tuple(outputs[name] for name in self._next_states)
+        return outputs["logprobs"], state, outputs.get("weights")
 
     def _laid_out(self, seen: dict[str, Array]) -> dict[str, Array]:
         """Give the parts of a picture as a step takes them."""
@@ -84,3 +83,34 @@ class OpenVinoRunner:
 
     def synchronize(self) -> None:
         """Return at once: calls to OpenVINO are synchronous, see `Runner.synchronize`."""
+
+
+class OpenVinoTextRunner:
+    """Runs a language model's exported graph; see `TextRunner`.
+
+    Args:
+        folder: of the graph, see `model.runtime.export`.
+        threads: of the processor; None leaves it to OpenVINO.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self._step = CompiledGraph(folder / "step.xml", _settings(threads))
+        self._states = [name for name in self._step.inputs if name.startswith("state.")]
+        self._next_states = [name for name in self._step.outputs if name.startswith("next.")]
+
+    def step(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Run the network's `step`, see `TextRunner.step`."""
+        outputs = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
+        return outputs["logprobs"], tuple(outputs[name] for name in self._next_states)
+
+    def place(self, state: TextState) -> TextState:
+        """Convert a state of PyTorch's to NumPy's arrays."""
+        return tuple(to_numpy(part) for part in state)
+
+
+def _settings(threads: int | None, precision: Precision = "float32") -> dict[str, str]:
+    hint = {"bfloat16": "bf16", "float16": "f16"}.get(precision, "f32")
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": str(threads)}

@@ -3,20 +3,25 @@
 Knows modules and tensors; knows nothing of words, of beams or of files.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model.arrays import Array
-from model.networks.caption_network import CaptionNetwork
-from model.networks.encoder import Encoder
 from model.networks.folding import fold_batch_norm
 from model.networks.image_context import DecoderState, ImageContext
+from model.networks.text_network import TokenNetwork
+from model.runtime.base import TextState
 from model.runtime.options import Precision
 
-__all__ = ["TorchRunner", "inference_encoder"]
+if TYPE_CHECKING:  # they import timm and torchvision, which language models do without
+    from model.networks.caption_network import CaptionNetwork
+    from model.networks.encoder import Encoder
+
+__all__ = ["TorchRunner", "TorchTextRunner", "inference_encoder"]
 
 
 class TorchRunner:
@@ -32,7 +37,7 @@ class TorchRunner:
 
     def __init__(
         self,
-        network: CaptionNetwork,
+        network: "CaptionNetwork",
         size: int,
         device: str | torch.device,
         precision: Precision = "float32",
@@ -76,7 +81,33 @@ class TorchRunner:
             torch.accelerator.synchronize(self.device)
 
 
-def inference_encoder(encoder: Encoder, size: int) -> Encoder:
+class TorchTextRunner:
+    """Runs a language model's network as it is, on any device; see `TextRunner`.
+
+    Args:
+        network: in evaluation, on the device.
+        device: the network's.
+    """
+
+    def __init__(self, network: TokenNetwork, device: torch.device) -> None:
+        self._network = network
+        self._device = device
+
+    @torch.inference_mode()
+    def step(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Run the network's `step`, see `TextRunner.step`."""
+        logits, state = self._network.step(torch.from_numpy(tokens).to(self._device), state)
+        logprobs: NDArray[np.float32] = logits.float().log_softmax(-1).cpu().numpy()
+        return logprobs, state
+
+    def place(self, state: TextState) -> TextState:
+        """Return the state unchanged: its tensors are on the device already."""
+        return state
+
+
+def inference_encoder(encoder: "Encoder", size: int) -> "Encoder":
     """Copy an encoder for inference; the network keeps its own, as bundles hold it."""
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     folded = fold_batch_norm(encoder, noise.to(next(encoder.parameters()).device))

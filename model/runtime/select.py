@@ -5,16 +5,12 @@ Knows which there are and what each needs; knows nothing of what the network doe
 
 import logging
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from model.bundle.read import Bundle
 from model.config import CaptionerConfig, TextConfig
-from model.runtime.base import Runner
+from model.runtime.base import Runner, TextRunner
 from model.runtime.export import export, exported
 from model.runtime.options import Precision, Runtime
-
-if TYPE_CHECKING:
-    from model.runtime.text_base import TextRunner
 
 __all__ = ["load_runner", "load_text_runner", "takes_openvino"]
 
@@ -56,7 +52,7 @@ def load_runner(
 
 def load_text_runner(
     bundle: Bundle[TextConfig], device: str, runtime: Runtime, threads: int | None = None
-) -> "TextRunner | None":
+) -> TextRunner | None:
     """Load what takes the steps in which a language model writes; None: PyTorch does.
 
     Args:
@@ -75,7 +71,7 @@ def load_text_runner(
         (folder,) = [exported(bundle)] if runtime == "auto" else export(bundle)
         if folder is None:
             return None
-        from model.runtime.openvino_text import OpenVinoTextRunner  # noqa: PLC0415
+        from model.runtime.openvino import OpenVinoTextRunner  # noqa: PLC0415
 
         return OpenVinoTextRunner(folder, threads)
     except Exception as error:

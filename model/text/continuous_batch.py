@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.arrays import top_k
 from model.decoding.sampling import TokenSampler
-from model.runtime.text_base import TextRunner, TextState
+from model.runtime.base import TextRunner, TextState
 from model.text.sequence import GeneratedSequence
 from model.vocabulary import Vocabulary
 

@@ -23,10 +23,11 @@ from model.decoding.hypothesis import Hypothesis
 from model.decoding.sampling import random_numbers
 from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork, TokenNetwork, load_text_network
+from model.runtime.base import TextRunner
 from model.runtime.device import choose_device
 from model.runtime.options import Runtime
+from model.runtime.pytorch import TorchTextRunner
 from model.runtime.select import load_text_runner
-from model.runtime.text_base import TextRunner, TorchTextRunner
 from model.text.continuous_batch import ContinuousBatch
 from model.text.deltas import DeltaBuffer, TextDelta
 from model.text.generation import Generation, GenerationRequest

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model.config import SamplingConfig
 from model.decoding.constraints import NoRepeatNgram
-from model.runtime.text_base import TextState
+from model.runtime.base import TextState
 from model.text.deltas import DeltaBuffer, TextDelta
 from model.text.stop_strings import StopStrings
 from model.vocabulary import Vocabulary

@@ -12,10 +12,8 @@ from model.captioning.captioner import Captioner
 from model.networks.encoder import Encoder
 from model.networks.text_network import TextNetwork
 from model.runtime.export import ExportError
-from model.runtime.openvino import OpenVinoRunner
-from model.runtime.openvino_text import OpenVinoTextRunner
-from model.runtime.pytorch import TorchRunner
-from model.runtime.text_base import TorchTextRunner
+from model.runtime.openvino import OpenVinoRunner, OpenVinoTextRunner
+from model.runtime.pytorch import TorchRunner, TorchTextRunner
 from tests.app.writers import save_writer
 from tests.tiny import save_finalized_captioner, tamper
 

@@ -22,7 +22,7 @@ def test_another_process_makes_them_once(bundle, monkeypatch):
     (folder,) = export(bundle)
     assert folder.parent.parent == cache_folder()
     assert sorted(path.name for path in folder.iterdir()) == [
-        "begin.bin", "begin.xml", "encode.bin", "encode.xml", "step.bin", "step.xml",
+        "context.bin", "context.xml", "encode.bin", "encode.xml", "step.bin", "step.xml",
     ]  # fmt: skip
     monkeypatch.setattr(exporting, "subprocess", None)  # no process is needed any more
     assert export(bundle) == [folder]

@@ -6,8 +6,8 @@ import torch
 
 from model.bundle.read import load_text_bundle
 from model.runtime.export import make
-from model.runtime.openvino_text import OpenVinoTextRunner
-from model.runtime.text_base import TorchTextRunner
+from model.runtime.openvino import OpenVinoTextRunner
+from model.runtime.pytorch import TorchTextRunner
 from model.text.language_model import LanguageModel
 from tests.tiny import WORDS, save_tiny_language_model
 

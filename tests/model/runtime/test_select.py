@@ -10,8 +10,7 @@ from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig, TextConfig
 from model.runtime import select as runtimes
 from model.runtime.export import ExportError, exported, make
-from model.runtime.openvino import OpenVinoRunner
-from model.runtime.openvino_text import OpenVinoTextRunner
+from model.runtime.openvino import OpenVinoRunner, OpenVinoTextRunner
 from model.runtime.pytorch import TorchRunner
 from model.runtime.select import load_runner, load_text_runner
 from tests.model.captioning.test_captioner import pictures
