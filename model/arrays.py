@@ -16,7 +16,7 @@ Array = Any  # a NumPy array or a tensor: the standard's arrays have no common t
 
 
 def argsort_descending(values: Array) -> Array:
-    """Return the indices that sort each row, largest first, equals in their order: (rows, n).
+    """Return the indices that sort each row, largest first, ties in order: (rows, n).
 
     The standard's own `argsort` takes twice as long in NumPy, since it sorts and then reverses.
     """
@@ -33,9 +33,9 @@ def top_k(values: Array, k: int) -> tuple[Array, Array]:
         finite, -inf follows, with any index.
     """
     if not is_numpy_array(values):
-        found = array_namespace(values).topk(values, k)
-        return found.values, found.indices
-    # One after the other: for as few as a beam holds, by far the quickest in NumPy.
+        top = array_namespace(values).topk(values, k)
+        return top.values, top.indices
+    # One by one, which for the few of a beam is by far the fastest in NumPy.
     remaining, rows = values.copy(), np.arange(len(values))
     numbers = np.empty((len(values), k), dtype=values.dtype)
     indices = np.empty((len(values), k), dtype=np.int64)

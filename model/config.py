@@ -1,7 +1,4 @@
-"""What a bundle's `config.json` holds, as frozen dataclasses.
-
-Knows names and ranges; knows nothing of files, tensors or how any of it is used.
-"""
+"""The configurations in a bundle's `config.json`, as frozen dataclasses that check their values."""
 
 from collections.abc import Mapping
 from dataclasses import field, fields, replace
@@ -34,10 +31,11 @@ FeatureName = Literal[
 
 @dataclass(frozen=True, config=_STRICT)
 class PreprocessingConfig:
-    """How a picture becomes the tensor that the encoder expects.
+    """How a picture is converted to the tensor that the encoder expects.
 
-    `squash` shows the whole picture at `size` x `size` whatever its shape; `crop` keeps the shape
-    and cuts the centre square. `mean` and `std` are for pixels scaled to 0..1, in RGB order.
+    `squash` resizes the whole picture to `size` x `size`, whatever its shape; `crop` keeps the
+    proportions and takes the centre square. `mean` and `std` are for pixels scaled to 0..1, in RGB
+    order.
     """
 
     size: Annotated[int, Field(ge=8, le=2048)] = 224
@@ -54,7 +52,7 @@ class PreprocessingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class EncoderConfig:
-    """Which CNN: `timm/NAME` or `torchvision/NAME`."""
+    """The name of a CNN: `timm/NAME` or `torchvision/NAME`."""
 
     name: Annotated[str, Field(pattern=r"^(timm|torchvision)/[A-Za-z0-9_.]+$")] = (
         "timm/tf_efficientnet_lite0"
@@ -65,10 +63,10 @@ class EncoderConfig:
 class DecoderConfig:
     """Sizes of the caption decoder.
 
-    `kind` is `attention` (looks over the grid at every step) or `global` (Show and Tell: sees one
-    pooled feature, once, before the first word), `cell` the recurrent cell. `attention_heads`
-    counts the heads of `dot` attention; `additive` has one. `detected_words` is how many of the
-    commonest words are looked for in the whole picture before the first is written (0: none, see
+    `kind` is `attention` (attends to the grid at every step) or `global` (Show and Tell: reads one
+    pooled feature, once, before the first word); `cell` is the recurrent cell. `attention_heads` is
+    the number of heads of `dot` attention; `additive` has one. `detected_words` is how many of the
+    commonest words are detected in the whole picture first (0: none, see
     `model.networks.word_detector`).
     """
 
@@ -98,7 +96,7 @@ class DecoderConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class DecodingConfig:
-    """How captions are found, unless a request says otherwise.
+    """How captions are found, unless a request overrides it.
 
     HTTP parameters, command-line options and the API page are made from these fields: to add an
     option, add a field here with its bounds and description, and use it in `model.decoding`.
@@ -209,10 +207,10 @@ class DecodingConfig:
     def merge(self, **changes: Any) -> "DecodingConfig":
         """Return this configuration with changes; None changes nothing.
 
-        A default `num_captions` gives way to a smaller beam that is asked for.
+        If `beam_size` is smaller than the default `num_captions`, `num_captions` is lowered to it.
 
         Raises:
-            ValueError: an option is unknown or out of range, or does not go with another.
+            ValueError: an option is unknown, out of range, or contradicts another.
         """
         given = {name: value for name, value in changes.items() if value is not None}
         if "beam_size" in given and "num_captions" not in given:
@@ -222,16 +220,16 @@ class DecodingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class CalibrationConfig:
-    """The chance that a caption is good, from how likely the captioner finds it.
+    """A calibrated probability that a caption is good, from its log-probabilities.
 
-    chance = sigmoid(intercept + sum of coefficient x feature). The features are of a caption's
-    log-probabilities: their sum (`logprob`), mean (`mean_logprob`) and least (`lowest_logprob`);
-    the number of tokens, whether it is finished (1 or 0), the natural logarithm of the beam size
-    that found it, and its agreement with what people said of pictures that look alike.
+    probability = sigmoid(intercept + sum of coefficient x feature). The features are the sum
+    (`logprob`), mean (`mean_logprob`) and minimum (`lowest_logprob`) of a caption's
+    log-probabilities; the number of tokens; whether it is finished (1 or 0); the natural logarithm
+    of the beam size; and its agreement with people's captions of similar pictures.
 
-    A caption is good where it is nearer to people's captions of its picture, by CIDEr-D, than the
+    A caption is good if it is closer to people's captions of its picture, by CIDEr-D, than the
     share `level` of people's own captions are to each other (see `model.evaluation.quality`).
-    `cider` says which CIDEr-D that was, 0 to 10, on each set whose captions were fitted.
+    `cider` is that CIDEr-D, 0 to 10, on each set that the calibration was fitted to.
     """
 
     features: Annotated[tuple[FeatureName, ...], Field(min_length=1)]
@@ -252,11 +250,11 @@ class CalibrationConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class ConsensusConfig:
-    """How captions are put into order by what people said of pictures that look alike.
+    """How captions are reranked by their agreement with people's captions of similar pictures.
 
-    The `neighbours` pictures nearest by the cosine of their features count, each by
-    exp(cosine / `temperature`); captions are ranked by their agreement with these, 0 to 1, plus
-    `likelihood` times `mean_logprob` (see `model.captioning.consensus`).
+    The captions of the `neighbours` pictures with the most similar features count, each with the
+    weight exp(cosine / `temperature`); captions are ranked by their agreement with these, 0 to 1,
+    plus `likelihood` times `mean_logprob` (see `model.captioning.consensus`).
     """
 
     neighbours: Positive = 20
@@ -266,7 +264,7 @@ class ConsensusConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class GoldenConfig:
-    """A picture in the bundle, and the caption that the default decoding gives it."""
+    """A picture in the bundle with the caption that the default decoding finds, for a self-test."""
 
     file: Annotated[str, Field(pattern=r"^golden/[0-9]{1,2}\.png$")]
     text: str
@@ -277,10 +275,10 @@ class GoldenConfig:
 class CaptionerConfig:
     """A captioner's whole `config.json`.
 
-    `provenance` says where the weights come from (data, licence, recipe); `scores` maps a test
+    `provenance` records where the weights come from (data, licence, recipe); `scores` maps a test
     set and a beam size to metrics; `sha256` maps each other file of the bundle to its digest.
-    `consensus`, `calibration` and `golden` are what `unrolled finalize captioner` adds, for the
-    order of captions, for confidence and for the self-test.
+    Finalizing a captioner adds `consensus`, `calibration` and `golden`, for reranking, confidence
+    and the self-test.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -313,9 +311,9 @@ class CaptionerConfig:
 class RecurrentConfig:
     """Sizes of a language model.
 
-    `embedding_size` None reads tokens as one-hot vectors, as char-rnn does. `dropout` acts
-    on embedded tokens, between layers and before the output. With `tie_output` the embedding
-    writes too.
+    With `embedding_size` None, tokens are one-hot vectors, as in char-rnn. `dropout` acts on
+    embedded tokens, between layers and before the output. With `tie_output`, the output layer uses
+    the embedding's weights.
     """
 
     cell: CellName = "lstm"
@@ -334,7 +332,7 @@ class RecurrentConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class SamplingConfig:
-    """How text is drawn, unless a request says otherwise.
+    """How text is sampled, unless a request overrides it.
 
     As with `DecodingConfig`, HTTP parameters and command-line options are made from these fields.
     """
@@ -381,9 +379,9 @@ class SamplingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class TextConfig:
-    """A language model's whole `config.json`; the rest as in `CaptionerConfig`.
+    """A language model's whole `config.json`; other fields are as in `CaptionerConfig`.
 
-    `level` is what a token is, `ends` whether texts end by themselves.
+    `level` is what a token is; `ends` is whether texts end by themselves.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -409,8 +407,8 @@ def merge_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
     """Return a configuration with changes.
 
     Raises:
-        ValueError: an option is unknown or out of range, or does not go with another; the message
-            names the first fault.
+        ValueError: an option is unknown, out of range, or contradicts another; the message
+            describes the first error.
     """
     known = [field.name for field in fields(config)]
     if unknown := sorted(set(changes) - set(known)):
@@ -422,7 +420,7 @@ def merge_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
 
 
 def describe_fault(error: ValidationError) -> str:
-    """Put the first fault that pydantic found into one line: where, and what would be right."""
+    """Describe pydantic's first error in one line: the field, and what would be right."""
     fault = error.errors()[0]
     message = str(fault["msg"]).removeprefix("Value error, ")
     where = ".".join(map(str, fault["loc"]))

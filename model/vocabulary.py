@@ -1,7 +1,4 @@
-"""Tokens to ids and back, word level or character level.
-
-Knows how text is cut into tokens and joined again; knows nothing of probabilities or files.
-"""
+"""Convert text to token ids and back, at word or character level."""
 
 import re
 from collections import Counter
@@ -14,9 +11,9 @@ PAD, START, END, UNKNOWN = "<PAD>", "<START>", "<END>", "<UNK>"
 
 Level = Literal["word", "character"]
 
-# A word keeps its inner apostrophes and hyphens ("man's", "t-shirt"); all else separates words.
+# Words keep inner apostrophes and hyphens ("man's", "t-shirt"); anything else separates words.
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
-# Either quote may stand for the apostrophe, as people and their telephones type it.
+# People and their phones type either quotation mark for an apostrophe.
 _APOSTROPHES = str.maketrans("‘’", "''")
 
 
@@ -24,8 +21,8 @@ class Vocabulary:
     """An ordered list of distinct tokens: ids 0 to 3 are padding, start, end and unknown.
 
     Args:
-        tokens: all of them, the four special ones first.
-        level: what one token is, a `word` or a `character`.
+        tokens: all tokens, the four special ones first.
+        level: whether a token is a `word` or a `character`.
 
     Raises:
         ValueError: the special tokens are not the first four, or a token comes twice.
@@ -35,7 +32,7 @@ class Vocabulary:
         if list(tokens[:4]) != [PAD, START, END, UNKNOWN]:
             raise ValueError(
                 f"a vocabulary must begin with {PAD} {START} {END} {UNKNOWN}, "
-                f"this one begins with {' '.join(map(repr, tokens[:4]))}"
+                f"but this one begins with {' '.join(map(repr, tokens[:4]))}"
             )
         self.tokens = tuple(tokens)
         self.level: Level = level
@@ -47,13 +44,13 @@ class Vocabulary:
             raise ValueError(f"level must be 'word' or 'character', not {level!r}")
 
     pad_id, start_id, end_id, unknown_id = range(4)
-    never_written = (pad_id, start_id, unknown_id)  # read, but never in what a model writes
+    never_written = (pad_id, start_id, unknown_id)  # a model never generates these
 
     @classmethod
     def build(cls, texts: Iterable[str], level: Level = "word", min_count: int = 1) -> Self:
-        """Make a vocabulary of every token seen at least `min_count` times.
+        """Build a vocabulary of all tokens that occur at least `min_count` times.
 
-        Commoner tokens get smaller ids; ties go by the token itself, so that the same texts
+        Commoner tokens get smaller ids; ties are ordered alphabetically, so that the same texts
         always give the same ids.
         """
         counts = Counter(token for text in texts for token in split(text, level))
@@ -68,21 +65,21 @@ class Vocabulary:
         return token in self._ids
 
     def encode(self, text: str) -> list[int]:
-        """Cut `text` into tokens and give their ids, without start and end."""
+        """Split `text` into tokens and return their ids, without start and end."""
         return [self._ids.get(token, self.unknown_id) for token in split(text, self.level)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Join the tokens of `ids`; special tokens are left out."""
-        joint = " " if self.level == "word" else ""
-        return joint.join(self.tokens[i] for i in ids if i > self.unknown_id)
+        """Join the tokens of `ids`, leaving out special tokens."""
+        separator = " " if self.level == "word" else ""
+        return separator.join(self.tokens[i] for i in ids if i > self.unknown_id)
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `from_json` takes: `{"level", "tokens"}`."""
+        """Return `{"level", "tokens"}`, which `from_json` reads."""
         return {"level": self.level, "tokens": list(self.tokens)}
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Read what `to_json` gave.
+        """Build a vocabulary from the result of `to_json`.
 
         Raises:
             ValueError: `data` is not such an object.
@@ -96,9 +93,9 @@ class Vocabulary:
 
 
 def split(text: str, level: Level) -> list[str]:
-    """Cut text into tokens: lower-case words without punctuation, or characters as they are.
+    """Split text into tokens: lower-case words without punctuation, or unchanged characters.
 
-    Words have plain apostrophes, whichever the text has.
+    Curly apostrophes in words become plain ones.
     """
     if level == "character":
         return list(text)

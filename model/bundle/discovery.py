@@ -1,4 +1,4 @@
-"""Find the bundles of a weights folder, by their configurations alone."""
+"""Find the bundles in a weights folder, reading only their configurations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ __all__ = [
     "list_bundles",
 ]
 
-# They lie beside the packages, in the repository and where it is installed.
+# Next to the packages, both in the repository and where they are installed.
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 @dataclass(frozen=True)
 class BundleSummary:
-    """What `unrolled models` shows of a bundle; `size` in bytes, all files together."""
+    """What `unrolled models` shows of a bundle; `size` is that of all files, in bytes."""
 
     name: str
     kind: str
@@ -50,7 +50,7 @@ def captioner_folder(weights: Path) -> Path:
 def find_bundle_folders(weights: Path) -> BundleFolders:
     """Find `captioner/` and every folder in `text/`, or take `weights` as the one bundle.
 
-    A folder in either place counts, whatever it holds: loading will tell what is wrong with it.
+    A folder in either place counts, whatever it contains: loading it reports what is wrong.
 
     Raises:
         ValueError: there is no bundle.
@@ -62,8 +62,8 @@ def find_bundle_folders(weights: Path) -> BundleFolders:
     language_models = sorted(p for p in text.glob("[!.]*") if p.is_dir())
     if not captioner.is_dir() and not language_models:
         raise ValueError(
-            f"there is no bundle in {weights}: a weights folder holds captioner/, text/NAME/ or "
-            "both, or is a bundle itself"
+            f"there is no bundle in {weights}: a weights folder contains captioner/ or text/NAME/, "
+            "or is a bundle itself"
         )
     return BundleFolders(captioner if captioner.is_dir() else None, tuple(language_models))
 
@@ -72,25 +72,25 @@ def bundle_folder(model: str, weights: Path) -> Path:
     """Find a bundle by its path, or by its folder's name in `weights`.
 
     Raises:
-        ValueError: there is none; the message names those that there are.
+        ValueError: there is no such bundle; the message lists the ones in `weights`.
     """
     if (Path(model) / CONFIG).exists():
         return Path(model)
     try:
-        found = find_bundle_folders(weights)
+        folders = find_bundle_folders(weights)
     except ValueError as error:
-        raise ValueError(f"{model} is no bundle's folder, and {error}") from error
-    named = {p.name: p for p in (found.captioner, *found.language_models) if p is not None}
-    if model not in named:
+        raise ValueError(f"{model} is not a bundle's folder, and {error}") from error
+    by_name = {p.name: p for p in (folders.captioner, *folders.language_models) if p is not None}
+    if model not in by_name:
         raise ValueError(
-            f"there is no model {model!r} in {weights}: there is {', '.join(map(repr, named))}; "
-            "a bundle's folder will do too"
+            f"there is no model {model!r} in {weights}: choose from "
+            f"{', '.join(map(repr, by_name))}, or give a bundle's folder"
         )
-    return named[model]
+    return by_name[model]
 
 
 def is_text_bundle(folder: Path) -> bool:
-    """Say whether a bundle's configuration is a language model's, as far as it can be read."""
+    """Check whether a bundle is a language model's; one that cannot be read is not."""
     try:
         return read_config(folder).kind == "text"
     except BundleError:
@@ -98,10 +98,10 @@ def is_text_bundle(folder: Path) -> bool:
 
 
 def list_bundles(weights: Path) -> list[BundleSummary]:
-    """Summarise every bundle in `weights`, at any depth, by folder.
+    """Summarise every bundle in `weights`, at any depth, ordered by folder.
 
     Raises:
-        ValueError: there is no bundle, or a `config.json` cannot be used.
+        ValueError: there is no bundle, or a `config.json` is invalid.
     """
     folders = [path.parent for path in sorted(weights.rglob(CONFIG))]
     if not folders:

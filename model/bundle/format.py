@@ -1,4 +1,4 @@
-"""What a bundle is made of: its files, and the error for one that cannot be used."""
+"""The names of a bundle's files, and the error for a bundle that cannot be used."""
 
 import hashlib
 
@@ -27,9 +27,9 @@ MEND = "restore the bundle from where you got it, or train it again"
 
 
 class BundleError(ValueError):
-    """A bundle cannot be used; the message says why, and what would be right."""
+    """A bundle cannot be used; the message says why and what to do."""
 
 
 def digest(data: bytes) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal digits."""
+    """Return the sha256 of a file's bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -4,8 +4,8 @@ A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` an
 captioner's may also hold `mean-picture.safetensors` (see `model.captioning.image_gain`),
 `consensus.safetensors` (see `model.captioning.neighbours`) and pictures in `golden/` (see
 `model.captioning.self_test`). Nothing in it is ever unpickled. Every file is compared with its
-sha256, and every tensor's name and shape with what the configuration asks for, before any memory is
-taken for the network.
+sha256, and every tensor's name and shape with what the configuration requires, before any memory is
+allocated for the network.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ __all__ = [
     "read_config",
 ]
 
-# No honest configuration, vocabulary or card comes near this; weights may be of any size.
+# In bytes: far more than any real configuration, vocabulary or card. Weights have no limit.
 _TEXT_LIMIT = 16 * 2**20
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
@@ -51,7 +51,7 @@ Config = TypeVar("Config", CaptionerConfig, TextConfig)
 
 @dataclass(frozen=True)
 class Bundle(Generic[Config]):
-    """A bundle that was read and checked, all but its tensors."""
+    """A bundle whose files were read and checked; its tensors are loaded later."""
 
     folder: Path
     config: Config
@@ -64,26 +64,26 @@ def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
 
     Args:
         folder: the bundle's.
-        kind: what its configuration must be.
+        kind: the class that its configuration must have.
 
     Raises:
-        BundleError: see the module.
+        BundleError: it cannot be used; the message says why.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise BundleError(f"{folder} is not a folder: give the folder that holds {CONFIG}")
+        raise BundleError(f"{folder} is not a folder: give the folder that contains {CONFIG}")
     config = read_config(folder)
     if not isinstance(config, kind):
         raise BundleError(
-            f"{folder} holds a model of the kind {config.kind!r}, and {kind.kind!r} is asked for"
+            f"{folder} holds a model of kind {config.kind!r}, but kind {kind.kind!r} is needed"
         )
     for name in _files(config):
         if name not in config.sha256:
             raise BundleError(f"{folder / CONFIG} gives no sha256 of {name}: {MEND}")
         if _sha256_of(folder / name) != config.sha256[name]:
             raise BundleError(
-                f"{folder / name} is damaged or of another bundle: its sha256 is not the one in "
-                f"{CONFIG}; {MEND}"
+                f"{folder / name} is damaged or from another bundle: its sha256 is not that "
+                f"in {CONFIG}; {MEND}"
             )
     try:
         vocabulary = Vocabulary.from_json(_json(folder / VOCABULARY))
@@ -93,7 +93,7 @@ def load_bundle(folder: str | Path, kind: type[Config]) -> Bundle[Config]:
 
 
 def load_text_bundle(folder: str | Path) -> Bundle[TextConfig]:
-    """Read and check a language model's bundle, all but its weights.
+    """Read and check a language model's bundle, except its weights.
 
     Raises:
         BundleError: it cannot be used; the message says why.
@@ -101,7 +101,7 @@ def load_text_bundle(folder: str | Path) -> Bundle[TextConfig]:
     bundle = load_bundle(folder, TextConfig)
     if bundle.vocabulary.level != bundle.config.level:
         raise BundleError(
-            f"{folder}: its vocabulary has the level {bundle.vocabulary.level!r}, its "
+            f"{folder}: its vocabulary has the level {bundle.vocabulary.level!r}, but its "
             f"configuration {bundle.config.level!r}"
         )
     if len(bundle.vocabulary) <= bundle.vocabulary.unknown_id + 1:
@@ -110,12 +110,12 @@ def load_text_bundle(folder: str | Path) -> Bundle[TextConfig]:
 
 
 def count_parameters(bundle: Bundle[Any]) -> int:
-    """Say how many numbers a network learned, by the header of its weights alone.
+    """Count the learned parameters from the header of the weights alone.
 
-    The statistics of batch normalisation are counted, not learned.
+    The statistics of batch normalisation are not learned, and do not count.
 
     Raises:
-        BundleError: the file has no such header.
+        BundleError: the file is damaged or cut short.
     """
     shapes = read_shapes(bundle.folder / WEIGHTS)
     learned = (shape for name, shape in shapes.items() if not name.endswith(_STATISTICS))
@@ -123,16 +123,16 @@ def count_parameters(bundle: Bundle[Any]) -> int:
 
 
 def read_config(folder: Path) -> CaptionerConfig | TextConfig:
-    """Read a bundle's configuration alone, whatever kind it is of.
+    """Read a bundle's configuration alone, of whichever kind.
 
     Raises:
-        BundleError: it cannot be read, or makes no sense.
+        BundleError: it cannot be read, or is invalid.
     """
     path = folder / CONFIG
     data = _json(path)
     if isinstance(data, dict) and data.get("format") != FORMAT:
         raise BundleError(
-            f"{path} has the format {data.get('format')!r}, and this program reads {FORMAT}: "
+            f"{path} has the format {data.get('format')!r}, but this program reads {FORMAT}: "
             "use the version of Unrolled that wrote it, or a newer one"
         )
     try:
@@ -140,18 +140,18 @@ def read_config(folder: Path) -> CaptionerConfig | TextConfig:
         return config
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
+        where = ".".join(map(str, first["loc"])) or "the whole file"
         raise BundleError(f"{path}: {where}: {first['msg']}") from error
 
 
 def _files(config: CaptionerConfig | TextConfig) -> list[str]:
-    """Name the files of a bundle; whatever else has a digest is not its, and never opened."""
+    """List the files of a bundle; other files with a digest are never opened."""
     optional = [MEAN_PICTURE] if MEAN_PICTURE in config.sha256 else []
     return [WEIGHTS, VOCABULARY, CARD, *optional, *optional_files(config)]
 
 
 def optional_files(config: CaptionerConfig | TextConfig) -> list[str]:
-    """Name the files that a configuration asks for and that not every bundle has."""
+    """List the files that this configuration requires and not every bundle has."""
     if not isinstance(config, CaptionerConfig):
         return []
     consensus = [] if config.consensus is None else [CONSENSUS]

@@ -1,4 +1,4 @@
-"""Safetensors files of a bundle or a run: opened, and compared with what a network needs."""
+"""Read the safetensors files of a bundle or a run, and compare them with what a network needs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,10 +20,10 @@ class _HasShape(Protocol):
 
 @contextmanager
 def complete_safetensors(path: Path, mend: str = MEND) -> Iterator[None]:
-    """Turn the library's error into one that says what would be right.
+    """Turn the library's errors into ones that say what to do.
 
     Raises:
-        BundleError: the file that is read in this block is damaged or cut short.
+        BundleError: the file read in this block is damaged or cut short.
     """
     try:
         yield
@@ -61,11 +61,13 @@ def check_tensors(
     """
     for name, tensor in expected.items():
         if name not in shapes:
-            raise BundleError(f"{source} lacks the tensor {name}, which its {CONFIG} asks for")
+            raise BundleError(f"{source} lacks the tensor {name}, which its {CONFIG} requires")
         if shapes[name] != tuple(tensor.shape):
             raise BundleError(
                 f"{source}: {name} has the shape {list(shapes[name])}, but its {CONFIG} and "
-                f"{VOCABULARY} ask for {list(tensor.shape)}"
+                f"{VOCABULARY} require {list(tensor.shape)}"
             )
     if extra := sorted(set(shapes) - set(expected)):
-        raise BundleError(f"{source} has a tensor {extra[0]}, which its {CONFIG} does not ask for")
+        raise BundleError(
+            f"{source} has an unexpected tensor {extra[0]}, which its {CONFIG} does not require"
+        )

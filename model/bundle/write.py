@@ -26,18 +26,18 @@ def save_bundle(
     *,
     files: Mapping[str, bytes] | None = None,
 ) -> Config:
-    """Write a bundle, in place of the one that is there, never half of one.
+    """Write a bundle, replacing any in the same folder, whole or not at all.
 
-    Matrices and kernels are kept in half precision; vectors (biases, the statistics of batch
-    normalisation), where the range matters and the size does not, in single. `files` are those
-    that not every bundle has, by name.
+    Matrices and kernels are stored in half precision; vectors (biases, the statistics of batch
+    normalisation), where range matters and size does not, in single. `files` are the bundle's
+    optional files, by name.
 
     Returns:
         The configuration as written, with the sha256 of the other files.
 
     Raises:
-        ValueError: a weight does not fit into half precision, or is not finite; or a file that
-            the configuration asks for is not among `files`.
+        ValueError: a weight is not finite or too large for half precision; or a file that the
+            configuration requires is not among `files`.
     """
     if missing := set(optional_files(config)) - set(files or {}):
         raise ValueError(f"the configuration names {min(missing)}, which is not there")

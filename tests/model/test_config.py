@@ -1,4 +1,4 @@
-"""Configurations refuse what cannot be, by name, and survive JSON."""
+"""Configurations refuse invalid values by name, and survive JSON."""
 
 import json
 from dataclasses import FrozenInstanceError, asdict, replace
@@ -116,12 +116,12 @@ def test_additive_attention_has_one_head():
         DecoderConfig(attention="additive", attention_heads=2)
 
 
-def test_heads_divide_the_attention():
+def test_heads_must_divide_the_attention_size():
     with pytest.raises(ValidationError, match=r"attention_heads \(3\) must divide"):
         DecoderConfig(attention="dot", attention_heads=3, attention_size=8)
 
 
-def test_a_beam_holds_no_more_captions_than_its_size():
+def test_more_captions_than_the_beam_size_are_refused():
     with pytest.raises(
         ValidationError, match=r"num_captions \(4\) must be at most beam_size \(3\)"
     ):
@@ -129,12 +129,12 @@ def test_a_beam_holds_no_more_captions_than_its_size():
 
 
 @pytest.mark.parametrize("name", ["", "-x", ".hidden", "a/b", "a b", "x" * 65])
-def test_a_name_is_good_for_a_folder(name):
+def test_a_name_that_is_no_folder_name_is_refused(name):
     with pytest.raises(ValidationError, match="name"):
         replace(tiny_config(), name=name)
 
 
-@pytest.mark.parametrize(("field", "value"), [("format", 2), ("kind", "writer"), ("version", "")])
+@pytest.mark.parametrize(("field", "value"), [("format", 3), ("kind", "writer"), ("version", "")])
 def test_another_kind_or_format_is_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         replace(tiny_config(), **{field: value})
@@ -161,7 +161,7 @@ def test_heads_must_divide_the_hidden_size_too():
         DecoderConfig(attention="dot", attention_heads=3, attention_size=12, hidden_size=8)
 
 
-def test_what_is_tied_must_be_there():
+def test_a_tied_output_needs_an_embedding():
     with pytest.raises(ValidationError, match="tie_output needs an embedding: set embedding_size"):
         RecurrentConfig(tie_output=True)
 
@@ -169,7 +169,7 @@ def test_what_is_tied_must_be_there():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("format", 2), ("kind", "captioner"), ("level", "sentence"), ("name", "a/b")),
+        *(("format", 3), ("kind", "captioner"), ("level", "sentence"), ("name", "a/b")),
         *(("version", ""), ("ends", "perhaps"), ("network", None)),
     ],
 )
@@ -178,7 +178,7 @@ def test_another_text_configuration_is_refused(field, value):
         replace(tiny_language_model().config, **{field: value})
 
 
-def test_a_writers_configuration_survives_json():
+def test_a_language_model_configuration_survives_json():
     config = replace(
         tiny_language_model(level="word", ends=True, embedding_size=4, tie_output=True).config,
         sampling=SamplingConfig(temperature=0.8, top_p=0.9),
@@ -189,7 +189,7 @@ def test_a_writers_configuration_survives_json():
     assert TypeAdapter(BundleConfig).validate_json(json.dumps(asdict(config))) == config
 
 
-def test_the_kind_tells_configurations_apart():
+def test_the_kind_selects_the_configuration_class():
     for config in (tiny_config(), tiny_language_model().config):
         again = TypeAdapter(BundleConfig).validate_python(asdict(config))
         assert type(again) is type(config)

@@ -1,4 +1,4 @@
-"""Preprocessing is what one computes by hand, in a batch as alone."""
+"""Preprocessing against the same computation by hand, in batches and one by one."""
 
 import multiprocessing
 import os
@@ -48,7 +48,7 @@ def test_channels_keep_their_order():
     assert channels == pytest.approx([1, -127 / 128, -127 / 128])
 
 
-def test_squash_shows_the_whole_picture():
+def test_squash_keeps_the_whole_picture():
     config = PreprocessingConfig(size=32)
     wide = picture(90, 40)
     expected = by_hand(wide.resize((32, 32), Image.Resampling.BICUBIC), config)
@@ -132,7 +132,7 @@ def test_crop_keeps_the_centre_square(shape, box):
     np.testing.assert_allclose(batch[0], by_hand(square, config), atol=1e-5)
 
 
-def test_crop_cuts_what_squash_shows():
+def test_crop_cuts_what_squash_keeps():
     marked = Image.new("RGB", (60, 20))
     marked.paste((255, 255, 255), (0, 0, 15, 20))
     squash, crop = (
@@ -143,7 +143,7 @@ def test_crop_cuts_what_squash_shows():
     assert crop.max() < 0
 
 
-def test_a_square_is_the_same_squashed_or_cropped():
+def test_squash_and_crop_agree_on_a_square():
     squash, crop = (
         Preprocessing(PreprocessingConfig(size=16, resize=resize))([picture(50, 50)])
         for resize in ("squash", "crop")
@@ -151,30 +151,30 @@ def test_a_square_is_the_same_squashed_or_cropped():
     assert np.array_equal(squash, crop)
 
 
-def test_a_batch_is_its_pictures_one_by_one():
+def test_a_batch_equals_its_pictures_one_by_one():
     prepare = Preprocessing(PreprocessingConfig(size=16))
     pictures = [picture(20 + i, 40 - i, seed=i) for i in range(4)]
     assert np.array_equal(prepare(pictures), np.concatenate([prepare([one]) for one in pictures]))
 
 
-def test_twice_gives_the_same():
+def test_preprocessing_is_deterministic():
     prepare = Preprocessing(PreprocessingConfig(size=16))
     assert np.array_equal(prepare([picture(50, 33)]), prepare([picture(50, 33)]))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1)])
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-def test_the_oddest_shapes_have_a_tensor(shape, resize):
+def test_extreme_shapes_are_resized_too(shape, resize):
     batch = Preprocessing(PreprocessingConfig(size=16, resize=resize))([picture(*shape)])
     assert batch.shape == (1, 3, 16, 16)
     assert np.isfinite(batch).all()
 
 
-def test_no_pictures_are_an_empty_batch():
+def test_no_pictures_make_an_empty_batch():
     assert Preprocessing(PreprocessingConfig(size=16))([]).shape == (0, 3, 16, 16)
 
 
-def test_the_picture_is_left_alone():
+def test_the_picture_is_not_changed():
     one = picture(20, 30)
     Preprocessing(PreprocessingConfig(size=16, resize="crop"))([one])
     assert np.array_equal(np.array(one), np.array(picture(20, 30)))

@@ -1,4 +1,4 @@
-"""Text goes to ids and back, and a wrong vocabulary is refused."""
+"""Text to ids and back; invalid vocabularies are refused."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_the_special_tokens_are_the_first_four(words):
     assert (words.pad_id, words.start_id, words.end_id, words.unknown_id) == (0, 1, 2, 3)
 
 
-def test_commoner_words_come_first_and_ties_by_the_alphabet(words):
+def test_commoner_words_come_first_and_ties_are_alphabetical(words):
     assert words.tokens[4:] == ("dog", "a", "the", "and", "man's", "runs", "t-shirt")
     assert len(words) == 11
 
@@ -76,12 +76,12 @@ def test_an_apostrophe_is_a_character_like_any_other():
     assert vocabulary.encode("'") == [vocabulary.unknown_id]
 
 
-def test_encoding_adds_no_special_tokens_but_the_unknown(words):
+def test_encoding_adds_no_special_token_except_unknown(words):
     ids = words.encode("a zebra runs")
     assert [words.tokens[i] for i in ids] == ["a", UNKNOWN, "runs"]
 
 
-def test_text_cannot_spell_a_special_token(words):
+def test_text_cannot_contain_special_tokens(words):
     assert set(words.encode("<PAD> <START> <END> <UNK>")) == {words.unknown_id}
 
 
@@ -90,27 +90,27 @@ def test_decoding_leaves_special_tokens_out(words):
     assert words.decode([]) == ""
 
 
-def test_characters_survive_the_round_trip_as_they_are(characters):
+def test_characters_survive_the_round_trip_unchanged(characters):
     text = "be not To\n, or"
     assert characters.decode(characters.encode(text)) == text
     assert len(characters.encode(text)) == len(text)
 
 
-def test_case_and_blanks_are_characters(characters):
+def test_case_and_whitespace_are_kept(characters):
     assert "T" in characters
     assert "t" in characters
     assert "\n" in characters
     assert characters.encode("Z") == [characters.unknown_id]
 
 
-def test_a_vocabulary_knows_its_tokens(words):
+def test_a_vocabulary_contains_its_tokens(words):
     assert "dog" in words
     assert "zebra" not in words
     assert 4 not in words
 
 
 @pytest.mark.parametrize("level", ["word", "character"])
-def test_json_keeps_it_all(level):
+def test_a_vocabulary_survives_json(level):
     vocabulary = Vocabulary.build(['a dog’s "life", naïve 犬'], level)  # noqa: RUF001
     again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
     assert again.tokens == vocabulary.tokens
@@ -134,6 +134,6 @@ def test_json_keeps_it_all(level):
         ({"level": ["word"], "tokens": SPECIAL}, "level must be"),
     ],
 )
-def test_a_wrong_vocabulary_is_refused(data, message):
+def test_an_invalid_vocabulary_is_refused(data, message):
     with pytest.raises(ValueError, match=message):
         Vocabulary.from_json(data)

@@ -88,7 +88,7 @@ def test_a_prompt_of_undecodable_bytes_is_printable(run: Run) -> None:
     ("arguments", "code", "says"),
     [
         (["write", "--model", "prose"], 1, "there is no model 'prose'"),
-        (["write", "--model", "captioner"], 1, "'text' is asked for"),
+        (["write", "--model", "captioner"], 1, "'text' is needed"),
         (["write", "--model", "verse", "--top-p", "0"], 2, "top_p"),
     ],
 )

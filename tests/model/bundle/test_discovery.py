@@ -23,50 +23,52 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_all(tmp_path_factory.mktemp("several"))
 
 
-def test_a_bundle_or_the_folder_above_it(bundle: Path) -> None:
+def test_the_captioners_folder_or_its_parent_will_do(bundle: Path) -> None:
     assert captioner_folder(bundle) == bundle
     assert captioner_folder(bundle.parent) == bundle
 
 
-def test_listing(bundle: Path) -> None:
-    (found,) = list_bundles(bundle.parent)
-    assert (found.name, found.kind, found.version) == ("tiny", "captioner", "0")
-    assert found.size == sum(path.stat().st_size for path in bundle.iterdir())
-    assert list_bundles(bundle) == [found]
+def test_bundles_are_listed_with_their_size(bundle: Path) -> None:
+    (result,) = list_bundles(bundle.parent)
+    assert (result.name, result.kind, result.version) == ("tiny", "captioner", "0")
+    assert result.size == sum(path.stat().st_size for path in bundle.iterdir())
+    assert list_bundles(bundle) == [result]
 
 
-def test_nothing_to_list(tmp_path: Path) -> None:
+def test_listing_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no bundle"):
         list_bundles(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": "x"}'])
-def test_a_configuration_that_is_none(tmp_path: Path, content: str) -> None:
+def test_listing_an_invalid_configuration_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ValueError, match=r"config\.json is no bundle"):
+    with pytest.raises(ValueError, match=r"config\.json"):
         list_bundles(tmp_path)
 
 
-def test_what_a_service_loads(weights: Path, bundle: Path) -> None:
+def test_a_service_loads_the_captioner_and_all_language_models(weights: Path, bundle: Path) -> None:
     text = weights / "text"
-    found = find_bundle_folders(weights)
-    assert found.captioner == weights / "captioner"
-    assert found.language_models == (text / "notes", text / "verse")
+    result = find_bundle_folders(weights)
+    assert result.captioner == weights / "captioner"
+    assert result.language_models == (text / "notes", text / "verse")
     assert find_bundle_folders(text / "verse").language_models == (text / "verse",)
     assert find_bundle_folders(bundle).captioner == bundle
 
 
-def test_a_bundle_by_name_or_path(weights: Path) -> None:
+def test_a_bundle_is_found_by_name_or_path(weights: Path) -> None:
     verse = weights / "text" / "verse"
     assert bundle_folder("verse", weights) == bundle_folder(str(verse), weights) == verse
     assert bundle_folder("captioner", weights) == weights / "captioner"
-    with pytest.raises(ValueError, match="there is 'captioner', 'notes', 'verse'"):
+    with pytest.raises(ValueError, match="choose from 'captioner', 'notes', 'verse'"):
         bundle_folder("prose", weights)
-    with pytest.raises(ValueError, match="prose is no bundle's folder, and there is no bundle in"):
+    with pytest.raises(
+        ValueError, match="prose is not a bundle's folder, and there is no bundle in"
+    ):
         bundle_folder("prose", weights / "text" / "verse" / "nowhere")
 
 
-def test_of_which_kind(weights: Path, tmp_path: Path) -> None:
+def test_text_bundles_are_told_from_others(weights: Path, tmp_path: Path) -> None:
     assert is_text_bundle(weights / "text" / "verse")
     assert not is_text_bundle(weights / "captioner")
     for content in ("", "[]", "[" * 99_999):
