@@ -1,7 +1,7 @@
-"""Soft attention: a query looks over the cells of a grid and takes a weighted mean of them.
+"""Soft attention: each query takes a weighted mean of the cells of a grid.
 
-Several queries (the beams of one picture) share the picture's keys and values, which are
-computed once. Knows nothing of recurrent networks or words.
+Several queries (the beams of one picture) share the picture's keys and values, which are computed
+once.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import DecoderConfig
-from model.networks.heads import by_heads, keys_by_heads
+from model.networks.heads import split_heads, split_keys
 
 __all__ = ["AdditiveAttention", "DotAttention", "make_attention"]
 
@@ -25,12 +25,12 @@ class AdditiveAttention(nn.Module):
         self.to_score = nn.Linear(size, 1, bias=False)
 
     def keys(self, values: Tensor) -> Tensor:
-        """Project the grid once a picture: (batch, cells, value) -> (batch, cells, size)."""
+        """Project the grid, once per picture: (batch, cells, value) -> (batch, cells, size)."""
         keys: Tensor = self.to_key(values)
         return keys
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Look over the grid.
+        """Attend to the grid.
 
         Args:
             query: (batch, beam, query)
@@ -50,8 +50,7 @@ class AdditiveAttention(nn.Module):
 class DotAttention(nn.Module):
     """score(q, k) = (W q) . k / sqrt(d), in several heads (Vaswani et al. 2017, section 3.2).
 
-    Each head weighs its own slice of the values; the weights that are returned are the heads'
-    mean.
+    Each head weights its own slice of the values; the weights returned are the mean over heads.
     """
 
     def __init__(self, query_size: int, value_size: int, size: int, heads: int = 1) -> None:
@@ -61,33 +60,35 @@ class DotAttention(nn.Module):
         self.to_query = nn.Linear(query_size, size, bias=False)
 
     def keys(self, values: Tensor) -> Tensor:
-        """Project the grid once a picture: (batch, cells, value) -> (batch, cells, size)."""
+        """Project the grid, once per picture: (batch, cells, value) -> (batch, cells, size)."""
         keys: Tensor = self.to_key(values)
         return keys
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Look over the grid; shapes as in `AdditiveAttention.forward`.
+        """Attend to the grid; shapes as in `AdditiveAttention.forward`.
 
-        Keys and values may also be laid out by heads already (see `model.networks.heads`), which
-        many queries of one picture need not wait for again.
+        Keys and values may also be split by heads already (see `model.networks.heads`), so that
+        the many queries of one picture need not repeat that.
         """
         if keys.dim() == 3:
-            keys, values = keys_by_heads(keys, self.heads), by_heads(values, self.heads)
+            keys, values = split_keys(keys, self.heads), split_heads(values, self.heads)
         batch, beam = query.shape[:2]
-        queries = by_heads(self.to_query(query), self.heads)  # (batch, heads, beam, size / heads)
+        queries = split_heads(
+            self.to_query(query), self.heads
+        )  # (batch, heads, beam, size / heads)
         scale = 1 / math.sqrt(queries.shape[-1])
-        # Three axes, since a product of four would copy both sides first.
+        # With three axes: a product over four would copy both factors first.
         scores = torch.bmm(queries.flatten(0, 1), keys.flatten(0, 1)) * scale
         weights = scores.float().softmax(-1)  # (batch * heads, beam, cells)
-        context = torch.bmm(weights.to(values.dtype), values.flatten(0, 1))
-        context = context.view(batch, self.heads, beam, -1).transpose(1, 2).flatten(2)
-        return context, weights.view(batch, self.heads, beam, -1).mean(1)
+        attended = torch.bmm(weights.to(values.dtype), values.flatten(0, 1))
+        attended = attended.view(batch, self.heads, beam, -1).transpose(1, 2).flatten(2)
+        return attended, weights.view(batch, self.heads, beam, -1).mean(1)
 
 
 def make_attention(
     config: DecoderConfig, query_size: int, value_size: int
 ) -> AdditiveAttention | DotAttention:
-    """Make the attention that a configuration names."""
+    """Build the attention that a configuration names."""
     if config.attention == "additive":
         return AdditiveAttention(query_size, value_size, config.attention_size)
     return DotAttention(query_size, value_size, config.attention_size, config.attention_heads)

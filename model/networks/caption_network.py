@@ -1,7 +1,4 @@
-"""Encoder and decoder in one module: what is trained, and what a bundle keeps.
-
-Knows nothing of files, of words or of how captions are searched for.
-"""
+"""Encoder and decoder in one module: what is trained, and what a bundle stores."""
 
 import torch
 from torch import nn
@@ -17,7 +14,7 @@ __all__ = ["CaptionNetwork", "load_caption_network"]
 
 
 class CaptionNetwork(nn.Module):
-    """A CNN that sees and a recurrent network that writes."""
+    """A CNN encoder and a recurrent decoder."""
 
     def __init__(
         self, config: CaptionerConfig, vocabulary_size: int, *, pretrained: bool = False
@@ -31,10 +28,10 @@ def load_caption_network(bundle: Bundle[CaptionerConfig]) -> CaptionNetwork:
     """Build a bundle's network, with its weights in float32, on the CPU.
 
     Raises:
-        BundleError: there is no such network, or the weights are not its.
+        BundleError: there is no such network, or the weights do not fit it.
     """
     try:
-        with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
+        with torch.device("meta"):  # shapes only: memory is allocated once they are known to fit
             network = CaptionNetwork(bundle.config, len(bundle.vocabulary))
     except (ValueError, RuntimeError) as error:
         raise BundleError(f"{bundle.folder}: {error}") from error

@@ -1,17 +1,16 @@
 """Recurrent cells behind one interface.
 
-A `Cell` takes one step. It is given its input already projected, since whoever owns the inputs
-can often project them for many steps at once, or add several of them; the cell itself knows only
-the recurrent part. Knows nothing of tokens or pictures, or of what the outputs are for.
+A `Cell` takes one step. Its input comes already projected, since the caller can often project the
+inputs of many steps at once, or add several of them; the cell computes only the recurrent part.
 
-In all equations x_r, x_z, ... are the parts of the projected input W x + b, h and c the state
-before the step, h' and c' after it; * is elementwise. Matrices that stand for several parts hold
+In all equations x_r, x_z, ... are the blocks of the projected input W x + b, h and c the state
+before the step, h' and c' after it; * is elementwise. Matrices that combine several blocks hold
 them in the order of `input_projection`.
 
-Initial weights, in every cell: what multiplies h is orthogonal, block by block, so that it keeps
-the length of what it carries (Saxe et al. 2014; Cho et al. 2014 start the GRU so). What
-multiplies x is uniform within 1 / sqrt(input size), torch's own. Biases are zero, except the
-LSTM's forget gate's.
+Initial weights, in every cell: those that multiply h are orthogonal, block by block, which
+preserves its norm (Saxe et al. 2014; Cho et al. 2014 initialise the GRU so). Those that multiply x
+are uniform within 1 / sqrt(input size), PyTorch's default. Biases are zero, except that of the
+LSTM's forget gate.
 """
 
 from abc import ABC, abstractmethod
@@ -29,12 +28,12 @@ CellState = tuple[Tensor, ...]  # h, or h and c; h is also the output
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """To float32 at least: in half precision, a state would lose what is added step by step."""
+    """Convert to float32 or wider: in half precision a state would lose small additions."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 class _Recurrence(nn.Linear):
-    """U h, for `blocks` parts at once, in the precision of the weights."""
+    """U h, for `blocks` blocks at once, in the precision of the weights."""
 
     def __init__(self, hidden_size: int, blocks: int = 1, *, bias: bool = False) -> None:
         super().__init__(hidden_size, blocks * hidden_size, bias=bias)
@@ -48,7 +47,7 @@ class _Recurrence(nn.Linear):
 
 
 class _WithInput(nn.Module):
-    """W x + b, of two blocks, and then x itself, mapped where it has not the size of h."""
+    """W x + b, of two blocks, and then x itself, projected if its size is not that of h."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -70,9 +69,9 @@ class Cell(nn.Module, ABC):
     """One step of a recurrent network.
 
     Attributes:
-        parts: how many tensors are its state: 1 (h) or 2 (h and c).
-        blocks: how many times `hidden_size` the projected input holds.
-        width: that product, the numbers of the projected input.
+        parts: the number of tensors in its state: 1 (h) or 2 (h and c).
+        blocks: the size of the projected input, in multiples of `hidden_size`.
+        width: the size of the projected input.
 
     Args:
         hidden_size: units.
@@ -87,9 +86,9 @@ class Cell(nn.Module, ABC):
         self.width = self.blocks * hidden_size
 
     def input_projection(self, input_size: int) -> nn.Module:
-        """Make what projects an input for this cell: (..., input_size) -> (..., width).
+        """Build the projection of this cell's input: (..., input_size) -> (..., width).
 
-        The parts come in the order in which the equations name them, unless a cell says otherwise.
+        The blocks come in the order in which the equations name them, unless a cell says otherwise.
         """
         return _linear(input_size, self.width)
 
@@ -127,7 +126,7 @@ class Cell(nn.Module, ABC):
     def run(
         self, projection: nn.Module, inputs: Tensor, state: CellState
     ) -> tuple[Tensor, CellState]:
-        """Take every step of a sequence, as fast as may be, where only h is asked for.
+        """Take every step of a sequence, as fast as possible, and return only h.
 
         Arguments as in `unroll`.
 
@@ -139,7 +138,7 @@ class Cell(nn.Module, ABC):
 
 
 class _FusedCell(Cell):
-    """A cell of which torch can run a whole sequence in one call, on the same parameters."""
+    """A cell for which PyTorch can run a whole sequence in one call, on the same parameters."""
 
     biased: ClassVar[bool] = False
     kernel: ClassVar[Callable[..., tuple[Tensor, ...]]]
@@ -152,22 +151,22 @@ class _FusedCell(Cell):
         self, projection: nn.Module, inputs: Tensor, state: CellState
     ) -> tuple[Tensor, CellState]:
         """Take every step of a sequence in one call."""
-        if not isinstance(projection, nn.Linear):  # the kernels know no other
+        if not isinstance(projection, nn.Linear):  # all that the kernels support
             return super().run(projection, inputs, state)
         weight = self.recurrent.weight
         bias = self.recurrent.bias if self.biased else torch.zeros_like(projection.bias)
         before = tuple(part[None].to(weight.dtype) for part in state)  # (1, batch, hidden)
         if torch.is_autocast_enabled(device := inputs.device.type):
-            # By the inputs torch tells whether oneDNN has a kernel for this CPU and precision;
-            # were they cast later, by autocast, it would ask for one that may not be there.
+            # PyTorch looks at the inputs' precision to see whether oneDNN has a kernel for this
+            # CPU. If autocast converted them later, it might call one that does not exist.
             inputs = inputs.to(torch.get_autocast_dtype(device))
-        keep = torch.is_grad_enabled()  # what the backward pass needs
+        training = torch.is_grad_enabled()  # keeps what the backward pass needs
         outputs, *after = type(self).kernel(
             inputs,
             before if self.parts > 1 else before[0],
             [projection.weight, weight, projection.bias, bias],
             # Biases, one layer, no dropout, one direction, (batch, time, ...).
-            *(True, 1, 0.0, keep, False, True),
+            *(True, 1, 0.0, training, False, True),
         )
         return outputs, tuple(wide(part[0]) for part in after)
 
@@ -192,7 +191,7 @@ class LSTMCell(_FusedCell):
     i = sigmoid(x_i + U_i h),  f = sigmoid(x_f + U_f h),  o = sigmoid(x_o + U_o h)
     g = tanh(x_g + U_g h),     c' = f * c + i * g,        h' = o * tanh(c')
 
-    The projected input and U hold i, f, g, o in this order, torch's own.
+    The projected input and U hold i, f, g, o in this order, as in PyTorch.
     """
 
     parts = 2
@@ -200,10 +199,10 @@ class LSTMCell(_FusedCell):
     kernel = staticmethod(torch.lstm)
 
     def input_projection(self, input_size: int) -> nn.Linear:
-        """Make the W and b that project an input for this cell.
+        """Build the W and b that project this cell's input.
 
-        The forget gates' bias starts at 1, so that a new cell remembers
-        (Jozefowicz et al. 2015, section 4).
+        The forget gate's bias starts at 1, so that a new cell remembers (Jozefowicz et al. 2015,
+        section 4).
         """
         projection = _linear(input_size, self.width)
         with torch.no_grad():
@@ -220,14 +219,15 @@ class LSTMCell(_FusedCell):
 
 
 class GRUCell(_FusedCell):
-    """The gated recurrent unit, as torch and cuDNN compute it.
+    """The gated recurrent unit, as PyTorch and cuDNN compute it.
 
     r = sigmoid(x_r + U_r h + d_r),  z = sigmoid(x_z + U_z h + d_z)
     n = tanh(x_n + r * (U_n h + d_n)),  h' = (1 - z) * n + z * h
 
     Cho et al. 2014 reset before the recurrent product, n = tanh(x_n + U_n (r * h)), which must
-    wait for r; here all three products are one. The biases d are torch's: d_n, which r resets
-    too, has no counterpart in x. z keeps, here as in Cho et al.; in MUT1-3 it overwrites.
+    wait for r; here all three products are one. The biases d are PyTorch's: d_n cannot be merged
+    with x's bias, since r resets it too. z keeps the old state, as in Cho et al.; in MUT1-3 it
+    overwrites it.
     """
 
     blocks = 3
@@ -249,8 +249,8 @@ class MUT1Cell(Cell):
     z = sigmoid(x_z),  r = sigmoid(x_r + U_r h)
     h' = z * tanh(U_h (r * h) + tanh(x) + b_h) + (1 - z) * h
 
-    x is the input itself, and must have the size of h: an input of another size is mapped to it
-    by a matrix of its own, without a bias.
+    x is the input itself, and must have the size of h: an input of another size is first
+    multiplied by another matrix, without a bias.
     """
 
     blocks = 3
@@ -261,7 +261,7 @@ class MUT1Cell(Cell):
         self.candidate = _Recurrence(hidden_size, bias=True)
 
     def input_projection(self, input_size: int) -> nn.Module:
-        """Make the map to x_z, x_r and x."""
+        """Build the projection to x_z, x_r and x."""
         return _WithInput(input_size, self.hidden_size)
 
     def forward(self, projected: Tensor, state: CellState) -> CellState:
@@ -279,7 +279,7 @@ class MUT2Cell(Cell):
     z = sigmoid(x_z + U_z h),  r = sigmoid(x + U_r h + b_r)
     h' = z * tanh(U_h (r * h) + x_h) + (1 - z) * h
 
-    x is the input itself, as in MUT1; it is the last part of the projected input.
+    x is the input itself, as in MUT1; it is the last block of the projected input.
     """
 
     blocks = 3
@@ -291,7 +291,7 @@ class MUT2Cell(Cell):
         self.candidate = _Recurrence(hidden_size)
 
     def input_projection(self, input_size: int) -> nn.Module:
-        """Make the map to x_z, x_h and x."""
+        """Build the projection to x_z, x_h and x."""
         return _WithInput(input_size, self.hidden_size)
 
     def forward(self, projected: Tensor, state: CellState) -> CellState:
@@ -340,7 +340,7 @@ CELLS: dict[str, type[Cell]] = {
 
 
 def make_cell(name: CellName, hidden_size: int) -> Cell:
-    """Make the cell of a name.
+    """Build a cell by name.
 
     Raises:
         ValueError: there is no such cell.

@@ -1,11 +1,11 @@
-"""The caption decoder: one step of a recurrent network that writes about a picture.
+"""The caption decoders: recurrent networks that write about a picture.
 
-Two decoders behind one interface: `AttentionDecoder` looks over the grid at every word,
-`GlobalDecoder` sees the picture once, before the first. Both know tokens only as ids and the
-picture only as features; how the best sentence is found is `model.decoding.beam_search`'s business.
+Two decoders share one interface: `AttentionDecoder` looks at the grid for every word,
+`GlobalDecoder` sees the picture once, before the first. `model.decoding` searches for the best
+caption.
 
-`begin` computes all that depends on the picture alone, once; `step` then takes a picture's rows
-together: the beams of a search, or the captions of a batch in training.
+`encode_context` computes, once, all that depends on the picture alone; `step` then takes all rows
+of a picture together: the beams of a search, or the captions of a batch in training.
 """
 
 from abc import ABC, abstractmethod
@@ -22,11 +22,11 @@ from model.vocabulary import Vocabulary
 
 __all__ = ["AttentionDecoder", "Decoder", "GlobalDecoder", "make_decoder"]
 
-_ROWS = 256
+_ROWS = 256  # scored in multiples of it, see `Decoder.forward`
 
 
 class Decoder(nn.Module, ABC):
-    """What the two decoders share: words in, words out.
+    """A decoder of captions: what both kinds share, embedding, output and word detector.
 
     Args:
         config: sizes.
@@ -34,7 +34,7 @@ class Decoder(nn.Module, ABC):
         channels: features in a cell of the encoder's grid.
     """
 
-    from_word: nn.Module  # made by each decoder, for its own first cell
+    from_word: nn.Module  # each decoder sets it, for its own first cell
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Decoder(nn.Module, ABC):
         nn.init.normal_(self.embedding.weight, std=config.embedding_size**-0.5)
         self.dropout = nn.Dropout(config.dropout)
         if config.tie_output:
-            # The word vectors write too (Press and Wolf 2017); `to_word` brings h to their size.
+            # Output and embedding share weights (Press and Wolf 2017); `to_word` resizes h.
             self.to_word = nn.Linear(config.hidden_size, config.embedding_size)
             self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
         else:
@@ -59,23 +59,23 @@ class Decoder(nn.Module, ABC):
         """Compute what depends on the pictures alone.
 
         Args:
-            grid: (batch, rows, columns, channels), as the encoder gives it.
+            grid: the encoder's output (batch, rows, columns, channels).
         """
 
     @abstractmethod
     def advance(
-        self, words: Tensor, state: CellState, picture: ImageContext
+        self, words: Tensor, state: CellState, context: ImageContext
     ) -> tuple[Tensor, CellState, Tensor | None]:
         """Take one step.
 
         Args:
             words: from `project_words` (batch, beam, width).
             state: each (batch, beam, hidden).
-            picture: of the batch.
+            context: of the batch's pictures.
 
         Returns:
             The output h (batch, beam, hidden), the next state, and the attention's weights
-            (batch, beam, cells) where there is attention.
+            (batch, beam, cells) or None.
         """
 
     def project_words(self, tokens: Tensor) -> Tensor:
@@ -84,9 +84,9 @@ class Decoder(nn.Module, ABC):
         return projected
 
     def detect(self, grid: Tensor) -> Tensor | None:
-        """Look for words in whole pictures: the evidence (batch, vocabulary), or None.
+        """Detect words in whole pictures: the evidence (batch, vocabulary), or None.
 
-        The detector is trained by its own loss alone. The captions' would teach it to remember
+        The detector is trained by its own loss alone. The captions' loss would make it memorise
         the training pictures.
         """
         if self.detector is None:
@@ -109,75 +109,75 @@ class Decoder(nn.Module, ABC):
             word = nn.functional.linear(word, self.embedding.weight, self.output_bias)
         if evidence is None:
             return word
-        # A verb or an article takes nothing from the picture: h says how far it is to be trusted.
+        # Verbs and articles need no evidence from the picture: h decides how much it counts.
         return word + nn.functional.softplus(self.to_trust(output)) * evidence
 
     def step(
-        self, tokens: Tensor, state: CellState, picture: ImageContext
+        self, tokens: Tensor, state: CellState, context: ImageContext
     ) -> tuple[Tensor, CellState, Tensor | None]:
-        """Read one token a row and give the log-probabilities of the next.
+        """Read one token per row and return the log-probabilities of the next.
 
         Args:
             tokens: (batch, beam)
             state: each (batch, beam, hidden)
-            picture: of the batch.
+            context: of the batch's pictures.
 
         Returns:
             log-probabilities, natural, float32 (batch, beam, vocabulary); the next state; the
             attention's weights or None.
         """
-        output, state, weights = self.advance(self.project_words(tokens), state, picture)
-        evidence = None if picture.evidence is None else picture.evidence[:, None]
+        output, state, weights = self.advance(self.project_words(tokens), state, context)
+        evidence = None if context.evidence is None else context.evidence[:, None]
         return self.logits(output, evidence).float().log_softmax(-1), state, weights
 
     def forward(
         self, grid: Tensor, tokens: Tensor, reads: Tensor, *, sampling: float = 0.0
     ) -> Tensor:
-        """Score captions word by word, each word given the true words before it.
+        """Score captions word by word, given the true words before each (teacher forcing).
 
         Args:
             grid: of the pictures (pictures, rows, columns, channels).
-            tokens: captions of each picture, from the start token on
+            tokens: captions of each picture, beginning with the start token
                 (pictures, captions, steps).
-            reads: where `tokens` holds a token and not padding; same shape, boolean.
-            sampling: the chance that a word read is one that the decoder itself has just drawn
-                (scheduled sampling, Bengio et al. 2015).
+            reads: True where `tokens` is not padding; same shape.
+            sampling: the probability of reading a word drawn from the decoder's own last step
+                instead of the true one (scheduled sampling, Bengio et al. 2015).
 
         Returns:
             logits (number of true `reads`, vocabulary), in the order of `tokens[reads]`.
         """
-        picture = self.encode_context(grid)
+        context = self.encode_context(grid)
         captions = tokens.shape[1]
-        state = tuple(part[:, None].expand(-1, captions, -1) for part in picture.start)
+        state = tuple(part[:, None].expand(-1, captions, -1) for part in context.start)
         words = self.project_words(tokens)  # (pictures, captions, steps, width)
         outputs: list[Tensor] = []
         for word in words.unbind(2):
             if sampling > 0 and outputs:
-                word = self._sample(outputs[-1], word, picture, sampling)  # noqa: PLW2901
-            output, state, _ = self.advance(word, state, picture)
+                word = self._sample(outputs[-1], word, context, sampling)  # noqa: PLW2901
+            output, state, _ = self.advance(word, state, context)
             outputs.append(output)
-        # Only words that exist are scored: the vocabulary is the largest product of all. Their
-        # number is rounded up, since kernels are made, and kept, for every new shape.
+        # Padding is not scored, since the product with the vocabulary is the largest of all. The
+        # number of rows is rounded up, since every new shape makes and keeps new kernels.
         rows = torch.stack(outputs, dim=2)[reads]
-        beyond = -len(rows) % _ROWS
-        evidence = picture.evidence
-        if evidence is not None:  # a row's is that of its picture
-            evidence = evidence[nn.functional.pad(reads.nonzero()[:, 0], (0, beyond))]
-        return self.logits(nn.functional.pad(rows, (0, 0, 0, beyond)), evidence)[: len(rows)]
+        padding = -len(rows) % _ROWS
+        evidence = context.evidence
+        if evidence is not None:  # one row of it for each picture
+            evidence = evidence[nn.functional.pad(reads.nonzero()[:, 0], (0, padding))]
+        return self.logits(nn.functional.pad(rows, (0, 0, 0, padding)), evidence)[: len(rows)]
 
     def _sample(
-        self, output: Tensor, truth: Tensor, picture: ImageContext, chance: float
+        self, output: Tensor, truth: Tensor, context: ImageContext, chance: float
     ) -> Tensor:
-        """Put words drawn from the last step's distribution in place of some true ones.
+        """Replace some true words by words drawn from the last step's distribution.
 
         Args:
             output: h of the last step (pictures, captions, hidden).
             truth: the true words, projected (pictures, captions, width).
-            picture: of the batch.
-            chance: of each word to be replaced.
+            context: of the batch's pictures.
+            chance: the probability that a word is replaced.
         """
         with torch.no_grad():
-            evidence = None if picture.evidence is None else picture.evidence[:, None]
+            evidence = None if context.evidence is None else context.evidence[:, None]
             probabilities = self.logits(output, evidence).float().softmax(-1)
             drawn = torch.multinomial(probabilities.flatten(0, 1), 1).view(output.shape[:2])
             taken = torch.rand(drawn.shape, device=drawn.device) < chance
@@ -188,9 +188,9 @@ class AttentionDecoder(Decoder):
     """Two cells: one decides where to look, the other what to say (Anderson et al. 2018, 3.2).
 
     The first reads the last word, the mean of the grid and the second's h; its h is the query of
-    soft attention; the second reads what attention saw and the first's h. The initial states come
-    from the mean of the grid (Xu et al. 2015, section 3.1.2). The cells are LSTMs in these papers,
-    and here any of `model.networks.cells`.
+    soft attention; the second reads the attended values and the first's h. The initial states come
+    from the mean of the grid (Xu et al. 2015, section 3.1.2). The papers' cells are LSTMs; here
+    they may be any of `model.networks.cells`.
     """
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
@@ -208,7 +208,7 @@ class AttentionDecoder(Decoder):
         self.to_language = self.language_cell.input_projection(2 * hidden)
 
     def encode_context(self, grid: Tensor) -> ImageContext:
-        """Project the grid for attention, and its mean for the first cell and its start."""
+        """Project the grid for attention, and its mean for the first cell and the initial state."""
         cells = grid.flatten(1, 2)  # (batch, cells, channels)
         values = self.dropout(torch.relu(self.to_values(cells)))
         mean = values.mean(1)  # (batch, hidden)
@@ -217,23 +217,23 @@ class AttentionDecoder(Decoder):
         return ImageContext(gates, keys, values, self.detect(grid), start)
 
     def advance(
-        self, words: Tensor, state: CellState, picture: ImageContext
+        self, words: Tensor, state: CellState, context: ImageContext
     ) -> tuple[Tensor, CellState, Tensor | None]:
-        """Decide where to look, look there, decide what to say."""
+        """Decide where to look, attend, decide what to say."""
         precision = words.dtype  # the state's may be higher
         looking, speaking = state[: self.parts], state[self.parts :]
-        assert picture.gates is not None  # noqa: S101 - set by `begin`
-        seen = words + picture.gates[:, None] + self.from_language(speaking[0].to(precision))
-        looking = self.attention_cell(seen, looking)
+        assert context.gates is not None  # noqa: S101 - set by `encode_context`
+        inputs = words + context.gates[:, None] + self.from_language(speaking[0].to(precision))
+        looking = self.attention_cell(inputs, looking)
         query = looking[0].to(precision)
-        context, weights = self.attention(query, picture.keys, picture.values)
-        seen = self.to_language(torch.cat([context, query], dim=-1))
-        speaking = self.language_cell(seen, speaking)
+        attended, weights = self.attention(query, context.keys, context.values)
+        inputs = self.to_language(torch.cat([attended, query], dim=-1))
+        speaking = self.language_cell(inputs, speaking)
         return speaking[0].to(precision), (*looking, *speaking), weights
 
 
 class GlobalDecoder(Decoder):
-    """Show and Tell (Vinyals et al. 2015): the pooled picture is the first word that is read."""
+    """Show and Tell (Vinyals et al. 2015): the pooled picture is read as the first word."""
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, channels: int) -> None:
         super().__init__(config, vocabulary_size, channels)
@@ -242,14 +242,14 @@ class GlobalDecoder(Decoder):
         self.to_embedding = nn.Linear(channels, config.embedding_size)
 
     def encode_context(self, grid: Tensor) -> ImageContext:
-        """Let the cell read the pooled picture."""
-        seen = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
-        nothing = torch.zeros(grid.shape[0], self.config.hidden_size, device=grid.device)
-        start: CellState = self.cell(seen, (nothing,) * self.cell.parts)
+        """Read the pooled picture with the cell."""
+        first = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
+        zeros = torch.zeros(grid.shape[0], self.config.hidden_size, device=grid.device)
+        start: CellState = self.cell(first, (zeros,) * self.cell.parts)
         return ImageContext(None, None, None, self.detect(grid), start)
 
     def advance(
-        self, words: Tensor, state: CellState, picture: ImageContext
+        self, words: Tensor, state: CellState, context: ImageContext
     ) -> tuple[Tensor, CellState, Tensor | None]:
         """Read a word; the picture is in the state already."""
         state = self.cell(words, state)
@@ -257,6 +257,6 @@ class GlobalDecoder(Decoder):
 
 
 def make_decoder(config: DecoderConfig, vocabulary_size: int, channels: int) -> Decoder:
-    """Make the decoder that a configuration names."""
+    """Build the decoder that a configuration names."""
     kind = AttentionDecoder if config.kind == "attention" else GlobalDecoder
     return kind(config, vocabulary_size, channels)

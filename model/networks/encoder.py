@@ -1,7 +1,7 @@
 """A CNN that turns pictures into a grid of features.
 
-Any convolutional network of timm or torchvision, by name, its classifier cut off. Knows what is
-frozen and how batch normalisation must behave then; knows nothing of captions.
+Any convolutional network of timm or torchvision, by name, without its classifier; parts of it may
+be frozen.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from model.config import EncoderConfig
 
 __all__ = ["Encoder"]
 
-# What torchvision's networks do after their last grid.
+# Modules of torchvision's networks that come after the last grid.
 _AFTER_THE_GRID = {"avgpool", "fc", "classifier", "head", "heads", "dropout", "flatten"}
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -26,15 +26,15 @@ _BatchNorm = nn.modules.batchnorm._BatchNorm
 class Encoder(nn.Module):
     """A CNN without its classifier: (batch, 3, height, width) -> a grid of features.
 
-    A new encoder is frozen. `tune` chooses what is trained.
+    A new encoder is frozen; `tune` chooses what is trained.
 
     Args:
-        config: which network.
-        pretrained: fetch the library's own ImageNet weights (through its own mechanism, which
-            may use the network); otherwise the weights are random.
+        config: names the network.
+        pretrained: load the library's ImageNet weights, which may download them; otherwise the
+            weights are random.
 
     Raises:
-        ValueError: the library has no such network, or it gives no grid (a transformer, say).
+        ValueError: the library has no such network, or its output is no grid (a transformer's).
     """
 
     def __init__(self, config: EncoderConfig, *, pretrained: bool = False) -> None:
@@ -55,19 +55,18 @@ class Encoder(nn.Module):
         return grid.permute(0, 2, 3, 1).contiguous()
 
     def stages(self) -> list[nn.Module]:
-        """List the network's parts from the pixels to the grid, as `tune` counts them."""
+        """List the network's stages from the pixels to the grid, as `tune` counts them."""
         return list(self._stages)
 
     def tune(self, first_stage: int | None, *, update_batch_norm: bool = False) -> Self:
-        """Choose what is trained: all stages from `first_stage` on; None freezes everything.
+        """Choose what is trained: `first_stage` and all later stages; None freezes everything.
 
-        A frozen stage always runs as in evaluation: no dropout, and batch normalisation by the
-        statistics of ImageNet. In a trained stage these statistics are kept too (their scale and
-        shift do learn), since a small batch would estimate them worse, unless
-        `update_batch_norm`.
+        A frozen stage always runs in evaluation mode: no dropout, and batch normalisation with
+        ImageNet's statistics. Trained stages keep these statistics too (scale and shift are
+        trained), since small batches would estimate them worse, unless `update_batch_norm`.
 
         Args:
-            first_stage: counted from the pixels; negative counts from the grid (-1: last alone).
+            first_stage: counted from the pixels; negative counts from the grid (-1: only the last).
 
         Raises:
             ValueError: there is no such stage.
@@ -96,7 +95,7 @@ class Encoder(nn.Module):
 
     @property
     def frozen(self) -> bool:
-        """Whether no parameter is trained, so that features may be computed once and kept."""
+        """Whether no parameter is trained, so that features may be computed once and cached."""
         return not self._trained
 
 
@@ -114,14 +113,14 @@ class _TimmTrunk(nn.Module):
 
 def _timm(name: str, pretrained: bool) -> nn.Module:
     if not timm.is_model(name):
-        raise ValueError(f"timm has no network {name!r}: timm.list_models() names them all")
+        raise ValueError(f"timm has no network {name!r}: choose one from timm.list_models()")
     return _TimmTrunk(timm.create_model(name, pretrained=pretrained, num_classes=0))
 
 
 def _torchvision(name: str, pretrained: bool) -> nn.Module:
     if name not in torchvision.models.list_models(module=torchvision.models):
         raise ValueError(
-            f"torchvision has no network {name!r}: torchvision.models.list_models() names them all"
+            f"torchvision has no network {name!r}: choose one from torchvision.models.list_models()"
         )
     options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
     network = torchvision.models.get_model(
@@ -140,9 +139,9 @@ def _torchvision(name: str, pretrained: bool) -> nn.Module:
 
 
 def _probe(trunk: nn.Module, name: str) -> tuple[int, list[nn.Module]]:
-    """Run one blank picture through: how many features has a cell, which stages take part?
+    """Run a blank picture to find the number of features and the stages that are used.
 
-    Some networks hold parts that come after the grid (MobileNetV3's last convolution, say).
+    Some networks have modules after the grid (MobileNetV3's last convolution, say).
     """
     trunk.eval()
     stages, ran = list(_stages(trunk)), set[nn.Module]()
@@ -151,18 +150,18 @@ def _probe(trunk: nn.Module, name: str) -> tuple[int, list[nn.Module]]:
         with torch.inference_mode():
             grid = trunk(torch.zeros(1, 3, 96, 96))
     except (AssertionError, AttributeError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{name} gives no grid of features: choose a CNN ({error})") from error
+        raise ValueError(f"{name} has no grid of features: choose a CNN ({error})") from error
     finally:
         for hook in hooks:
             hook.remove()
-    # The picture is square, and so is its grid, unless its channels come last (Swin).
+    # A square picture has a square grid, unless the channels come last (Swin).
     if grid.ndim != 4 or grid.shape[2] != grid.shape[3]:
-        raise ValueError(f"{name} gives no grid of features, but {tuple(grid.shape)}: choose a CNN")
+        raise ValueError(f"{name} has no grid of features, but {tuple(grid.shape)}: choose a CNN")
     return int(grid.shape[1]), [stage for stage in stages if stage in ran]
 
 
 def _stages(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield children in order, opening the lists that hold a network's repeated blocks."""
+    """Yield children in order, and those of lists of repeated blocks one by one."""
     for child in module.children():
         if isinstance(child, nn.Sequential | nn.ModuleList | _TimmTrunk) or (
             isinstance(module, _TimmTrunk)

@@ -1,7 +1,4 @@
-"""What a decoder keeps of a batch of pictures, and its parts by name.
-
-Arrays of any library; knows nothing of what a decoder does with them.
-"""
+"""What a decoder keeps of a batch of pictures, as arrays of any library."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Self
@@ -17,9 +14,9 @@ class ImageContext(NamedTuple):
     """What a decoder keeps of a batch of pictures, computed once.
 
     `values` and `keys` are the grid as attention reads it (None without attention), which some
-    runners lay out by heads (see `model.networks.heads`); `gates` is the picture's part of the
-    first cell's projected input; `evidence` is the word detector's; `start` is the state before the
-    first token, each array (batch, hidden).
+    runners split by heads (see `model.networks.heads`); `gates` is what the picture adds to the
+    first cell's projected input; `evidence` comes from the word detector; `start` is the state
+    before the first token, each array (batch, hidden).
     """
 
     gates: Array | None  # (batch, width)
@@ -29,19 +26,19 @@ class ImageContext(NamedTuple):
     start: DecoderState
 
     def to_dict(self) -> dict[str, Array]:
-        """Name the arrays that there are, each (batch, ...); the start is `start.0`, `start.1`."""
-        arrays = {name: getattr(self, name) for name in self._fields[:-1]}
-        named = {name: array for name, array in arrays.items() if array is not None}
-        return named | {f"start.{i}": array for i, array in enumerate(self.start)}
+        """Return all arrays by name, each (batch, ...); those of the start are `start.0`, ..."""
+        fields = {name: getattr(self, name) for name in self._fields[:-1]}
+        arrays = {name: array for name, array in fields.items() if array is not None}
+        return arrays | {f"start.{i}": array for i, array in enumerate(self.start)}
 
     @classmethod
-    def from_dict(cls, named: Mapping[str, Array]) -> Self:
-        """Put together again what `to_dict` named."""
-        starts = sum(name.startswith("start.") for name in named)
+    def from_dict(cls, arrays: Mapping[str, Array]) -> Self:
+        """Build a context from the result of `to_dict`."""
+        starts = sum(name.startswith("start.") for name in arrays)
         return cls(
-            named.get("gates"),
-            named.get("keys"),
-            named.get("values"),
-            named.get("evidence"),
-            tuple(named[f"start.{i}"] for i in range(starts)),
+            arrays.get("gates"),
+            arrays.get("keys"),
+            arrays.get("values"),
+            arrays.get("evidence"),
+            tuple(arrays[f"start.{i}"] for i in range(starts)),
         )

@@ -1,7 +1,4 @@
-"""Stacks of recurrent cells over vectors: one step, or a whole sequence at once.
-
-Knows nothing of tokens or pictures, or of what the outputs are for.
-"""
+"""Stacks of recurrent cells over vectors: one step, or a whole sequence at once."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -21,11 +18,11 @@ class Recurrent(nn.Module):
     The state is kept in float32 or wider; outputs have the precision of the inputs.
 
     Args:
-        cell: which.
-        input_size: numbers in an input.
+        cell: the kind of cell.
+        input_size: size of an input.
         hidden_size: units in each layer.
-        layers: cells.
-        dropout: between layers, in training (Zaremba et al. 2014); never from step to step.
+        layers: number of cells.
+        dropout: between layers, in training (Zaremba et al. 2014); never between steps.
     """
 
     def __init__(
@@ -45,7 +42,7 @@ class Recurrent(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def initial_state(self, batch: int, device: torch.device | str | None = None) -> CellState:
-        """Make the state before the first step: zeros, each (layers, batch, hidden)."""
+        """Return the state before the first step: zeros, each (layers, batch, hidden)."""
         weight = next(self.parameters())
         zeros = weight.new_zeros(len(self.cells), batch, self.hidden_size, device=device)
         return (wide(zeros),) * self.parts
@@ -71,7 +68,7 @@ class Recurrent(nn.Module):
         return inputs, tuple(torch.stack(part) for part in zip(*after, strict=True))
 
     def forward(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Take every step of a sequence, with torch's fused kernels where there are any.
+        """Take every step of a sequence, with PyTorch's fused kernels where possible.
 
         Args:
             inputs: (batch, time, input)
@@ -80,32 +77,32 @@ class Recurrent(nn.Module):
         Returns:
             h of the last layer after every step (batch, time, hidden), and the last state.
         """
-        outputs, _, state = self._climb(inputs, state, fused=True)
+        outputs, _, state = self._run_layers(inputs, state, fused=True)
         return outputs, state
 
     def states(self, inputs: Tensor, state: CellState) -> tuple[CellState, CellState]:
-        """Take every step of a sequence, one by one, and show the states of every layer.
+        """Take every step of a sequence, one by one, and return the states of every layer.
 
         Arguments as in `forward`.
 
         Returns:
-            h, and c where there is one, after every step, each (batch, time, layers, hidden);
+            h, and c if the cell has one, after every step, each (batch, time, layers, hidden);
             and the last state, each (layers, batch, hidden).
         """
-        _, seen, state = self._climb(inputs, state, fused=False)
-        return tuple(torch.stack(part, dim=2) for part in zip(*seen, strict=True)), state
+        _, states, state = self._run_layers(inputs, state, fused=False)
+        return tuple(torch.stack(part, dim=2) for part in zip(*states, strict=True)), state
 
-    def _climb(
+    def _run_layers(
         self, inputs: Tensor, state: CellState, *, fused: bool
     ) -> tuple[Tensor, list[CellState], CellState]:
-        """Take a sequence through layer by layer.
+        """Run a sequence through the layers, one after the other.
 
         Returns:
-            The last layer's h; unless `fused`, each layer's states after every step; and the
+            The last layer's h; each layer's states after every step, unless `fused`; and the
             last state.
         """
         precision = inputs.dtype
-        seen: list[CellState] = []
+        layer_states: list[CellState] = []
         after: list[CellState] = []
         for layer, (cell, projection) in enumerate(self._layers()):
             if layer:
@@ -116,10 +113,10 @@ class Recurrent(nn.Module):
             else:
                 states, last = cell.unroll(projection, inputs, before)
                 inputs = states[0]
-                seen.append(states)
+                layer_states.append(states)
             inputs = inputs.to(precision)
             after.append(last)
-        return inputs, seen, tuple(torch.stack(part) for part in zip(*after, strict=True))
+        return inputs, layer_states, tuple(torch.stack(part) for part in zip(*after, strict=True))
 
     def _layers(self) -> Iterable[tuple[Cell, nn.Module]]:
         return zip(cast("Iterable[Cell]", self.cells), self.projections, strict=True)

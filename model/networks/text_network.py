@@ -1,8 +1,4 @@
-"""The network of a language model: tokens in, scores of the next token out.
-
-Knows tokens only as ids; how a text is drawn from the scores is `model.text.language_model`'s
-business.
-"""
+"""The network of a language model: token ids in, scores of the next token out."""
 
 from abc import ABC, abstractmethod
 
@@ -19,15 +15,15 @@ __all__ = ["TextNetwork", "TokenNetwork", "load_text_network"]
 
 
 class TokenNetwork(nn.Module, ABC):
-    """What writes and scores texts: after each token it says how likely each next one is."""
+    """A network that scores, after each token, every token that may come next."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> CellState:
-        """Make the state before the first token, each (any, batch, any)."""
+        """Return the state before the first token, each (any, batch, any)."""
 
     @abstractmethod
     def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
+        """Read one token per row: (batch,) -> logits (batch, vocabulary), and the next state."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
@@ -55,18 +51,18 @@ class TextNetwork(TokenNetwork):
             config.cell, embedded or vocabulary_size, hidden, config.layers, config.dropout
         )
         if config.tie_output and embedded:
-            # The word vectors write too (Press and Wolf 2017); `to_word` brings h to their size.
+            # Output and embedding share weights (Press and Wolf 2017); `to_word` resizes h.
             self.to_word = nn.Linear(hidden, embedded)
             self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
         else:
             self.to_word = nn.Linear(hidden, vocabulary_size)
 
     def initial_state(self, batch: int) -> CellState:
-        """Make the state before the first token, each (layers, batch, hidden)."""
+        """Return the state before the first token, each (layers, batch, hidden)."""
         return self.recurrent.initial_state(batch)
 
     def read(self, tokens: Tensor) -> Tensor:
-        """Turn tokens into the stack's inputs: (...) -> (..., input)."""
+        """Embed tokens: (...) -> (..., input)."""
         if self.embedding is None:
             one_hot = nn.functional.one_hot(tokens, self.vocabulary_size)
             return one_hot.to(self.to_word.weight.dtype)
@@ -88,13 +84,13 @@ class TextNetwork(TokenNetwork):
             state: each (layers, batch, hidden)
 
         Returns:
-            What may come after each token, as logits (batch, time, vocabulary); the last state.
+            logits of what comes after each token (batch, time, vocabulary); the last state.
         """
         hidden, state = self.recurrent(self.read(tokens), state)
         return self.score(hidden), state
 
     def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Read one token a row: (batch,) -> logits (batch, vocabulary), and the next state."""
+        """Read one token per row: (batch,) -> logits (batch, vocabulary), and the next state."""
         hidden, state = self.recurrent.step(self.read(tokens), state)
         return self.score(hidden), state
 
@@ -103,9 +99,9 @@ def load_text_network(bundle: Bundle[TextConfig]) -> TextNetwork:
     """Build a bundle's network, with its weights in float32, on the CPU.
 
     Raises:
-        BundleError: the weights are not its.
+        BundleError: the weights do not fit the network.
     """
-    with torch.device("meta"):  # shapes alone: memory is taken once they are known to fit
+    with torch.device("meta"):  # shapes only: memory is allocated once they are known to fit
         network = TextNetwork(bundle.config.network, len(bundle.vocabulary))
     load_weights(bundle, network)
     return network

@@ -17,7 +17,7 @@ def load_weights(bundle: Bundle[Any], network: nn.Module) -> None:
     """Fill a network that was built on the `meta` device with a bundle's weights, in float32.
 
     Raises:
-        BundleError: a tensor is missing, too many, of another shape, or not finite.
+        BundleError: a tensor is missing, unexpected, of another shape, or not finite.
     """
     path = bundle.folder / WEIGHTS
     check_tensors(read_shapes(path), network.state_dict(), str(path))

@@ -1,1 +1,1 @@
-"""What executes a network: PyTorch, CUDA graphs or OpenVINO."""
+"""Runtimes that execute a network: PyTorch, CUDA graphs and OpenVINO."""

@@ -1,7 +1,6 @@
-"""What carries out a captioner's network: the interface that every runtime has.
+"""The interfaces that every runtime implements, for captioners and for language models.
 
-Arrays are whatever the runtime works with; the search takes them as they are. Knows nothing of
-words, of beams or of files.
+Arrays are whatever the runtime works with; the search takes any that follow the array API standard.
 """
 
 from typing import Any, Protocol
@@ -19,20 +18,20 @@ TextState = tuple[Array, ...]  # each (any, rows, any)
 
 
 class CaptionDecoder(Protocol):
-    """What reads a caption word by word: a decoder, or a runner of one."""
+    """A decoder of captions, or a runner of one: reads a caption word by word."""
 
     def encode_context(self, grid: Array) -> ImageContext:
-        """Compute what depends on the pictures alone: (batch, rows, columns, channels)."""
+        """Compute what depends on the pictures alone, from (batch, rows, columns, channels)."""
 
     def step(
-        self, tokens: Array, state: DecoderState, picture: ImageContext
+        self, tokens: Array, state: DecoderState, context: ImageContext
     ) -> tuple[Array, DecoderState, Array | None]:
-        """Read one token a row and give the log-probabilities of the next.
+        """Read one token per row and return the log-probabilities of the next.
 
         Args:
             tokens: (batch, beam)
             state: each (batch, beam, hidden)
-            picture: of the batch.
+            context: of the batch's pictures.
 
         Returns:
             log-probabilities, natural, float32 (batch, beam, vocabulary); the next state; the
@@ -41,12 +40,12 @@ class CaptionDecoder(Protocol):
 
 
 class Runner(CaptionDecoder, Protocol):
-    """A network in evaluation; for one thread at a time.
+    """A captioner's network in evaluation; for one thread at a time.
 
     Attributes:
         device: where it runs, as PyTorch names it.
         channels: features in a cell of the grid.
-        exact: whether arithmetic is a CPU's, in single precision.
+        exact: whether it computes in float32 on a CPU.
     """
 
     device: str
@@ -57,7 +56,7 @@ class Runner(CaptionDecoder, Protocol):
         """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels)."""
 
     def place(self, values: Array) -> Array:
-        """Give any library's array as one of the runtime's own, on its device."""
+        """Convert any library's array to the runtime's own, on its device."""
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work submitted to it."""
@@ -80,4 +79,4 @@ class TextRunner(Protocol):
         """
 
     def place(self, state: TextState) -> TextState:
-        """Convert a state of PyTorch's to the runtime's own arrays."""
+        """Convert a PyTorch state to the runtime's own arrays."""

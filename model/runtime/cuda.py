@@ -1,7 +1,4 @@
-"""A captioner's network run by PyTorch from recordings: on a GPU, CUDA graphs.
-
-Knows modules, tensors and recordings; knows nothing of words, of beams or of files.
-"""
+"""Run a captioner's network on an NVIDIA GPU by replaying CUDA graphs."""
 
 from typing import Any
 
@@ -11,8 +8,8 @@ from torch import Tensor
 
 from model.networks.caption_network import CaptionNetwork
 from model.networks.image_context import DecoderState, ImageContext
-from model.runtime.cuda_graphs import CapturedGraphs, Record, capture_cuda_graph
-from model.runtime.graphs import ContextEncoder, DecoderStep, laid_out
+from model.runtime.cuda_graphs import Capture, CapturedGraphs, CudaGraphCapture
+from model.runtime.graphs import ContextEncoder, DecoderStep, step_context
 from model.runtime.options import Precision
 from model.runtime.pytorch import TorchRunner
 
@@ -23,8 +20,8 @@ class CudaGraphRunner(TorchRunner):
     """Replays encoder and decoder; see `Runner`.
 
     Args:
-        network, size, device, precision: as of a `TorchRunner`.
-        record: how a call is recorded.
+        network, size, device, precision: as for `TorchRunner`.
+        capture: how a call is captured; None captures CUDA graphs.
     """
 
     def __init__(
@@ -33,25 +30,24 @@ class CudaGraphRunner(TorchRunner):
         size: int,
         device: str | torch.device,
         precision: Precision = "float32",
-        record: Record = capture_cuda_graph,
+        capture: Capture | None = None,
     ) -> None:
         network = network.eval().to(device)
         decoder, dtype = network.decoder, getattr(torch, precision)
         with torch.no_grad():
-            named = decoder.encode_context(
-                torch.zeros(1, 1, 1, decoder.channels, device=device)
-            ).to_dict()
-            self._names = tuple(named)
-            self._seen_names = tuple(n for n in named if not n.startswith("start."))
-            step = DecoderStep(decoder, self._seen_names).to(dtype)  # folded before it is rounded
+            blank = torch.zeros(1, 1, 1, decoder.channels, device=device)
+            self._context_names = tuple(decoder.encode_context(blank).to_dict())
+            self._step_names = tuple(n for n in self._context_names if not n.startswith("start."))
+            step = DecoderStep(decoder, self._step_names).to(dtype)  # folded before it is rounded
         super().__init__(network, size, device, precision)
-        encoder, states = self.encoder, len(self._names) - len(self._seen_names)
-        self._encode = CapturedGraphs(lambda pixels: (encoder(pixels),), record)
-        self._encode_context = CapturedGraphs(ContextEncoder(decoder), record)
+        capture = CudaGraphCapture() if capture is None else capture
+        encoder, states = self.encoder, len(self._context_names) - len(self._step_names)
+        self._encode = CapturedGraphs(lambda pixels: (encoder(pixels),), capture)
+        self._encode_context = CapturedGraphs(ContextEncoder(decoder), capture)
         self._step = CapturedGraphs(
-            lambda tokens, *rest: step(tokens, rest[:states], rest[states:]), record
+            lambda tokens, *rest: step(tokens, rest[:states], rest[states:]), capture
         )
-        self._seen: tuple[ImageContext, tuple[Tensor, ...]] | None = None
+        self._last_context: tuple[ImageContext, tuple[Tensor, ...]] | None = None
 
     @torch.inference_mode()
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
@@ -61,20 +57,21 @@ class CudaGraphRunner(TorchRunner):
 
     @torch.inference_mode()
     def encode_context(self, grid: Tensor) -> ImageContext:
-        """Run the decoder's `begin`."""
-        found = self._encode_context(grid.to(self._dtype))
-        return ImageContext.from_dict(dict(zip(self._names, found, strict=True)))
+        """Run the decoder's `encode_context`."""
+        arrays = self._encode_context(grid.to(self._dtype))
+        return ImageContext.from_dict(dict(zip(self._context_names, arrays, strict=True)))
 
     @torch.inference_mode()
     def step(
-        self, tokens: Tensor, state: DecoderState, picture: ImageContext
+        self, tokens: Tensor, state: DecoderState, context: ImageContext
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """Run the decoder's `step`."""
-        if self._seen is None or self._seen[0] is not picture:
-            named = laid_out(self.network.decoder, picture.to_dict())
-            self._seen = picture, tuple(named[name].contiguous() for name in self._seen_names)
-        # A state is wide whatever the precision is, but for the start of a mean picture.
+        if self._last_context is None or self._last_context[0] is not context:
+            arrays = step_context(self.network.decoder, context.to_dict())
+            inputs = tuple(arrays[name].contiguous() for name in self._step_names)
+            self._last_context = context, inputs
+        # The state is in float32 whatever the precision, except where a mean picture starts it.
         wide = tuple(part.float() for part in state)
-        logprobs, *rest = self._step(tokens, *wide, *self._seen[1])
+        logprobs, *rest = self._step(tokens, *wide, *self._last_context[1])
         weights = rest[len(state)] if len(rest) > len(state) else None
         return logprobs, tuple(rest[: len(state)]), weights

@@ -1,4 +1,4 @@
-"""Which device a model runs on. Knows nothing of models."""
+"""Choose the device that a model runs on."""
 
 import os
 import sys
@@ -7,17 +7,17 @@ from pathlib import Path
 
 __all__ = ["choose_device"]
 
-# Drivers of NVIDIA, of AMD, and of Windows' own under Linux.
+# Device files of NVIDIA, of AMD, and of GPUs in the Windows Subsystem for Linux.
 _DRIVERS = ("nvidia*", "kfd", "dxg")
 
 
 def choose_device(device: str = "auto") -> str:
-    """Choose where to run: `auto` takes CUDA where there is one, else Apple's MPS, else the CPU.
+    """Choose where to run: `auto` prefers CUDA, then Apple's MPS, then the CPU.
 
-    PyTorch, which takes seconds to import, is asked only where there may be more than a CPU.
+    PyTorch, which takes seconds to import, is imported only if there may be more than a CPU.
 
     Raises:
-        ValueError: torch knows no such device, or this machine has none.
+        ValueError: the device is unknown, or this machine does not have it.
     """
     if device == "cpu" or (device == "auto" and not _may_have_more_than_a_cpu()):
         return "cpu"
@@ -29,7 +29,7 @@ def choose_device(device: str = "auto") -> str:
         "cpu": lambda: True,
     }
     if device == "auto":
-        return next(name for name, there in available.items() if there())
+        return next(name for name, is_available in available.items() if is_available())
     try:
         chosen = torch.device(device)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Networks as graphs of arrays alone, for runtimes other than PyTorch.
+"""Trace networks into graphs, for runtimes other than PyTorch.
 
 A captioner's:
 
@@ -6,12 +6,12 @@ A captioner's:
     context: grid -> the arrays of an `ImageContext`
     step:    tokens, state, context -> log-probabilities, state, attention's weights
 
-where a step takes keys and values of dot-product attention laid out by heads. A language model's:
+where a step expects the keys and values of dot-product attention split by heads. A language
+model's:
 
     step:    tokens, state -> log-probabilities, state
 
-Each has names for what goes in and comes out, and is good for any batch and beam, or any number
-of texts. Knows modules; does not know what a graph is written to, nor who runs it.
+Inputs and outputs have names, and the sizes of batch and beam, or the number of texts, may vary.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,19 @@ from model.networks.attention import DotAttention
 from model.networks.caption_network import CaptionNetwork
 from model.networks.decoder import Decoder
 from model.networks.folding import fold_output
-from model.networks.heads import lay_out
+from model.networks.heads import split_context_heads
 from model.networks.image_context import ImageContext
 from model.networks.text_network import TextNetwork
 from model.runtime.pytorch import inference_encoder
 
-__all__ = ["ContextEncoder", "DecoderStep", "Graph", "captioner_graphs", "laid_out", "text_graphs"]
+__all__ = [
+    "ContextEncoder",
+    "DecoderStep",
+    "Graph",
+    "captioner_graphs",
+    "step_context",
+    "text_graphs",
+]
 
 Shape = tuple[int, ...]
 
@@ -38,7 +45,7 @@ _ANY = -1
 
 @dataclass(frozen=True)
 class Graph:
-    """A traced part of the network; names in order, and of each input its shape, -1 for any."""
+    """A traced part of a network: input names in order with their shapes, where -1 is any size."""
 
     name: str
     program: ExportedProgram
@@ -47,23 +54,23 @@ class Graph:
 
 
 class ContextEncoder(nn.Module):
-    """What is computed once a picture: the grid's parts, in the order of `parts`."""
+    """Computes the arrays of an `ImageContext`, in the order of its `to_dict`."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
 
     def forward(self, grid: Tensor) -> tuple[Tensor, ...]:
-        """Compute them: (batch, rows, columns, channels) -> each (batch, ...)."""
+        """Compute the arrays: (batch, rows, columns, channels) -> each (batch, ...)."""
         return tuple(self.decoder.encode_context(grid).to_dict().values())
 
 
 class DecoderStep(nn.Module):
-    """One step, whose words are projected beforehand: a step reads three rows, and no matrix.
+    """One step, with all words projected beforehand: it looks rows up and multiplies no matrix.
 
     Args:
         decoder: in evaluation.
-        names: of a picture's parts, in the order in which they are given, see `laid_out`.
+        names: of the context's arrays in the order in which they are passed, see `step_context`.
     """
 
     def __init__(self, decoder: Decoder, names: tuple[str, ...]) -> None:
@@ -75,23 +82,23 @@ class DecoderStep(nn.Module):
         self.register_buffer("words", decoder.project_words(every_word).clone())
 
     def forward(
-        self, tokens: Tensor, state: tuple[Tensor, ...], seen: tuple[Tensor, ...]
+        self, tokens: Tensor, state: tuple[Tensor, ...], context: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
-        """Give log-probabilities, the next state and, if there is attention, its weights."""
-        picture = ImageContext.from_dict(dict(zip(self.names, seen, strict=True)))
+        """Return log-probabilities, the next state and, with attention, its weights."""
+        image_context = ImageContext.from_dict(dict(zip(self.names, context, strict=True)))
         words = nn.functional.embedding(tokens, self.words)  # type: ignore[arg-type]
-        evidence = None if picture.evidence is None else picture.evidence[:, None]
-        output, state, weights = self.decoder.advance(words, state, picture)
+        evidence = None if image_context.evidence is None else image_context.evidence[:, None]
+        output, state, weights = self.decoder.advance(words, state, image_context)
         logprobs = self.decoder.logits(output, evidence).float().log_softmax(-1)
         return logprobs, *state, *(() if weights is None else (weights,))
 
 
-def laid_out(decoder: Decoder, named: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give the parts of a picture as a `Step` takes them: keys and values by heads."""
+def step_context(decoder: Decoder, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a context's arrays as a `DecoderStep` expects them: keys and values by heads."""
     attention = getattr(decoder, "attention", None)
     if not isinstance(attention, DotAttention):
-        return named
-    return lay_out(named, attention.heads)
+        return arrays
+    return split_context_heads(arrays, attention.heads)
 
 
 @torch.no_grad()
@@ -104,42 +111,45 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     """
     decoder = network.decoder
     encoder = inference_encoder(network.encoder, size).to(memory_format=torch.contiguous_format)
-    # Two and three: sizes of one would be taken for constants.
+    # Two pictures and three beams: a size of one would be traced as a constant.
     pixels = torch.rand(2, 3, size, size)
     grid = encoder(pixels)
-    seen = decoder.encode_context(grid).to_dict()
-    picture = {
+    arrays = decoder.encode_context(grid).to_dict()
+    context = {
         name: part.contiguous()
-        for name, part in laid_out(decoder, seen).items()
+        for name, part in step_context(decoder, arrays).items()
         if not name.startswith("start.")
     }
     state = [
-        part[:, None].repeat(1, 3, 1) for name, part in seen.items() if name.startswith("start.")
+        part[:, None].repeat(1, 3, 1) for name, part in arrays.items() if name.startswith("start.")
     ]
     rows = {"tokens": torch.zeros(2, 3, dtype=torch.int32)} | {
         f"state.{i}": part for i, part in enumerate(state)
     }
     batch, beam = Dim("batch", min=1, max=4096), Dim("beam", min=1, max=256)
-    of_picture, of_row = {0: batch}, {0: batch, 1: beam}
-    with_weights = ("weights",) if "keys" in picture else ()
+    per_picture, per_row = {0: batch}, {0: batch, 1: beam}
+    with_weights = ("weights",) if "keys" in context else ()
     return [
         Graph(
-            "encode", _trace(encoder, (pixels,), (of_picture,)), _free(1, pixels=pixels), ("grid",)
+            "encode",
+            _trace(encoder, (pixels,), (per_picture,)),
+            _with_any_size(1, pixels=pixels),
+            ("grid",),
         ),
         Graph(
             "context",
-            _trace(ContextEncoder(decoder), (grid,), (of_picture,)),
-            _free(1, grid=grid),
-            tuple(seen),
+            _trace(ContextEncoder(decoder), (grid,), (per_picture,)),
+            _with_any_size(1, grid=grid),
+            tuple(arrays),
         ),
         Graph(
             "step",
             _trace(
-                DecoderStep(decoder, tuple(picture)),
-                (rows["tokens"], tuple(state), tuple(picture.values())),
-                (of_row, tuple(of_row for _ in state), tuple(of_picture for _ in picture)),
+                DecoderStep(decoder, tuple(context)),
+                (rows["tokens"], tuple(state), tuple(context.values())),
+                (per_row, tuple(per_row for _ in state), tuple(per_picture for _ in context)),
             ),
-            _free(2, **rows) | _free(1, **picture),
+            _with_any_size(2, **rows) | _with_any_size(1, **context),
             ("logprobs", *(f"next.{i}" for i in range(len(state))), *with_weights),
         ),
     ]
@@ -157,12 +167,13 @@ class _TextStep(nn.Module):
 
 @torch.inference_mode()
 def text_graphs(network: TextNetwork) -> list[Graph]:
-    """Trace the one graph of a language model.
+    """Trace a language model's one graph.
 
     Args:
         network: in evaluation, float32, on the CPU.
     """
-    # Two: a size of one would be taken for a constant; cloned: one tensor twice, for one input.
+    # Two texts: a size of one would be traced as a constant. Cloned: a tensor that comes twice
+    # would be traced as one input.
     tokens = torch.zeros(2, dtype=torch.int32)
     state = tuple(part.clone() for part in network.initial_state(2))
     texts = Dim("texts", min=1, max=4096)
@@ -179,8 +190,8 @@ def text_graphs(network: TextNetwork) -> list[Graph]:
     ]
 
 
-def _free(axes: int, **examples: Tensor) -> dict[str, Shape]:
-    """Give the shapes of examples, the first axes of which may have any size."""
+def _with_any_size(axes: int, **examples: Tensor) -> dict[str, Shape]:
+    """Return the shapes of examples whose first `axes` axes may have any size."""
     return {
         name: (_ANY,) * axes + tuple(example.shape[axes:]) for name, example in examples.items()
     }

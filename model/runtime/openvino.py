@@ -1,7 +1,7 @@
-"""A captioner's network run by OpenVINO on a CPU: no PyTorch, and about twice as fast.
+"""Run networks with OpenVINO on a CPU, from the graphs that `model.runtime.export` makes.
 
-Knows the graphs that `model.runtime.export` keeps, and NumPy's arrays; knows nothing of words, of
-beams or of how the graphs were made.
+Captioners run about twice as fast as with PyTorch, and need no PyTorch; language models run several
+times as fast.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
-from model.networks.heads import lay_out
+from model.networks.heads import split_context_heads
 from model.networks.image_context import DecoderState, ImageContext
 from model.runtime.base import TextState
 from model.runtime.openvino_graph import CompiledGraph
@@ -22,13 +22,13 @@ __all__ = ["OpenVinoRunner", "OpenVinoTextRunner"]
 
 
 class OpenVinoRunner:
-    """Runs exported graphs; see `Runner`.
+    """Runs a captioner's exported graphs; see `Runner`.
 
     Args:
         folder: of the graphs, see `model.runtime.export`.
-        threads: of the processor; None leaves it to OpenVINO.
-        precision: of most arithmetic; a processor that lacks one takes float32 in its place. int8
-            is that of the weights of a step, see `quantise`, and leaves all else as it is.
+        threads: to use; None leaves it to OpenVINO.
+        precision: of most arithmetic; a processor that lacks one computes in float32. int8 is for
+            the weights of a step alone, see `quantise`.
     """
 
     device = "cpu"
@@ -40,45 +40,46 @@ class OpenVinoRunner:
         settings = _settings(threads, precision)
         self._encode = CompiledGraph(folder / "encode.xml", settings)
         self._encode_context = CompiledGraph(folder / "context.xml", settings)
-        # A step is bound by the weights it reads; the others read theirs once a picture.
+        # Reading its weights is most of a step; the other graphs read theirs once per picture.
         change = quantise if precision == "int8" else None
         self._step = CompiledGraph(folder / "step.xml", settings, change)
-        self._grid = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
-        self.channels = self._grid[-1]
-        self._seen: ImageContext | None = None
+        self._grid_shape = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
+        self.channels = self._grid_shape[-1]
+        self._last_context: ImageContext | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
         self._next_states = [name for name in self._step.outputs if name.startswith("next.")]
 
     def encode(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Run the encoder, see `Runner.encode`."""
-        # One by one: a picture's activations stay in the caches, and in little memory; together
-        # they take a fifth longer.
+        # One by one, a picture's activations stay in the caches; a batch takes a fifth longer.
         grids = [self._encode({"pixels": pixels[i : i + 1]})["grid"] for i in range(len(pixels))]
-        return np.concatenate(grids) if grids else np.empty((0, *self._grid), dtype=np.float32)
+        return (
+            np.concatenate(grids) if grids else np.empty((0, *self._grid_shape), dtype=np.float32)
+        )
 
     def encode_context(self, grid: NDArray[Any]) -> ImageContext:
-        """Run the decoder's `begin`."""
+        """Run the decoder's `encode_context`."""
         return ImageContext.from_dict(self._encode_context({"grid": grid}))
 
     def step(
-        self, tokens: NDArray[Any], state: DecoderState, picture: ImageContext
+        self, tokens: NDArray[Any], state: DecoderState, context: ImageContext
     ) -> tuple[NDArray[Any], DecoderState, NDArray[Any] | None]:
         """Run the decoder's `step`."""
-        if picture is not self._seen:  # its many steps are told of it once
-            self._step.give(self._laid_out(picture.to_dict()))
-            self._seen = picture
+        if context is not self._last_context:  # the same for many steps
+            self._step.set_inputs(self._step_context(context.to_dict()))
+            self._last_context = context
         outputs = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
         state = tuple(outputs[name] for name in self._next_states)
         return outputs["logprobs"], state, outputs.get("weights")
 
-    def _laid_out(self, seen: dict[str, Array]) -> dict[str, Array]:
-        """Give the parts of a picture as a step takes them."""
-        if "keys" in seen and len(axes := self._step.fixed_sizes("keys")) == 3:
-            return lay_out(seen, axes[0])
-        return seen
+    def _step_context(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Return a context's arrays as the step graph expects them."""
+        if "keys" in arrays and len(sizes := self._step.fixed_sizes("keys")) == 3:
+            return split_context_heads(arrays, sizes[0])
+        return arrays
 
     def place(self, values: Array) -> NDArray[Any]:
-        """Give an array as NumPy's, see `Runner.place`."""
+        """Convert an array to NumPy, see `Runner.place`."""
         return to_numpy(values)
 
     def synchronize(self) -> None:
@@ -90,7 +91,7 @@ class OpenVinoTextRunner:
 
     Args:
         folder: of the graph, see `model.runtime.export`.
-        threads: of the processor; None leaves it to OpenVINO.
+        threads: to use; None leaves it to OpenVINO.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
@@ -106,7 +107,7 @@ class OpenVinoTextRunner:
         return outputs["logprobs"], tuple(outputs[name] for name in self._next_states)
 
     def place(self, state: TextState) -> TextState:
-        """Convert a state of PyTorch's to NumPy's arrays."""
+        """Convert a PyTorch state to NumPy arrays."""
         return tuple(to_numpy(part) for part in state)
 
 

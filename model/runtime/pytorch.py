@@ -1,7 +1,4 @@
-"""A captioner's network run by PyTorch: on any device, and with the network at hand.
-
-Knows modules and tensors; knows nothing of words, of beams or of files.
-"""
+"""Run networks with PyTorch, on any device."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +22,14 @@ __all__ = ["TorchRunner", "TorchTextRunner", "inference_encoder"]
 
 
 class TorchRunner:
-    """Runs encoder and decoder as they are, but that normalisation is folded; see `Runner`.
+    """Runs encoder and decoder as they are, with batch normalisation folded; see `Runner`.
 
     Args:
-        network: in which state it is does not matter; it is put into evaluation.
+        network: in training or evaluation; it is put into evaluation.
         size: of the pictures, in pixels.
-        device: any that torch knows.
-        precision: of weights and most arithmetic; another than the network's changes the network.
-            The recurrent state and log-probabilities are kept in float32 whatever it is.
+        device: any that PyTorch supports.
+        precision: of weights and most arithmetic; the network's weights are converted to it. The
+            recurrent state and log-probabilities are always float32.
     """
 
     def __init__(
@@ -56,24 +53,24 @@ class TorchRunner:
         """Run the encoder, see `Runner.encode`."""
         on_device = self.place(pixels)
         grid: Tensor = self.encoder(on_device.contiguous(memory_format=torch.channels_last))
-        return grid.float()  # what it is compared with is, and NumPy has no bfloat16
+        return grid.float()  # as stored features are; and NumPy has no bfloat16
 
     @torch.inference_mode()
     def encode_context(self, grid: Tensor) -> ImageContext:
-        """Run the decoder's `begin`."""
+        """Run the decoder's `encode_context`."""
         return self.network.decoder.encode_context(grid.to(self._dtype))
 
     @torch.inference_mode()
     def step(
-        self, tokens: Tensor, state: DecoderState, picture: ImageContext
+        self, tokens: Tensor, state: DecoderState, context: ImageContext
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """Run the decoder's `step`."""
-        return self.network.decoder.step(tokens, state, picture)
+        return self.network.decoder.step(tokens, state, context)
 
     def place(self, values: Array) -> Tensor:
-        """Bring an array to the device, see `Runner.place`."""
-        there = torch.as_tensor(values).to(self.device)
-        return there.to(self._dtype) if there.is_floating_point() else there
+        """Move an array to the device, see `Runner.place`."""
+        tensor = torch.as_tensor(values).to(self.device)
+        return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
     def synchronize(self) -> None:
         """Wait for the device, see `Runner.synchronize`."""
@@ -108,7 +105,7 @@ class TorchTextRunner:
 
 
 def inference_encoder(encoder: "Encoder", size: int) -> "Encoder":
-    """Copy an encoder for inference; the network keeps its own, as bundles hold it."""
+    """Return a folded copy of an encoder for inference; the original stays as bundles store it."""
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     folded = fold_batch_norm(encoder, noise.to(next(encoder.parameters()).device))
     return folded.to(memory_format=torch.channels_last)

@@ -1,7 +1,4 @@
-"""Weights in eight bits: a fourth of the bytes that a step of the decoder reads.
-
-Knows OpenVINO's graphs; does not know what they compute, nor what captions lose by it.
-"""
+"""Quantise weights to eight bits, a quarter of the bytes that a step of the decoder reads."""
 
 from importlib import import_module
 from typing import Any
@@ -10,18 +7,18 @@ import numpy as np
 
 __all__ = ["quantise"]
 
-_LARGEST = 127  # of eight bits with a sign, used on both sides
+_LARGEST = 127  # symmetric: -128 is unused
 
 
 def quantise(graph: Any) -> None:
-    """Put the matrices that a graph multiplies by into eight bits, in place.
+    """Quantise the matrices that a graph multiplies by to eight bits, in place.
 
     Each row w becomes integers round(w / s) and the number s = max |w| / 127 (symmetric, one scale
-    an output). On its way through a product the runtime puts the other factor into eight bits too,
-    32 numbers at a time, where that is faster.
+    per output). Where that is faster, the runtime also quantises the other factor of each product,
+    32 numbers at a time.
 
     Args:
-        graph: an `openvino.Model` of single precision.
+        graph: an `openvino.Model` in single precision.
     """
     opset = import_module("openvino.opset13")
     for operation in list(graph.get_ordered_ops()):

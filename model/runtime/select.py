@@ -1,7 +1,4 @@
-"""Which runtime carries out a model's network, and how it is loaded.
-
-Knows which there are and what each needs; knows nothing of what the network does.
-"""
+"""Choose the runtime that executes a model's network, and load the network into it."""
 
 import logging
 from importlib.util import find_spec
@@ -9,7 +6,7 @@ from importlib.util import find_spec
 from model.bundle.read import Bundle
 from model.config import CaptionerConfig, TextConfig
 from model.runtime.base import Runner, TextRunner
-from model.runtime.export import export, exported
+from model.runtime.export import export, exported_folder
 from model.runtime.options import Precision, Runtime
 
 __all__ = ["load_runner", "load_text_runner", "takes_openvino"]
@@ -29,46 +26,46 @@ def load_runner(
     Args:
         bundle: read and checked.
         device: from `choose_device`.
-        runtime: `auto` takes OpenVINO on a CPU, where it is installed and knows the network, else
-            PyTorch; `cuda_graphs` is PyTorch on an NVIDIA GPU, each shape recorded once.
-        threads: on a CPU; None leaves it to the runtime.
+        runtime: `auto` takes OpenVINO on a CPU, if it is installed and supports the network, else
+            PyTorch; `cuda_graphs` is PyTorch on an NVIDIA GPU, each shape captured once.
+        threads: to use on a CPU; None leaves it to the runtime.
         precision: of most arithmetic.
 
     Raises:
-        BundleError: the weights cannot be used.
-        ValueError: the runtime is not installed, or not for this device or precision.
-        ExportError: the network cannot be turned into OpenVINO's form.
+        BundleError: the weights do not fit the configuration, or are damaged.
+        ValueError: the runtime is not installed, or does not support the device or precision.
+        ExportError: the network cannot be exported to OpenVINO.
     """
     if takes_openvino(runtime, device):
         try:
-            return _by_openvino(bundle, threads, precision)
+            return _load_openvino(bundle, threads, precision)
         except Exception as error:
-            # The library raises many kinds; what PyTorch cannot run either it will say itself.
+            # OpenVINO raises many kinds of errors; a faulty bundle fails in PyTorch too.
             if runtime == "openvino":
                 raise
-            _log.warning("OpenVINO does not run this network, PyTorch will: %s", error)
-    return _by_torch(bundle, device, threads, precision, recorded=runtime == "cuda_graphs")
+            _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
+    return _load_torch(bundle, device, threads, precision, cuda_graphs=runtime == "cuda_graphs")
 
 
 def load_text_runner(
     bundle: Bundle[TextConfig], device: str, runtime: Runtime, threads: int | None = None
 ) -> TextRunner | None:
-    """Load what takes the steps in which a language model writes; None: PyTorch does.
+    """Load a language model's network into OpenVINO, or return None where PyTorch is to run it.
 
     Args:
         bundle, device: as in `load_runner`.
-        runtime: `auto` takes OpenVINO where it would and the graph has been made; for one text
-            it is not worth making.
-        threads: of OpenVINO; None leaves it to the runtime.
+        runtime: `auto` takes OpenVINO only if the graph exists already; exporting it is not worth
+            it for one text.
+        threads: to use; None leaves it to OpenVINO.
 
     Raises:
-        ValueError: the runtime is not installed, or not for this device.
-        ExportError: the network cannot be turned into OpenVINO's form.
+        ValueError: the runtime is not installed, or does not support the device.
+        ExportError: the network cannot be exported to OpenVINO.
     """
     if not takes_openvino(runtime, device):
         return None
     try:
-        (folder,) = [exported(bundle)] if runtime == "auto" else export(bundle)
+        (folder,) = [exported_folder(bundle)] if runtime == "auto" else export(bundle)
         if folder is None:
             return None
         from model.runtime.openvino import OpenVinoTextRunner  # noqa: PLC0415
@@ -77,27 +74,27 @@ def load_text_runner(
     except Exception as error:
         if runtime == "openvino":
             raise
-        _log.warning("OpenVINO does not run this network, PyTorch will: %s", error)
+        _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
         return None
 
 
 def takes_openvino(runtime: Runtime, device: str) -> bool:
-    """Say whether OpenVINO is what a runtime's name stands for here.
+    """Check whether a choice of runtime means OpenVINO on this device.
 
     Raises:
-        ValueError: the runtime is not installed, or not for this device.
+        ValueError: the runtime is not installed, or does not support the device.
     """
     installed = find_spec("openvino") is not None
     if runtime == "openvino" and not installed:
         raise ValueError("OpenVINO is not installed: pip install openvino, or use torch")
     if runtime == "openvino" and device != "cpu":
-        raise ValueError(f"OpenVINO runs on the CPU here, not on {device}: use torch")
+        raise ValueError(f"OpenVINO runs on the CPU only, not on {device}: use torch")
     if runtime == "cuda_graphs" and not device.startswith("cuda"):
-        raise ValueError(f"CUDA graphs are for an NVIDIA GPU, not for {device}: use auto")
+        raise ValueError(f"CUDA graphs need an NVIDIA GPU, not {device}: use auto")
     return runtime in {"auto", "openvino"} and installed and device == "cpu"
 
 
-def _by_openvino(
+def _load_openvino(
     bundle: Bundle[CaptionerConfig], threads: int | None, precision: Precision
 ) -> Runner:
     from model.runtime.openvino import OpenVinoRunner  # noqa: PLC0415
@@ -106,16 +103,16 @@ def _by_openvino(
     return OpenVinoRunner(folder, threads, precision)
 
 
-def _by_torch(
+def _load_torch(
     bundle: Bundle[CaptionerConfig],
     device: str,
     threads: int | None,
     precision: Precision,
     *,
-    recorded: bool,
+    cuda_graphs: bool,
 ) -> Runner:
     if precision == "int8":
-        raise ValueError("int8 is for OpenVINO, on a CPU: choose bfloat16 or float16 for PyTorch")
+        raise ValueError("int8 needs OpenVINO on a CPU: with PyTorch, use bfloat16 or float16")
     import torch  # noqa: PLC0415 - takes seconds, and a third of a gigabyte
 
     from model.networks.caption_network import load_caption_network  # noqa: PLC0415
@@ -124,7 +121,7 @@ def _by_torch(
     if threads is not None:
         torch.set_num_threads(threads)
     size = bundle.config.preprocessing.size
-    if recorded:
+    if cuda_graphs:
         from model.runtime.cuda import CudaGraphRunner  # noqa: PLC0415
 
         return CudaGraphRunner(load_caption_network(bundle), size, device, precision)

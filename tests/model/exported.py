@@ -1,4 +1,4 @@
-"""Tiny captioners turned into OpenVINO's form, in this process and in a cache of their own."""
+"""Load a tiny captioner into both runtimes, exported in this process into its own cache."""
 
 from pathlib import Path
 
@@ -7,13 +7,15 @@ import pytest
 from model.bundle.read import load_bundle
 from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig
-from model.runtime.export import make
+from model.runtime.export import export_in_process
 
 
-def by_both(bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Captioner, ...]:
+def load_with_both(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Captioner, ...]:
     """Load a bundle with PyTorch and with OpenVINO."""
     monkeypatch.setenv("UNROLLED_CACHE", str(cache))
-    make(load_bundle(bundle, CaptionerConfig))
+    export_in_process(load_bundle(bundle, CaptionerConfig))
     return (
         Captioner.load(bundle, "cpu", runtime="torch"),
         Captioner.load(bundle, "cpu", runtime="openvino", threads=1),

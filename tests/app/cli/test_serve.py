@@ -13,7 +13,7 @@ import pytest
 from app.cli.serve import _listen
 from model.bundle.read import load_bundle
 from model.config import CaptionerConfig
-from model.runtime.export import make
+from model.runtime.export import export_in_process
 from tests.app.photos import encoded, photo
 from tests.app.servers import COMMAND, run_command, wait_until
 from tests.tiny import tamper
@@ -63,7 +63,7 @@ def test_with_openvino_pytorch_is_never_loaded(
     finished_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
-    make(load_bundle(finished_bundle, CaptionerConfig))
+    export_in_process(load_bundle(finished_bundle, CaptionerConfig))
     command = [*COMMAND, "serve", "--port", "0", "--weights", finished_bundle, "--device", "cpu"]
     process = subprocess.Popen(
         [*map(str, command), "--runtime", "openvino"], stdout=subprocess.PIPE, text=True

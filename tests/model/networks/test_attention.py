@@ -7,7 +7,7 @@ import torch
 
 from model.config import DecoderConfig
 from model.networks.attention import AdditiveAttention, DotAttention, make_attention
-from model.networks.heads import by_heads, keys_by_heads
+from model.networks.heads import split_heads, split_keys
 
 KINDS = [AdditiveAttention(6, 8, 4), DotAttention(6, 8, 8), DotAttention(6, 8, 8, heads=4)]
 
@@ -15,15 +15,15 @@ KINDS = [AdditiveAttention(6, 8, 4), DotAttention(6, 8, 8), DotAttention(6, 8, 8
 @pytest.mark.parametrize("attention", KINDS)
 def test_weights_are_a_distribution_over_the_cells(attention):
     values = torch.randn(2, 9, 8)
-    context, weights = attention(torch.randn(2, 3, 6), attention.keys(values), values)
-    assert context.shape == (2, 3, 8)
+    attended, weights = attention(torch.randn(2, 3, 6), attention.keys(values), values)
+    assert attended.shape == (2, 3, 8)
     assert weights.shape == (2, 3, 9)
     assert weights.min() > 0
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3))
 
 
 @pytest.mark.parametrize("attention", KINDS)
-def test_each_query_is_alone(attention):
+def test_queries_do_not_affect_each_other(attention):
     values, query = torch.randn(2, 9, 8), torch.randn(2, 3, 6)
     together = attention(query, attention.keys(values), values)
     for b in range(2):
@@ -35,11 +35,11 @@ def test_each_query_is_alone(attention):
 
 
 @pytest.mark.parametrize("attention", KINDS[1:])
-def test_what_is_laid_out_by_heads_already_is_read_so(attention):
+def test_keys_and_values_may_be_split_by_heads_already(attention):
     values, query = torch.randn(2, 9, 8), torch.randn(2, 3, 6)
     keys, heads = attention.keys(values), attention.heads
-    laid_out = attention(query, keys_by_heads(keys, heads), by_heads(values, heads))
-    for mine, theirs in zip(laid_out, attention(query, keys, values), strict=True):
+    split = attention(query, split_keys(keys, heads), split_heads(values, heads))
+    for mine, theirs in zip(split, attention(query, keys, values), strict=True):
         assert torch.equal(mine, theirs)
 
 
@@ -53,9 +53,9 @@ def test_additive_attention_is_its_equation():
             for cell in values
         ]
     )
-    context, weights = attention(query[None, None], attention.keys(values[None]), values[None])
+    attended, weights = attention(query[None, None], attention.keys(values[None]), values[None])
     torch.testing.assert_close(weights[0, 0].double(), scores.softmax(0), atol=1e-6, rtol=0)
-    torch.testing.assert_close(context[0, 0], scores.softmax(0) @ values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(attended[0, 0], scores.softmax(0) @ values, atol=1e-6, rtol=0)
 
 
 def test_dot_attention_is_its_equation_head_by_head():
@@ -65,8 +65,8 @@ def test_dot_attention_is_its_equation_head_by_head():
     heads = [slice(0, 4), slice(4, 8)]
     weights = [(keys[:, head] @ q[head] / math.sqrt(4)).softmax(0) for head in heads]
     expected = torch.cat([w @ values[:, head] for w, head in zip(weights, heads, strict=True)])
-    context, mean = attention(query[None, None], attention.keys(values[None]), values[None])
-    torch.testing.assert_close(context[0, 0], expected, atol=1e-6, rtol=0)
+    attended, mean = attention(query[None, None], attention.keys(values[None]), values[None])
+    torch.testing.assert_close(attended[0, 0], expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(mean[0, 0].double(), sum(weights) / 2, atol=1e-6, rtol=0)
 
 

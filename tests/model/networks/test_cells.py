@@ -1,4 +1,4 @@
-"""Cells against their equations and against torch's own; sequences against single steps."""
+"""Cells against their equations and against PyTorch's own."""
 
 from typing import get_args
 
@@ -16,7 +16,7 @@ every_cell = pytest.mark.parametrize("name", CELLS)
 
 
 def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
-    """In double precision, with no parameter at a value that could hide a mistake, such as 0."""
+    """Randomise all parameters, in double precision: zeros, say, could hide a mistake."""
     torch.manual_seed(seed)
     for parameter in module.double().parameters():
         nn.init.uniform_(parameter, -1, 1)
@@ -28,9 +28,9 @@ def random(*shape: int) -> torch.Tensor:
 
 
 def equations(name, weights, x, h, c):
-    """One step for one x and h, as the papers write it, from a cell's and a projection's weights.
+    """Compute one step for one x and h, as the papers write it, from the weights.
 
-    The input has the size of h, as the papers of MUT1 and MUT2 ask.
+    The input has the size of h, as MUT1 and MUT2 require.
     """
     sigmoid, tanh = torch.sigmoid, torch.tanh
 
@@ -67,7 +67,7 @@ def equations(name, weights, x, h, c):
 
 
 @every_cell
-def test_a_cell_is_its_equations(name):
+def test_a_cell_computes_its_equations(name):
     cell = shaken(make_cell(name, 4))
     projection = shaken(cell.input_projection(4), seed=1)
     weights = {key.removesuffix(".weight"): value for key, value in cell.state_dict().items()}
@@ -80,7 +80,7 @@ def test_a_cell_is_its_equations(name):
 
 
 @pytest.mark.parametrize("name", FUSED)
-def test_torchs_own_cells_agree(name):
+def test_cells_agree_with_pytorch(name):
     cell = shaken(make_cell(name, 5))
     projection = shaken(cell.input_projection(3), seed=1)
     theirs = getattr(nn, f"{name.upper()}Cell")(3, 5).double()
@@ -110,7 +110,7 @@ def test_an_input_of_another_size_is_mapped_to_the_size_of_h(name):
 
 
 @every_cell
-def test_leading_dimensions_are_arbitrary(name):
+def test_any_leading_dimensions_work(name):
     cell = make_cell(name, 4)
     projected = cell.input_projection(3)(torch.randn(2, 5, 3))
     assert projected.shape == (2, 5, cell.width)
@@ -123,7 +123,7 @@ def test_leading_dimensions_are_arbitrary(name):
 
 
 @every_cell
-def test_a_new_cell_keeps_lengths_and_has_no_bias(name):
+def test_a_new_cell_is_orthogonal_and_has_no_bias(name):
     cell = make_cell(name, 6)
     for key, parameter in cell.named_parameters():
         if key.endswith("bias"):
@@ -142,13 +142,13 @@ def test_a_new_lstm_remembers():
     assert forget[[0, 2, 3]].eq(0).all()
 
 
-def test_shipped_names_of_the_lstms_weights_stay():
+def test_the_lstms_parameter_names_match_shipped_weights():
     cell = LSTMCell(2)
     assert list(cell.state_dict()) == ["recurrent.weight"]
     assert list(cell.input_projection(3).state_dict()) == ["weight", "bias"]
 
 
-def test_names():
+def test_cells_are_found_by_name():
     assert get_args(CellName) == tuple(CELLS)
     with pytest.raises(ValueError, match="unknown cell 'elman': choose one of rnn, lstm, gru"):
         make_cell("elman", 3)

@@ -1,4 +1,4 @@
-"""Both decoders behind their one interface."""
+"""Both decoders through their common interface."""
 
 import pytest
 import torch
@@ -38,28 +38,28 @@ def test_the_configuration_names_the_decoder():
     assert isinstance(make_decoder(KINDS[3], VOCABULARY, CHANNELS), GlobalDecoder)
 
 
-def test_a_step_gives_a_distribution_over_words(decoder):
-    picture = decoder.encode_context(torch.randn(2, 3, 4, CHANNELS))
-    state = tuple(part[:, None].expand(-1, 3, -1) for part in picture.start)
-    logprobs, after, weights = decoder.step(torch.randint(VOCABULARY, (2, 3)), state, picture)
+def test_a_step_returns_a_distribution_over_words(decoder):
+    context = decoder.encode_context(torch.randn(2, 3, 4, CHANNELS))
+    state = tuple(part[:, None].expand(-1, 3, -1) for part in context.start)
+    logprobs, after, weights = decoder.step(torch.randint(VOCABULARY, (2, 3)), state, context)
     assert logprobs.shape == (2, 3, VOCABULARY)
     torch.testing.assert_close(logprobs.exp().sum(-1), torch.ones(2, 3))
     assert [part.shape for part in after] == [part.shape for part in state]
     assert (weights is None) == isinstance(decoder, GlobalDecoder)
 
 
-def test_whole_captions_score_as_step_by_step(decoder):
+def test_whole_captions_score_the_same_as_step_by_step(decoder):
     grid = torch.randn(2, 3, 4, CHANNELS)
     tokens = torch.randint(4, VOCABULARY, (2, 3, 5))
     reads = torch.ones_like(tokens, dtype=torch.bool)
     reads[0, 1, 3:] = False
     reads[1, 2] = False
     whole = decoder(grid, tokens, reads).log_softmax(-1)
-    picture = decoder.encode_context(grid)
-    state = tuple(part[:, None].expand(-1, 3, -1) for part in picture.start)
+    context = decoder.encode_context(grid)
+    state = tuple(part[:, None].expand(-1, 3, -1) for part in context.start)
     steps = []
     for t in range(5):
-        logprobs, state, _ = decoder.step(tokens[:, :, t], state, picture)
+        logprobs, state, _ = decoder.step(tokens[:, :, t], state, context)
         steps.append(logprobs)
     torch.testing.assert_close(whole, torch.stack(steps, dim=2)[reads])
 
@@ -84,10 +84,10 @@ def test_every_parameter_learns(decoder):
     tokens = torch.randint(4, VOCABULARY, (2, 3, 5))
     decoder(torch.randn(2, 3, 4, CHANNELS), tokens, tokens > 0).square().sum().backward()
     idle = [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.abs().sum()]
-    assert not [name for name in idle if not name.startswith("detector.")]  # it has its own loss
+    assert not [name for name in idle if not name.startswith("detector.")]  # which has its own loss
 
 
-def test_evidence_speaks_for_its_own_word_as_far_as_it_is_trusted():
+def test_evidence_raises_only_its_own_word():
     torch.manual_seed(1)
     decoder = make_decoder(KINDS[-2], VOCABULARY, CHANNELS).eval()
     grid, tokens = torch.randn(2, 3, 3, CHANNELS), torch.randint(4, VOCABULARY, (2, 2, 4))
@@ -96,12 +96,12 @@ def test_evidence_speaks_for_its_own_word_as_far_as_it_is_trusted():
         decoder.detector.evidence.weight[3] = grid[0].mean((0, 1))  # word 7, seen in picture 0
         change = decoder(grid, tokens, tokens > 0).view(2, -1, VOCABULARY) - before
     assert change[0, :, 7].min() > 0
-    assert change[0, :, 7].std() > 0  # one step trusts it more than another
+    assert change[0, :, 7].std() > 0  # the gate differs from step to step
     assert not change[..., [i for i in range(VOCABULARY) if i != 7]].any()
     assert (change[1, :, 7] - change[0, :, 7]).abs().min() > 0
 
 
-def test_tied_output_writes_with_the_word_vectors():
+def test_a_tied_output_uses_the_word_vectors():
     tied = make_decoder(KINDS[0], VOCABULARY, CHANNELS)
     untied = make_decoder(KINDS[2], VOCABULARY, CHANNELS)
     sizes = [sum(p.numel() for p in d.to_word.parameters()) for d in (tied, untied)]

@@ -1,4 +1,4 @@
-"""Any CNN gives a grid; what is frozen stays as it is, and gradients flow where it is tuned."""
+"""Any CNN encodes into a grid; frozen stages do not change, tuned ones get gradients."""
 
 import copy
 
@@ -22,7 +22,7 @@ NETWORKS = [
     ("torchvision/mnasnet0_5", 1280, (3, 4)),
 ]
 NAMES = [name for name, _, _ in NETWORKS]
-# Each holds its parts in its own way; the second and third have some that come after the grid.
+# Each nests its modules differently; the second and third have some after the grid.
 KINDS = [
     "timm/test_efficientnet",
     "timm/test_convnext",
@@ -50,7 +50,7 @@ def statistics(encoder: Encoder) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("name", "channels", "cells"), NETWORKS, ids=NAMES)
-def test_a_cnn_gives_a_grid_with_channels_last(name, channels, cells):
+def test_a_cnn_returns_a_grid_with_channels_last(name, channels, cells):
     encoder = make_encoder(name).eval()
     with torch.inference_mode():
         grid = encoder(pictures())
@@ -59,7 +59,7 @@ def test_a_cnn_gives_a_grid_with_channels_last(name, channels, cells):
     assert grid.is_contiguous()
 
 
-def test_the_grid_is_the_networks_own():
+def test_the_grid_is_the_output_of_the_last_layer():
     encoder = make_encoder("torchvision/resnet18").eval()
     layers = dict(encoder.trunk.named_children())
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def test_an_unknown_network_is_refused(name):
 
 @pytest.mark.parametrize("name", ["timm/test_vit", "torchvision/vit_b_32", "torchvision/swin_t"])
 def test_a_transformer_is_refused(name):
-    with torch.device("meta"), pytest.raises(ValueError, match=f"{name} gives no grid"):
+    with torch.device("meta"), pytest.raises(ValueError, match=f"{name} has no grid"):
         make_encoder(name)
 
 
@@ -93,7 +93,7 @@ def test_a_new_encoder_is_frozen():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_tuning_from_stage_0_trains_all_that_the_grid_needs(name):
+def test_tuning_from_stage_0_trains_every_parameter_that_is_used(name):
     encoder = make_encoder(name).tune(0)
     encoder(pictures()).square().sum().backward()
     trained = [p for p in encoder.parameters() if p.requires_grad]
@@ -102,7 +102,7 @@ def test_tuning_from_stage_0_trains_all_that_the_grid_needs(name):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_last_stage_takes_part_in_the_grid(name):
+def test_the_last_stage_affects_the_grid(name):
     encoder = make_encoder(name).tune(-1)
     encoder(pictures()).square().sum().backward()
     trained = [p for p in encoder.parameters() if p.requires_grad]
@@ -128,21 +128,21 @@ def test_stages_hold_every_parameter_once():
 
 
 @pytest.mark.parametrize("beyond", [9, -10, 100])
-def test_a_stage_that_is_not_there_is_refused(beyond):
+def test_an_unknown_stage_is_refused(beyond):
     encoder = make_encoder()
     assert len(encoder.stages()) == 9
     with pytest.raises(ValueError, match=r"first_stage must be in -9\.\.8"):
         encoder.tune(beyond)
 
 
-def test_tuning_again_forgets_what_was_tuned():
+def test_tuning_again_replaces_the_last_choice():
     encoder = make_encoder().tune(0).tune(-1)
     assert not any(p.requires_grad for stage in encoder.stages()[:-1] for p in stage.parameters())
     assert encoder.tune(None).frozen
     assert not any(p.requires_grad for p in encoder.parameters())
 
 
-def test_a_frozen_encoder_is_in_evaluation_even_while_training():
+def test_a_frozen_encoder_stays_in_evaluation_while_training():
     encoder = make_encoder().train()
     assert encoder.training
     assert norms(encoder)
@@ -173,7 +173,7 @@ def test_a_tuned_stage_may_update_its_statistics():
 
 
 @pytest.mark.parametrize("update", [False, True])
-def test_evaluation_ends_training_everywhere(update):
+def test_eval_reaches_every_module(update):
     encoder = make_encoder().tune(0, update_batch_norm=update).train().eval()
     assert not any(module.training for module in encoder.modules())
 
@@ -184,7 +184,7 @@ def test_tuning_while_training_takes_effect_at_once():
     assert not encoder.tune(None).stages()[-2].training
 
 
-def test_a_copy_tunes_itself_and_not_its_original():
+def test_tuning_a_copy_does_not_change_the_original():
     encoder = make_encoder().tune(-1)
     other = copy.deepcopy(encoder)
     other.tune(0)

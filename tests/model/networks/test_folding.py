@@ -1,4 +1,4 @@
-"""A folded network gives what it gave, with fewer layers; one that cannot be folded is kept."""
+"""Folding removes layers and keeps the output; where it cannot, nothing is folded."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def norms(network: nn.Module) -> int:
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
-    """Give every normalisation something to do, as training would have."""
+    """Randomise the statistics of every normalisation, as training would."""
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -40,9 +40,9 @@ def pictures() -> torch.Tensor:
         "torchvision/mobilenet_v3_small",
     ],
 )
-def test_a_folded_encoder_gives_the_same_grid_with_no_normalisation(name):
+def test_a_folded_encoder_returns_the_same_grid_without_normalisation(name):
     torch.manual_seed(0)
-    # In double precision, so that what is compared is the folding and not the rounding.
+    # In double precision, so that rounding does not matter.
     encoder = with_statistics(Encoder(EncoderConfig(name))).double()
     given = pictures().double()
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
@@ -55,21 +55,21 @@ def test_a_folded_encoder_gives_the_same_grid_with_no_normalisation(name):
         assert torch.equal(value, before[key])
 
 
-def test_a_normalisation_that_reads_no_convolution_stays():
+def test_a_normalisation_without_a_convolution_before_it_stays():
     network = with_statistics(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.ReLU()))
     folded = fold_batch_norm(network, pictures())
     assert norms(folded) == 1
     assert torch.equal(folded(pictures()), network(pictures()))
 
 
-def test_one_without_statistics_of_its_own_stays():
+def test_a_normalisation_without_running_statistics_stays():
     norm = nn.BatchNorm2d(4, track_running_stats=False)
     network = nn.Sequential(nn.Conv2d(3, 4, 1), norm)
     assert norms(fold_batch_norm(network, pictures())) == 1
 
 
 class Twice(nn.Module):
-    """Its convolution has a second reader beside the normalisation."""
+    """Uses the convolution's output twice: in the normalisation and in a sum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,12 +77,12 @@ class Twice(nn.Module):
         self.norm = nn.BatchNorm2d(4)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        seen = self.convolution(pixels)
-        return self.norm(seen) + seen
+        features = self.convolution(pixels)
+        return self.norm(features) + features
 
 
 class Again(nn.Module):
-    """Its convolution runs twice, and is normalised once."""
+    """Runs its convolution twice, and normalises once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Again(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Twice, Again])
-def test_what_folding_would_change_is_kept(kind):
+def test_a_network_that_folding_would_change_is_not_folded(kind):
     torch.manual_seed(0)
     network = with_statistics(kind())
     kept = fold_batch_norm(network, pictures())
@@ -114,20 +114,20 @@ def decoder(**options: object) -> Decoder:
 
 
 @torch.inference_mode()
-def test_words_are_written_by_one_product_that_gives_the_same():
+def test_a_folded_output_is_one_product_with_the_same_logits():
     tied = decoder()
     folded = fold_output(tied)
     assert folded.to_word.weight.shape == (30, 8)
-    assert tied.to_word.weight.shape == (8, 8)  # left as it was
+    assert tied.to_word.weight.shape == (8, 8)  # unchanged
     output, evidence = torch.randn(2, 3, 8), torch.rand(2, 1, 30)
-    for seen in (None, evidence):
-        given, expected = folded.logits(output, seen), tied.logits(output, seen)
-        torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-5)
+    for added in (None, evidence):
+        logits, expected = folded.logits(output, added), tied.logits(output, added)
+        torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
     tokens = torch.tensor([[1, 2]])
     assert torch.equal(folded.project_words(tokens), tied.project_words(tokens))
 
 
 @pytest.mark.parametrize("options", [{"tie_output": False}, {"hidden_size": 16}], ids=str)
-def test_an_output_that_would_not_be_smaller_stays(options):
+def test_an_output_that_folding_would_not_speed_up_stays(options):
     kept = decoder(**options)
     assert fold_output(kept) is kept

@@ -23,14 +23,14 @@ def by_steps(network, inputs, state):
     return torch.stack(outputs, 1), state
 
 
-def test_a_stack_has_a_layer():
+def test_a_stack_needs_a_layer():
     with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
         Recurrent("rnn", 3, 3, layers=0)
 
 
 @every_cell
 @pytest.mark.parametrize("layers", [1, 3])
-def test_a_sequence_is_its_steps(name, layers):
+def test_a_sequence_equals_its_steps(name, layers):
     network = shaken(Recurrent(name, 3, 4, layers))
     inputs = random(2, 6, 3).requires_grad_()
     state = tuple(part.requires_grad_() for part in random_state(network, 2))
@@ -57,7 +57,7 @@ def test_the_fused_kernels_agree_in_single_precision(name):
 
 
 @every_cell
-def test_a_sequence_goes_on_where_the_last_one_stopped(name):
+def test_a_sequence_continues_from_a_state(name):
     network = shaken(Recurrent(name, 3, 4, 2))
     inputs, state = random(2, 7, 3), network.initial_state(2)
     whole = network(inputs, state)
@@ -67,7 +67,7 @@ def test_a_sequence_goes_on_where_the_last_one_stopped(name):
 
 
 @every_cell
-def test_every_layers_states(name):
+def test_states_returns_those_of_every_layer(name):
     network = shaken(Recurrent(name, 3, 4, 3))
     inputs, state = random(2, 5, 3), random_state(network, 2)
     states, last = network.states(inputs, state)
@@ -75,8 +75,10 @@ def test_every_layers_states(name):
     torch.testing.assert_close((states[0][:, :, -1], last), network(inputs, state), **EXACT)
     for t, x in enumerate(inputs.unbind(1)):
         _, state = network.step(x, state)
-        seen = tuple(part[:, t].transpose(0, 1) for part in states)  # (layers, batch, hidden)
-        torch.testing.assert_close(seen, state, **EXACT)
+        step_states = tuple(
+            part[:, t].transpose(0, 1) for part in states
+        )  # (layers, batch, hidden)
+        torch.testing.assert_close(step_states, state, **EXACT)
 
 
 @every_cell
@@ -89,7 +91,7 @@ def test_every_parameter_learns(name):
 
 
 @every_cell
-def test_gradients_flow_when_not_training_too(name):
+def test_gradients_also_flow_in_evaluation(name):
     network = Recurrent(name, 3, 4).eval()
     inputs = torch.randn(2, 5, 3, requires_grad=True)
     network(inputs, network.initial_state(2))[0].sum().backward()
@@ -97,7 +99,7 @@ def test_gradients_flow_when_not_training_too(name):
 
 
 @every_cell
-def test_dropout_is_between_layers_and_in_training_only(name):
+def test_dropout_acts_between_layers_and_only_in_training(name):
     inputs = random(2, 5, 3)
 
     def run(layers: int, *, training: bool) -> list[torch.Tensor]:
@@ -118,7 +120,7 @@ def test_dropout_is_between_layers_and_in_training_only(name):
 
 
 @every_cell
-def test_dropout_spares_the_first_layers_states(name):
+def test_dropout_does_not_change_the_first_layers_states(name):
     network = Recurrent(name, 3, 16, 2, dropout=0.5)
     inputs = torch.randn(2, 5, 3)
     first, second = (network.states(inputs, network.initial_state(2))[0][0] for _ in range(2))
@@ -128,14 +130,14 @@ def test_dropout_spares_the_first_layers_states(name):
 
 @every_cell
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast(name, dtype):
+def test_autocast_is_close_to_float32(name, dtype):
     torch.manual_seed(0)
     network = Recurrent(name, 8, 16, 2, dropout=0.1).eval()
     inputs, state = torch.randn(3, 10, 8), network.initial_state(3)
     expected, _ = network(inputs, state)
     with torch.autocast("cpu", dtype):
-        found = [network(inputs, state), by_steps(network, inputs, state)]
-    for outputs, after in found:
+        results = [network(inputs, state), by_steps(network, inputs, state)]
+    for outputs, after in results:
         assert outputs.dtype == torch.float32
         assert {part.dtype for part in after} == {torch.float32}
         torch.testing.assert_close(outputs, expected, atol=0.03, rtol=0)
@@ -147,20 +149,20 @@ def test_autocast(name, dtype):
 
 
 @every_cell
-def test_weights_in_half_precision(name):
+def test_half_precision_weights_are_close_to_float32(name):
     torch.manual_seed(0)
     network = Recurrent(name, 8, 16, 2).bfloat16()
     inputs, state = torch.randn(3, 10, 8).bfloat16(), network.initial_state(3)
-    found = [network(inputs, state), by_steps(network, inputs, state)]
+    results = [network(inputs, state), by_steps(network, inputs, state)]
     expected, _ = network.float()(inputs.float(), state)
-    for outputs, after in found:
+    for outputs, after in results:
         assert outputs.dtype == torch.bfloat16
         assert {part.dtype for part in after} == {torch.float32}
         torch.testing.assert_close(outputs.float(), expected, atol=0.03, rtol=0)
 
 
-def test_in_half_precision_the_state_keeps_what_is_added_to_it():
-    """A cell state of 8 bits would stop growing where a step adds less than its last bit."""
+def test_the_state_keeps_small_additions_in_half_precision():
+    """A bfloat16 state would stop growing once a step adds less than its last bit."""
     cell = LSTMCell(1).bfloat16()
     nn.init.zeros_(cell.recurrent.weight)
     always, little = 50.0, 0.001  # f = 1, and i * g = tanh(0.001)
@@ -172,7 +174,7 @@ def test_in_half_precision_the_state_keeps_what_is_added_to_it():
 
 
 @every_cell
-def test_a_new_stack_starts_from_nothing(name):
+def test_the_initial_state_is_zero(name):
     network = Recurrent(name, 3, 4, 2)
     state = network.initial_state(5)
     assert len(state) == network.parts == CELLS[name].parts
@@ -184,7 +186,7 @@ def test_a_new_stack_starts_from_nothing(name):
 
 
 @every_cell
-def test_rows_do_not_see_each_other_and_steps_see_the_past_only(name):
+def test_rows_are_independent_and_steps_depend_only_on_the_past(name):
     network = shaken(Recurrent(name, 3, 4, 2))
     inputs, state = random(2, 6, 3), network.initial_state(2)
     before, _ = network(inputs, state)

@@ -13,7 +13,7 @@ READINGS = [
     {},
     {"embedding_size": 5},
     {"embedding_size": 5, "tie_output": True},
-    {"embedding_size": 4, "tie_output": True},  # as many numbers as units
+    {"embedding_size": 4, "tie_output": True},  # as large as the hidden state
 ]
 
 every_reading = pytest.mark.parametrize("reading", READINGS, ids=str)
@@ -38,7 +38,7 @@ def by_steps(network, sequence, state):
 
 @every_cell
 @every_reading
-def test_a_sequence_is_its_steps(name, reading):
+def test_a_sequence_equals_its_steps(name, reading):
     network, sequence = tiny(name, **reading), tokens(3, 9)
     whole = network(sequence, network.initial_state(3))
     assert whole[0].shape == (3, 9, VOCABULARY)
@@ -49,7 +49,7 @@ def test_a_sequence_is_its_steps(name, reading):
 
 @every_cell
 @every_reading
-def test_a_chunk_goes_on_where_the_last_one_stopped(name, reading):
+def test_a_chunk_continues_from_a_state(name, reading):
     network, sequence = tiny(name, **reading), tokens(2, 9)
     whole, last = network(sequence, network.initial_state(2))
     state, logits = network.initial_state(2), []
@@ -59,7 +59,7 @@ def test_a_chunk_goes_on_where_the_last_one_stopped(name, reading):
     torch.testing.assert_close((torch.cat(logits, 1), state), (whole, last), **EXACT)
 
 
-def test_rows_do_not_know_of_each_other():
+def test_rows_are_independent():
     network, sequence = tiny(), tokens(3, 6)
     together, _ = network(sequence, network.initial_state(3))
     for row in range(3):
@@ -67,7 +67,7 @@ def test_rows_do_not_know_of_each_other():
         torch.testing.assert_close(alone[0], together[row], **EXACT)
 
 
-def test_what_comes_later_changes_nothing_before():
+def test_later_tokens_do_not_change_earlier_logits():
     network, sequence = tiny(), tokens(1, 6)
     other = sequence.clone()
     other[:, 4] = (other[:, 4] + 1) % VOCABULARY
@@ -91,7 +91,7 @@ def test_without_an_embedding_tokens_are_read_as_one_hot():
     )
 
 
-def test_tied_the_word_vectors_write_too():
+def test_a_tied_output_uses_the_word_vectors():
     network = tiny(embedding_size=5, tie_output=True)
     hidden = torch.randn(2, 3, 4).double()
     words = hidden @ network.to_word.weight.T + network.to_word.bias
@@ -111,7 +111,7 @@ def test_every_weight_learns(reading):
     assert all(p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-def test_dropout_acts_in_training_alone():
+def test_dropout_acts_only_in_training():
     network, sequence = tiny(dropout=0.5, embedding_size=5), tokens(2, 6)
     one, two = (network(sequence, network.initial_state(2))[0] for _ in range(2))
     assert not torch.equal(one, two)
@@ -123,7 +123,7 @@ def test_dropout_acts_in_training_alone():
     )
 
 
-def test_a_new_network_holds_every_token_likely():
+def test_a_new_network_finds_all_tokens_about_equally_likely():
     torch.manual_seed(0)
     config = RecurrentConfig(hidden_size=64, embedding_size=32, tie_output=True)
     network = TextNetwork(config, 100)

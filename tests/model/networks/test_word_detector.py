@@ -1,4 +1,4 @@
-"""The word detector: what it counts, where its evidence goes."""
+"""The word detector: its evidence, its targets and the ids that it scores."""
 
 import pytest
 import torch
@@ -28,18 +28,18 @@ def test_evidence_is_linear_in_the_normalised_mean_of_the_grid(detector):
     )
 
 
-def test_a_new_detector_expects_the_usual_words_of_any_picture():
+def test_a_new_detector_predicts_the_usual_rates_for_any_picture():
     detector = WordDetector(CHANNELS, WORDS, dropout=0.0)
-    detector.expect(torch.tensor([0.5, 0.25, 0.0, 0.9]))  # a word more than it looks for
+    detector.expect(torch.tensor([0.5, 0.25, 0.0, 0.9]))  # one word more than it detects
     chances = detector.log_odds(torch.rand(2, 1, 1, CHANNELS)).sigmoid()
     torch.testing.assert_close(chances, torch.tensor([[0.5, 0.25, 1e-4]]).expand(2, -1))
 
 
-def test_it_counts_the_share_of_captions_that_say_a_word(detector):
+def test_targets_are_the_share_of_captions_that_say_each_word(detector):
     captions = torch.tensor(
         [
-            [[4, 5, 2, 0], [4, 4, 7, 2], [0, 0, 0, 0]],  # the third caption is none
-            [[6, 3, 2, 0], [6, 2, 0, 0], [5, 6, 8, 2]],  # 7 and 8 are not looked for
+            [[4, 5, 2, 0], [4, 4, 7, 2], [0, 0, 0, 0]],  # the third caption is empty
+            [[6, 3, 2, 0], [6, 2, 0, 0], [5, 6, 8, 2]],  # 7 and 8 are not detected
         ]
     )
     said = detector.said(captions)
@@ -47,6 +47,6 @@ def test_it_counts_the_share_of_captions_that_say_a_word(detector):
     assert not detector.said(torch.zeros(1, 2, 3, dtype=torch.long)).any()
 
 
-def test_evidence_goes_to_the_ids_of_its_words(detector):
+def test_evidence_is_placed_at_the_ids_of_its_words(detector):
     spread = detector.spread(torch.tensor([[1.0, 2.0, 3.0]]), vocabulary_size=9)
     assert spread.tolist() == [[0, 0, 0, 0, 1, 2, 3, 0, 0]]

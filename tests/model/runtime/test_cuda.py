@@ -1,4 +1,4 @@
-"""Captions from recordings are those of the modules themselves, for every kind of decoder."""
+"""Captions from captured graphs equal those of the modules, for every kind of decoder."""
 
 import pytest
 import torch
@@ -9,12 +9,12 @@ from model.config import CaptionerConfig
 from model.networks.caption_network import load_caption_network
 from model.runtime.cuda import CudaGraphRunner
 from tests.model.captioning.test_captioner import pictures
-from tests.model.replayed import Recorder
+from tests.model.eager_capture import EagerCapture
 from tests.model.runtime.test_openvino import DECODERS, agree
 from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 
-def recorded(folder, device="cpu", **options) -> Captioner:
+def load_captured(folder, device="cpu", **options) -> Captioner:
     captioner = Captioner.load(folder, device)
     network = load_caption_network(load_bundle(folder, CaptionerConfig))
     size = captioner.config.preprocessing.size
@@ -23,56 +23,58 @@ def recorded(folder, device="cpu", **options) -> Captioner:
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
-def test_captions_are_those_of_the_modules(decoder, tmp_path):
+def test_captions_equal_those_of_the_modules(decoder, tmp_path):
     folder = save_tiny_captioner(tmp_path / "tiny", **decoder)
-    record = Recorder()
-    own, eager = recorded(folder, record=record), Captioner.load(folder, "cpu")
+    capture = EagerCapture()
+    captured, eager = load_captured(folder, capture=capture), Captioner.load(folder, "cpu")
     for count, beam_size in ((1, 1), (3, 4), (5, 3), (1, 1)):
         options = {"beam_size": beam_size, "num_captions": beam_size, "attention": True}
         expected = eager.caption(pictures(count), **options)
-        for mine, theirs in zip(own.caption(pictures(count), **options), expected, strict=True):
-            for one, other in zip(mine, theirs, strict=True):
+        for row, expected_row in zip(
+            captured.caption(pictures(count), **options), expected, strict=True
+        ):
+            for one, other in zip(row, expected_row, strict=True):
                 agree(one, other)
-    assert set(record.batches) == {1, 4, 8}
+    assert set(capture.batches) == {1, 4, 8}
 
 
-def test_a_finished_captioner_is_the_same_in_all_that_it_tells(tmp_path):
-    folder = save_finalized_captioner(tmp_path / "finished")
-    own, eager = recorded(folder, record=Recorder()), Captioner.load(folder, "cpu")
+def test_a_finalized_captioner_returns_the_same_details(tmp_path):
+    folder = save_finalized_captioner(tmp_path / "finalized")
+    captured, eager = load_captured(folder, capture=EagerCapture()), Captioner.load(folder, "cpu")
     for picture in pictures(3):
-        (found,), (expected,) = (
-            c.caption([picture], beam_size=3, image_gain=True) for c in (own, eager)
+        (result,), (expected,) = (
+            c.caption([picture], beam_size=3, image_gain=True) for c in (captured, eager)
         )
-        agree(found[0], expected[0])
-        scored = [c.score(picture, "a red ball", attention=True) for c in (own, eager)]
+        agree(result[0], expected[0])
+        scored = [c.score(picture, "a red ball", attention=True) for c in (captured, eager)]
         assert scored[0].logprob == pytest.approx(scored[1].logprob, abs=1e-4)
 
 
 def test_less_precision_changes_log_probabilities_little(tmp_path):
     folder = save_tiny_captioner(tmp_path / "tiny")
-    rough = recorded(folder, precision="bfloat16", record=Recorder())
+    rounded = load_captured(folder, precision="bfloat16", capture=EagerCapture())
     exact = Captioner.load(folder, "cpu")
     for picture in pictures(3):
-        own, other = (c.score(picture, "a dog runs") for c in (rough, exact))
-        assert own.logprob == pytest.approx(other.logprob, abs=0.2)
-        assert own.logprob != other.logprob
+        score, other = (c.score(picture, "a dog runs") for c in (rounded, exact))
+        assert score.logprob == pytest.approx(other.logprob, abs=0.2)
+        assert score.logprob != other.logprob
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_captions_of_cuda_graphs_are_those_of_the_modules(precision, tmp_path, monkeypatch):
-    # Else products have ten bits, and which kernels are chosen depends on the batch.
+def test_captions_of_cuda_graphs_equal_those_of_the_modules(precision, tmp_path, monkeypatch):
+    # TF32 keeps ten bits of a product, and its kernels depend on the batch.
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    folder = save_finalized_captioner(tmp_path / "finished")
-    own = recorded(folder, "cuda", precision=precision)
+    folder = save_finalized_captioner(tmp_path / "finalized")
+    captured = load_captured(folder, "cuda", precision=precision)
     eager = Captioner.load(folder, "cuda", precision=precision)
-    close = 1e-4 if precision == "float32" else 0.2
+    tolerance = 1e-4 if precision == "float32" else 0.2
     for picture in pictures(3):
-        scores = [c.score(picture, "a red ball", image_gain=True) for c in (own, eager)]
-        assert scores[0].logprob == pytest.approx(scores[1].logprob, abs=close)
+        scores = [c.score(picture, "a red ball", image_gain=True) for c in (captured, eager)]
+        assert scores[0].logprob == pytest.approx(scores[1].logprob, abs=tolerance)
     for count in (3, 4, 1):
-        found, expected = (c.caption(pictures(count), beam_size=3) for c in (own, eager))
-        for mine, theirs in zip(found, expected, strict=True):
+        results, expected = (c.caption(pictures(count), beam_size=3) for c in (captured, eager))
+        for row, expected_row in zip(results, expected, strict=True):
             if precision == "float32":
-                assert mine[0].text == theirs[0].text
-                assert mine[0].logprob == pytest.approx(theirs[0].logprob, abs=close)
+                assert row[0].text == expected_row[0].text
+                assert row[0].logprob == pytest.approx(expected_row[0].logprob, abs=tolerance)

@@ -1,12 +1,14 @@
-"""A recorded function gives what the function gives, batch by batch, from few recordings."""
+"""A captured function returns what the function returns, batch by batch, from few graphs."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from model.runtime import cuda_graphs as recording
-from model.runtime.cuda_graphs import CapturedGraphs, capture_cuda_graph
-from tests.model.replayed import Recorder
+from model.runtime import cuda_graphs
+from model.runtime.cuda_graphs import CapturedGraphs, CudaGraphCapture
+from tests.model.eager_capture import EagerCapture
+
+needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
 def double(rows: Tensor, others: Tensor) -> tuple[Tensor, ...]:
@@ -17,56 +19,67 @@ def inputs(batch: int, width: int = 3) -> tuple[Tensor, Tensor]:
     return torch.randn(batch, width), torch.randn(batch, width)
 
 
-def test_it_gives_what_the_function_gives():
-    record = Recorder()
-    recorded = CapturedGraphs(double, record)
+def test_replays_return_what_the_function_returns():
+    capture = EagerCapture()
+    captured = CapturedGraphs(double, capture)
     for batch in (3, 1, 4, 2, 3, 128, 200, 0):
         given = inputs(batch)
-        for found, expected in zip(recorded(*given), double(*given), strict=True):
-            assert torch.equal(found, expected)
-    # Three and four share a recording; what is larger than all, or nothing, has none.
-    assert sorted(record.batches) == [1, 2, 4, 128]
+        for result, expected in zip(captured(*given), double(*given), strict=True):
+            assert torch.equal(result, expected)
+    # Three and four share a graph; empty batches and those larger than all sizes have none.
+    assert sorted(capture.batches) == [1, 2, 4, 128]
 
 
 def test_outputs_are_not_overwritten_by_the_next_call():
-    recorded = CapturedGraphs(double, Recorder())
-    first, _ = recorded(*inputs(2))
-    kept = first.clone()
-    recorded(*inputs(2))
-    assert torch.equal(first, kept)
+    captured = CapturedGraphs(double, EagerCapture())
+    first, _ = captured(*inputs(2))
+    copy = first.clone()
+    captured(*inputs(2))
+    assert torch.equal(first, copy)
 
 
-def test_other_shapes_and_types_have_recordings_of_their_own():
-    record = Recorder()
-    recorded = CapturedGraphs(double, record)
-    recorded(*inputs(2))
-    recorded(*inputs(2, width=5))
-    recorded(*(one.double() for one in inputs(2)))
-    assert record.batches == [2, 2, 2]
+def test_each_shape_and_type_is_captured_separately():
+    capture = EagerCapture()
+    captured = CapturedGraphs(double, capture)
+    captured(*inputs(2))
+    captured(*inputs(2, width=5))
+    captured(*(one.double() for one in inputs(2)))
+    assert capture.batches == [2, 2, 2]
 
 
-def test_of_too_many_recordings_the_oldest_makes_room(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recording, "_MOST", 2)
-    record = Recorder()
-    recorded = CapturedGraphs(double, record)
+def test_the_least_recently_used_graph_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cuda_graphs, "_MAX_GRAPHS", 2)
+    capture = EagerCapture()
+    captured = CapturedGraphs(double, capture)
     for width in (1, 2, 1, 3, 1, 2):
         given = inputs(2, width)
-        assert torch.equal(recorded(*given)[0], double(*given)[0])
-    assert record.widths == [1, 2, 3, 2]
+        assert torch.equal(captured(*given)[0], double(*given)[0])
+    assert capture.widths == [1, 2, 3, 2]
 
 
-def test_what_is_given_again_is_taken_to_be_the_same():
-    recorded = CapturedGraphs(double, Recorder())
+def test_the_same_tensor_is_not_copied_again():
+    captured = CapturedGraphs(double, EagerCapture())
     rows, others = inputs(2)
-    expected = recorded(rows, others)[0].clone()
-    others += 1  # which nobody must do
-    assert torch.equal(recorded(rows, others)[0], expected)
-    torch.testing.assert_close(recorded(rows, others.clone())[0], expected + 1)
+    expected = captured(rows, others)[0].clone()
+    others += 1  # which callers must not do
+    assert torch.equal(captured(rows, others)[0], expected)
+    torch.testing.assert_close(captured(rows, others.clone())[0], expected + 1)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_a_cuda_graph_gives_what_the_function_gives():
-    recorded = CapturedGraphs(double, capture_cuda_graph)
+@needs_a_gpu
+def test_a_cuda_graph_returns_what_the_function_returns():
+    captured = CapturedGraphs(double, CudaGraphCapture())
     for batch in (3, 4, 1, 3):
         given = tuple(one.cuda() for one in inputs(batch))
-        torch.testing.assert_close(recorded(*given)[0], double(*given)[0])
+        torch.testing.assert_close(captured(*given)[0], double(*given)[0])
+
+
+@needs_a_gpu
+def test_capturing_works_again_after_the_last_graph_is_gone():
+    capture = CudaGraphCapture()
+    for _ in range(2):
+        given = tuple(one.cuda() for one in inputs(2))
+        captured = CapturedGraphs(double, capture)
+        torch.testing.assert_close(captured(*given)[0], double(*given)[0])
+        del captured
+        assert not capture._graphs

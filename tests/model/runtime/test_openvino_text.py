@@ -1,11 +1,11 @@
-"""OpenVINO writes what PyTorch writes, with every kind of cell."""
+"""OpenVINO generates what PyTorch generates, with every kind of cell."""
 
 import numpy as np
 import pytest
 import torch
 
 from model.bundle.read import load_text_bundle
-from model.runtime.export import make
+from model.runtime.export import export_in_process
 from model.runtime.openvino import OpenVinoTextRunner
 from model.runtime.pytorch import TorchTextRunner
 from model.text.language_model import LanguageModel
@@ -25,48 +25,48 @@ KINDS = [
 def both(request, tmp_path, monkeypatch) -> tuple[LanguageModel, LanguageModel]:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
     bundle = load_text_bundle(save_tiny_language_model(tmp_path / "tiny", **request.param))
-    make(bundle)
+    export_in_process(bundle)
     loaded = [LanguageModel.of(bundle, "cpu", runtime) for runtime in ("torch", "openvino")]
     return loaded[0], loaded[1]
 
 
-def test_texts_are_those_of_pytorch(both):
-    by_torch, by_openvino = both
-    assert isinstance(by_torch.runner, TorchTextRunner)
-    assert isinstance(by_openvino.runner, OpenVinoTextRunner)
+def test_texts_equal_those_of_pytorch(both):
+    torch_model, openvino_model = both
+    assert isinstance(torch_model.runner, TorchTextRunner)
+    assert isinstance(openvino_model.runner, OpenVinoTextRunner)
     for n, temperature in ((1, 0.0), (5, 0.9)):
         options = {"n": n, "seed": 3, "max_tokens": 40, "temperature": temperature, "top": 2}
-        expected = list(by_torch.generate("a dog", **options))
-        found = list(by_openvino.generate("a dog", **options))
-        assert [(p.index, p.text, p.token, p.finish_reason) for p in found] == [
+        expected = list(torch_model.generate("a dog", **options))
+        results = list(openvino_model.generate("a dog", **options))
+        assert [(p.index, p.text, p.token, p.finish_reason) for p in results] == [
             (p.index, p.text, p.token, p.finish_reason) for p in expected
         ]
-        for one, other in zip(found, expected, strict=True):
+        for one, other in zip(results, expected, strict=True):
             assert one.logprob == pytest.approx(other.logprob, abs=1e-5)
 
 
-def test_a_step_is_that_of_the_network(both):
-    by_torch, by_openvino = both
+def test_a_step_equals_that_of_pytorch(both):
+    torch_model, openvino_model = both
     generator = torch.Generator().manual_seed(0)
     for rows in (1, 2, 7):
-        # Parts that differ: begun alike, h and c could stand for one another.
+        # h and c differ, so that swapping them would show.
         state = tuple(
             torch.rand(part.shape, generator=generator) - 0.5
-            for part in by_torch.network.initial_state(rows)
+            for part in torch_model.network.initial_state(rows)
         )
-        tokens = np.arange(rows) % len(by_torch.vocabulary)
-        expected, after = by_torch.runner.step(tokens, state)
-        found, later = by_openvino.runner.step(tokens, by_openvino.runner.place(state))
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        tokens = np.arange(rows) % len(torch_model.vocabulary)
+        expected, after = torch_model.runner.step(tokens, state)
+        results, later = openvino_model.runner.step(tokens, openvino_model.runner.place(state))
+        np.testing.assert_allclose(results, expected, atol=1e-5)
         for one, other in zip(later, after, strict=True):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-6)
 
 
-def test_what_a_step_gave_outlasts_the_next(both):
+def test_outputs_are_not_overwritten_by_the_next_step(both):
     _, language_model = both
     state = language_model.runner.place(language_model.network.initial_state(2))
     first, after = language_model.runner.step(np.array([4, 5]), state)
-    kept = [array.copy() for array in (first, *after)]
+    copies = [array.copy() for array in (first, *after)]
     language_model.runner.step(np.array([5, 4]), after)
-    for array, copy in zip((first, *after), kept, strict=True):
+    for array, copy in zip((first, *after), copies, strict=True):
         assert np.array_equal(array, copy)

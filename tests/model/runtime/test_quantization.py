@@ -1,4 +1,4 @@
-"""Matrices in eight bits, against rounding by hand."""
+"""Quantised matrices against rounding by hand."""
 
 import numpy as np
 import openvino
@@ -9,9 +9,9 @@ from model.runtime.quantization import quantise
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_each_row_has_a_scale_of_its_own(transposed):
-    chance = np.random.default_rng(0)
-    matrix = chance.normal(size=(40, 6)) * 10.0 ** np.arange(-3, 3)  # outputs of all sizes
+def test_each_row_has_its_own_scale(transposed):
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(40, 6)) * 10.0 ** np.arange(-3, 3)  # outputs of all sizes
     matrix[:, 2] = 0
     inputs = opset.parameter([-1, 40], np.float32, name="inputs")
     weights = opset.constant((matrix.T if transposed else matrix).astype(np.float32).copy())
@@ -23,12 +23,12 @@ def test_each_row_has_a_scale_of_its_own(transposed):
         str(node.get_element_type()) for node in graph.get_ops() if node.get_name()[:5] == "Const"
     ]
     assert any("int8" in kind for kind in kinds), kinds
-    given = chance.normal(size=(5, 40)).astype(np.float32)
-    # A processor may put the inputs into eight bits as well, which is not what is tested here.
+    batch = random.normal(size=(5, 40)).astype(np.float32)
+    # Without this, some processors quantise the inputs too.
     exact = openvino.Core().compile_model(
         graph, "CPU", {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0", "INFERENCE_PRECISION_HINT": "f32"}
     )
     scale = np.abs(matrix).max(0) / 127
     rounded = np.round(matrix / np.where(scale, scale, 1)) * scale
-    np.testing.assert_allclose(exact(given)[0], given @ rounded, rtol=1e-4, atol=1e-3)
-    assert np.abs(given @ rounded - given @ matrix).max() > 0.01
+    np.testing.assert_allclose(exact(batch)[0], batch @ rounded, rtol=1e-4, atol=1e-3)
+    assert np.abs(batch @ rounded - batch @ matrix).max() > 0.01

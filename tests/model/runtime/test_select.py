@@ -1,4 +1,4 @@
-"""Which runtime is taken."""
+"""The choice of a runtime."""
 
 import logging
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from model.bundle.read import Bundle, load_bundle, load_text_bundle
 from model.captioning.captioner import Captioner
 from model.config import CaptionerConfig, TextConfig
-from model.runtime import select as runtimes
-from model.runtime.export import ExportError, exported, make
+from model.runtime import select
+from model.runtime.export import ExportError, export_in_process, exported_folder
 from model.runtime.openvino import OpenVinoRunner, OpenVinoTextRunner
 from model.runtime.pytorch import TorchRunner
 from model.runtime.select import load_runner, load_text_runner
@@ -23,35 +23,35 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[CaptionerC
     return load_bundle(save_tiny_captioner(tmp_path / "tiny"), CaptionerConfig)
 
 
-def test_a_cpu_takes_openvino(bundle):
-    make(bundle)
+def test_openvino_is_the_default_on_a_cpu(bundle):
+    export_in_process(bundle)
     assert isinstance(load_runner(bundle, "cpu", "auto"), OpenVinoRunner)
     assert isinstance(load_runner(bundle, "cpu", "openvino"), OpenVinoRunner)
     assert isinstance(load_runner(bundle, "cpu", "torch"), TorchRunner)
 
 
-def test_without_openvino_pytorch_does(bundle, monkeypatch):
-    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+def test_pytorch_is_the_default_without_openvino(bundle, monkeypatch):
+    monkeypatch.setattr(select, "find_spec", lambda name: None)
     assert isinstance(load_runner(bundle, "cpu", "auto"), TorchRunner)
     with pytest.raises(ValueError, match="pip install openvino"):
         load_runner(bundle, "cpu", "openvino")
 
 
-def test_openvino_is_for_the_cpu(bundle):
+def test_openvino_on_cuda_is_an_error(bundle):
     with pytest.raises(ValueError, match="not on cuda"):
         load_runner(bundle, "cuda", "openvino")
 
 
-def test_cuda_graphs_are_for_cuda(bundle):
-    with pytest.raises(ValueError, match="not for cpu: use auto"):
+def test_cuda_graphs_on_a_cpu_are_an_error(bundle):
+    with pytest.raises(ValueError, match="not cpu: use auto"):
         load_runner(bundle, "cpu", "cuda_graphs")
 
 
-def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
+def test_pytorch_runs_what_openvino_cannot(bundle, monkeypatch, caplog):
     def fail(*_: object) -> None:
         raise ExportError("no such operation")
 
-    monkeypatch.setattr(runtimes, "export", fail)
+    monkeypatch.setattr(select, "export", fail)
     with caplog.at_level(logging.WARNING):
         assert isinstance(load_runner(bundle, "cpu", "auto"), TorchRunner)
     assert "no such operation" in caplog.text
@@ -67,27 +67,27 @@ def test_what_openvino_cannot_run_pytorch_does(bundle, monkeypatch, caplog):
     ],
 )
 def test_less_precision_changes_log_probabilities_little(bundle, runtime, precision):
-    make(bundle)
+    export_in_process(bundle)
     exact = Captioner.load(bundle.folder, "cpu")
-    rough = Captioner.load(bundle.folder, "cpu", runtime=runtime, precision=precision)
+    rounded = Captioner.load(bundle.folder, "cpu", runtime=runtime, precision=precision)
     assert exact.runner.exact
-    assert not rough.runner.exact
+    assert not rounded.runner.exact
     for picture in pictures(3):
-        own = exact.score(picture, "a dog runs")
-        other = rough.score(picture, "a dog runs", attention=True)
-        assert other.logprob == pytest.approx(own.logprob, abs=0.2)
-        if runtime == "torch" or precision == "int8":  # a processor without it computes in float32
-            assert other.logprob != own.logprob
-    for captions in rough.caption(pictures(3), beam_size=3, num_captions=3, attention=True):
+        expected = exact.score(picture, "a dog runs")
+        other = rounded.score(picture, "a dog runs", attention=True)
+        assert other.logprob == pytest.approx(expected.logprob, abs=0.2)
+        if runtime == "torch" or precision == "int8":  # processors without bfloat16 use float32
+            assert other.logprob != expected.logprob
+    for captions in rounded.caption(pictures(3), beam_size=3, num_captions=3, attention=True):
         assert len(captions) == 3
 
 
-def test_eight_bits_are_for_openvino(bundle, monkeypatch):
+def test_int8_without_openvino_is_an_error(bundle, monkeypatch):
     for runtime, device in (("torch", "cpu"), ("auto", "cuda")):
-        with pytest.raises(ValueError, match="int8 is for OpenVINO"):
+        with pytest.raises(ValueError, match="int8 needs OpenVINO"):
             load_runner(bundle, device, runtime, precision="int8")
-    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="int8 is for OpenVINO"):
+    monkeypatch.setattr(select, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="int8 needs OpenVINO"):
         load_runner(bundle, "cpu", "auto", precision="int8")
 
 
@@ -97,9 +97,9 @@ def language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[Te
     return load_text_bundle(save_tiny_language_model(tmp_path / "writer"))
 
 
-def test_a_writer_takes_openvino_where_its_graph_is_made(language_model):
+def test_a_language_model_uses_openvino_only_if_it_is_exported(language_model):
     assert load_text_runner(language_model, "cpu", "auto") is None
-    make(language_model)
+    export_in_process(language_model)
     assert isinstance(load_text_runner(language_model, "cpu", "auto"), OpenVinoTextRunner)
     assert load_text_runner(language_model, "cpu", "torch") is None
     assert load_text_runner(language_model, "cuda", "auto") is None
@@ -107,13 +107,13 @@ def test_a_writer_takes_openvino_where_its_graph_is_made(language_model):
         load_text_runner(language_model, "cuda", "openvino")
 
 
-def test_a_writers_graph_is_made_where_openvino_is_asked_for(language_model):
+def test_asking_for_openvino_exports_a_language_model(language_model):
     assert isinstance(load_text_runner(language_model, "cpu", "openvino"), OpenVinoTextRunner)
-    assert exported(language_model) is not None
+    assert exported_folder(language_model) is not None
 
 
-def test_a_writers_graph_that_cannot_be_run_is_pytorchs(language_model, caplog):
-    (make(language_model) / "step.xml").write_text("no graph")
+def test_pytorch_runs_a_language_model_whose_graph_is_damaged(language_model, caplog):
+    (export_in_process(language_model) / "step.xml").write_text("no graph")
     with caplog.at_level(logging.WARNING):
         assert load_text_runner(language_model, "cpu", "auto") is None
     assert "PyTorch will" in caplog.text

@@ -1,12 +1,12 @@
-"""Recordings without a GPU: a replay calls the function again, on and into the same tensors."""
+"""Captured graphs without a GPU: a replay calls the function again, on the same tensors."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 
 
-class Recorder:
-    """Notes the batch, and the width, of every call that it records."""
+class EagerCapture:
+    """Notes the batch size and the width of every call that it captures."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -20,7 +20,7 @@ class Recorder:
         outputs = tuple(output.clone() for output in function(*inputs))
 
         def replay() -> None:
-            for output, found in zip(outputs, function(*inputs), strict=True):
-                output.copy_(found)
+            for output, result in zip(outputs, function(*inputs), strict=True):
+                output.copy_(result)
 
         return replay, outputs
