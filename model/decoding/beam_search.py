@@ -60,10 +60,8 @@ def search(
     xp, where = array_namespace(state[0]), device(state[0])
     on_host = str(where) == "cpu"  # elsewhere, looking at a number makes the host wait
     rows = xp.arange(batch, device=where)[:, None]  # (batch, 1)
-    tokens, alive, state = _start(state, beam_size, start_token)
-    history = xp.zeros((batch, beam_size, 0), dtype=xp.int64, device=where)
-    done = xp.zeros((batch,), dtype=xp.bool, device=where)
-    found = _Found(alive, num_results or decoding.num_captions, end_token)
+    tokens, alive, history, state = _start(state, beam_size, start_token)
+    found = _Found(alive, decoding.num_captions, num_results or decoding.num_captions, end_token)
     for t in range(decoding.max_length):
         if cancelled():
             raise DecodingCancelled
@@ -72,9 +70,7 @@ def search(
         totals = alive[:, :, None] + logprobs  # (batch, beam, vocabulary)
         for constraint in constraints:
             constraint.mask(totals, history)
-        # A member that is done would have stopped here alone: so it does in a batch.
-        ending = xp.where(done[:, None], _DEAD, totals[:, :, end_token])
-        found.add_finished(ending / (t + 1) ** penalty, t)
+        found.add_finished(totals[:, :, end_token] / (t + 1) ** penalty, t)
         totals[:, :, end_token] = _DEAD
         alive, places = top_k(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
         parents, tokens = places // logprobs.shape[-1], places % logprobs.shape[-1]
@@ -82,24 +78,25 @@ def search(
         history = xp.concat([history[rows, parents], tokens[..., None]], axis=-1)
         state = tuple(part[rows, parents] for part in state)
         # A sequence only loses log-probability; a longer one gains most by the longest divisor.
-        best_possible = xp.max(alive, axis=1) / decoding.max_length**penalty
-        done = done | (found.scores[:, decoding.num_captions - 1] >= best_possible)
-        if (on_host or t % _CHECK_EVERY == 0) and xp.all(done):  # a step too many beats waiting
+        found.close_settled(xp.max(alive, axis=1) / decoding.max_length**penalty)
+        # A step too many beats waiting.
+        if (on_host or t % _CHECK_EVERY == 0) and xp.all(found.done):
             break
-    return found.results(xp.where(done[:, None], _DEAD, alive / (t + 1) ** penalty))
+    return found.results(alive / (t + 1) ** penalty)
 
 
 def _start(
     state: SearchState, beam_size: int, start_token: int
-) -> tuple[Array, Array, SearchState]:
-    """Return the first tokens and the scores of the beams (batch, beam), and their state."""
+) -> tuple[Array, Array, Array, SearchState]:
+    """Return the first tokens, scores, tokens so far and state of the beams, (batch, beam, ...)."""
     xp, where, batch = array_namespace(state[0]), device(state[0]), state[0].shape[0]
     tokens = xp.full((batch, beam_size), start_token, dtype=xp.int64, device=where)
     # All beams start alike, so only the first is alive: else they would stay copies.
     alive = xp.full((batch, beam_size), _DEAD, dtype=xp.float32, device=where)
     alive[:, 0] = 0.0
+    history = xp.zeros((batch, beam_size, 0), dtype=xp.int64, device=where)
     beams = (xp.broadcast_to(s[:, None], (batch, beam_size, *s.shape[1:])) for s in state)
-    return tokens, alive, tuple(beams)
+    return tokens, alive, history, tuple(beams)
 
 
 class _Found:
@@ -107,30 +104,38 @@ class _Found:
 
     Args:
         beam: any array (batch, beam) of the search's kind.
+        num_settled: sequences of each member that must be certain before its search is over.
         num_results: sequences of each member to keep.
         end_token: ends them.
+
+    Attributes:
+        done: whether the search of each member is over (batch,). Alone, it would have stopped then,
+            so in a batch nothing more is added to it.
     """
 
-    def __init__(self, beam: Array, num_results: int, end_token: int) -> None:
+    def __init__(self, beam: Array, num_settled: int, num_results: int, end_token: int) -> None:
         xp, where = array_namespace(beam), device(beam)
         batch, self._beam_size = beam.shape
+        self._num_settled = num_settled
         self._num_results = num_results
         self._end_token = end_token
         self._rows = xp.arange(batch, device=where)[:, None]
         self._slots = xp.broadcast_to(xp.arange(self._beam_size, device=where), beam.shape)
+        self.done = xp.zeros((batch,), dtype=xp.bool, device=where)
         # Scores, best first, and where these ended: step x beam + slot.
-        self.scores = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
+        self._scores = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
         self._places = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
         self._steps: list[tuple[Array, ...]] = []
 
     def add_finished(self, scores: Array, step: int) -> None:
         """Consider the sequences that could end at a step, by their scores (batch, beam)."""
         xp = array_namespace(scores)
-        scores = xp.concat([self.scores, scores], axis=1)
+        scores = xp.where(self.done[:, None], _DEAD, scores)
+        scores = xp.concat([self._scores, scores], axis=1)
         places = xp.concat([self._places, step * self._beam_size + self._slots], axis=1)
-        # Of equals, those that were there before stay.
+        # Of equals, the earlier ones stay.
         order = argsort_descending(scores)[:, : self._num_results]
-        self.scores, self._places = scores[self._rows, order], places[self._rows, order]
+        self._scores, self._places = scores[self._rows, order], places[self._rows, order]
 
     def add_step(self, parents: Array, tokens: Array, logprobs: Array, ends: Array) -> None:
         """Remember a step, all arrays (batch, beam).
@@ -142,28 +147,34 @@ class _Found:
         """
         self._steps.append((parents, tokens, logprobs, ends))
 
+    def close_settled(self, best_possible: Array) -> None:
+        """End the search of members whose results the best possible score (batch,) cannot beat."""
+        self.done = self.done | (self._scores[:, self._num_settled - 1] >= best_possible)
+
     def results(self, unfinished: Array) -> list[list[Hypothesis]]:
         """Return the best finished sequences, then the best unfinished ones if too few ended.
 
         Args:
             unfinished: scores of the last beam (batch, beam).
         """
+        xp = array_namespace(unfinished)
+        unfinished = xp.where(self.done[:, None], _DEAD, unfinished)
         # From another device all steps are fetched at once.
-        stacked = (array_namespace(unfinished).stack(s) for s in zip(*self._steps, strict=True))
+        stacked = (xp.stack(step_part) for step_part in zip(*self._steps, strict=True))
         steps = tuple(to_numpy(part) for part in stacked)  # each (steps, batch, beam)
-        members = zip(self.scores.tolist(), self._places.tolist(), unfinished.tolist(), strict=True)
+        kept = zip(self._scores.tolist(), self._places.tolist(), unfinished.tolist(), strict=True)
         results = []
-        for member, (scores, places, others) in enumerate(members):
-            own_steps = [part[:, member].tolist() for part in steps]
+        for member, (scores, places, others) in enumerate(kept):
+            member_steps = [part[:, member].tolist() for part in steps]
             hypotheses = [
-                self._read_back(own_steps, *divmod(place, self._beam_size), finished=True)
+                self._read_back(member_steps, *divmod(place, self._beam_size), finished=True)
                 for score, place in zip(scores, places, strict=True)
                 if score > _DEAD
             ]
             # Of equals, those in the first slots come first.
             best_first = sorted(range(len(others)), key=others.__getitem__, reverse=True)
             hypotheses += [
-                self._read_back(own_steps, len(own_steps[0]), slot, finished=False)
+                self._read_back(member_steps, len(member_steps[0]), slot, finished=False)
                 for slot in best_first
                 if others[slot] > _DEAD
             ]

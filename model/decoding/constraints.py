@@ -18,7 +18,7 @@ _NEVER = -math.inf
 
 
 class Constraint(Protocol):
-    """Something that a sequence must not do."""
+    """A constraint on what a sequence may contain."""
 
     def mask(self, scores: Array, tokens: Array) -> None:
         """Set the scores of tokens that may not come next to -inf, in place.
@@ -30,7 +30,7 @@ class Constraint(Protocol):
 
 
 class ForbiddenTokens:
-    """Some tokens never come."""
+    """A ban on some tokens."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self._tokens = tuple(tokens)
@@ -43,7 +43,7 @@ class ForbiddenTokens:
 
 
 class MinLength:
-    """The end token comes only after `length` other tokens."""
+    """A least number of tokens before the end token."""
 
     def __init__(self, length: int, end_token: int) -> None:
         self._length = length
@@ -56,7 +56,7 @@ class MinLength:
 
 
 class NoRepeatNgram:
-    """No `size` tokens in a row come twice in a sequence (0: they may)."""
+    """A ban on n-grams of `size` tokens that the sequence already has (0: no ban)."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -76,7 +76,7 @@ class NoRepeatNgram:
 
 
 class NoEcho:
-    """What follows some words ("and") is never what preceded them: x and x, x y and x y.
+    """A ban on the same tokens before and after some words ("and"): x and x, x y and x y.
 
     Args:
         words: the tokens in the middle.
@@ -95,8 +95,7 @@ class NoEcho:
         xp, where = array_namespace(tokens), device(tokens)
         words = xp.asarray(self._words, dtype=tokens.dtype, device=where)
         is_word = xp.any(tokens[..., None] == words, axis=-1)  # (batch, beam, length)
-        # On another device, looking at a value would make the host wait.
-        if str(where) == "cpu" and not xp.any(is_word):
+        if str(where) == "cpu" and not xp.any(is_word):  # see `_mask_where`
             return
         candidates, echoes = [], []
         for n in range(1, min(self._longest, length // 2) + 1):
@@ -109,7 +108,7 @@ class NoEcho:
 
 
 def _mask_where(scores: Array, candidates: Array, chosen: Array) -> None:
-    """Set the scores of the chosen candidates to -inf, without looking at any value.
+    """Set the scores of the chosen candidates to -inf.
 
     Args:
         scores: (batch, beam, vocabulary)
@@ -117,10 +116,13 @@ def _mask_where(scores: Array, candidates: Array, chosen: Array) -> None:
         chosen: which of them are to be masked, boolean (batch, beam, n).
     """
     xp, where = array_namespace(scores), device(scores)
+    # On another device, looking at a value would make the host wait.
+    if str(where) == "cpu" and not xp.any(chosen):
+        return
     batch, beam = scores.shape[:2]
     rows = xp.arange(batch, device=where)[:, None, None]
     slots = xp.arange(beam, device=where)[None, :, None]
-    # Token 0 stands for the candidates that are not chosen, and keeps its score unless it is.
+    # Token 0 stands in for the candidates that are not chosen, so its own score is put back after.
     kept = xp.where(xp.any(chosen & (candidates == 0), axis=-1), _NEVER, scores[:, :, 0])
     scores[rows, slots, xp.where(chosen, candidates, 0)] = _NEVER
     scores[:, :, 0] = kept

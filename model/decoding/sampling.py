@@ -22,7 +22,7 @@ _COLDEST = 1e-300  # smallest temperature; below, differences of log-probabiliti
 
 
 class SamplingMethod(Protocol):
-    """How tokens are drawn: as `SamplingConfig` and `DecodingConfig` say."""
+    """What `SamplingConfig` and `DecodingConfig` have in common: how tokens are drawn."""
 
     @property
     def temperature(self) -> float | None:
@@ -49,8 +49,8 @@ def sample(
 ) -> list[list[Hypothesis]]:
     """Draw sequences token by token until the end token comes.
 
-    Of each member of the batch `num_captions` sequences are drawn, number i with `seed` + i, so
-    that it does not depend on what is drawn beside it.
+    For each member of the batch `num_captions` sequences are drawn, number i with `seed` + i, so
+    that it does not depend on how many others are drawn.
 
     Args:
         step, state, start_token, end_token, constraints, cancelled: as in `beam_search.search`.
@@ -58,7 +58,7 @@ def sample(
 
     Returns:
         The sequences of each member in the order of their seeds, with the log-probabilities that
-        the model gave them, whatever temperature and filters made of these.
+        the model gave them, before temperature and filters changed these.
     """
     batch, count = state[0].shape[0], decoding.num_captions
     xp, where = array_namespace(state[0]), device(state[0])
@@ -81,8 +81,8 @@ def sample(
         scores[~np.isfinite(scores).any(-1), end_token] = 0.0
         tokens = sampler.draw(scores.reshape(-1, scores.shape[-1])).reshape(batch, count)
         history = np.concatenate([history, tokens[..., None]], axis=-1)
-        own = np.take_along_axis(given, tokens[..., None], axis=-1)
-        logprobs = np.concatenate([logprobs, own], axis=-1)
+        token_logprobs = np.take_along_axis(given, tokens[..., None], axis=-1)
+        logprobs = np.concatenate([logprobs, token_logprobs], axis=-1)
     return [
         [_until_end(history[i, j], logprobs[i, j], end_token) for j in range(count)]
         for i in range(batch)
@@ -105,13 +105,13 @@ def _until_end(
 
 
 def random_numbers(seed: int) -> Iterator[float]:
-    """Yield numbers from 0 to 1, below 1, without end, always the same ones for a seed.
+    """Yield numbers in [0, 1) without end, always the same ones for a seed.
 
-    They are those that `torch.rand` draws in double precision with this seed: the Mersenne Twister
-    (Matsumoto and Nishimura 1998), 53 bits of each two of its numbers.
+    They are those that `torch.rand` draws in double precision with this seed: from the Mersenne
+    Twister (Matsumoto and Nishimura 1998), the lowest 53 bits of each pair of its numbers.
 
     Args:
-        seed: from 0 on; its lowest 32 bits count.
+        seed: 0 or more; only its lowest 32 bits count.
     """
     twister = np.random.RandomState(seed % 2**32)
     while True:
@@ -121,9 +121,9 @@ def random_numbers(seed: int) -> Iterator[float]:
 
 
 class TokenSampler:
-    """Draws tokens for several sequences at once, each with its own method and random numbers.
+    """A sampler of several sequences at once, each with its own method and random numbers.
 
-    The same numbers draw the same tokens, whatever other sequences are drawn beside.
+    The same numbers draw the same tokens, whatever other sequences are drawn at the same time.
 
     Args:
         methods: one a sequence.
@@ -155,14 +155,14 @@ class TokenSampler:
         likeliest: NDArray[np.int64] = logprobs.argmax(-1)
         if self._all_greedy:
             return likeliest
-        if self._unfiltered:  # as filtered, but for a factor that makes no difference here
+        if self._unfiltered:  # the filter would only normalise, which changes no draw
             wide = logprobs.astype(np.float64)
             filtered = (wide - wide.max(-1, keepdims=True)) / self._temperature
         else:
             filtered = filter_top_k_top_p(logprobs, self._temperature, self._top_k, self._top_p)
         # The inverse of the cumulative distribution, in double precision: one number a sequence.
         cumulative = np.exp(filtered).cumsum(-1)
-        numbers = np.array([next(own) for own in self._numbers])[:, None]  # (sequences, 1)
+        numbers = np.array([next(stream) for stream in self._numbers])[:, None]  # (sequences, 1)
         drawn: NDArray[np.int64] = (cumulative <= numbers * cumulative[:, -1:]).sum(-1)
         return np.where(self._greedy, likeliest, np.minimum(drawn, logprobs.shape[-1] - 1))
 

@@ -1,10 +1,11 @@
-"""Beam search against exhaustive enumeration on toy models, and each of its options alone.
+"""Beam search against exhaustive enumeration on toy models, with each option and constraint.
 
-Every search here is made twice, with PyTorch's arrays and with NumPy's.
+Every search runs with PyTorch's arrays and with NumPy's.
 """
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,21 +13,49 @@ import torch
 from torch import Tensor
 
 from model.decoding import beam_search
-from model.decoding.beam_search import Hypothesis, StepFunction
+from model.decoding.constraints import ForbiddenTokens, MinLength, NoEcho, NoRepeatNgram
+from model.decoding.hypothesis import DecodingCancelled, Hypothesis, StepFunction
 
 START, END = 0, 1
 
 
-def search(step: StepFunction, state: tuple[Tensor, ...], **options) -> list[list[Hypothesis]]:
-    """Search with PyTorch and with NumPy; of equals, they may take others."""
+def decoding(**options: float) -> SimpleNamespace:
+    """A `DecodingConfig`, but without bounds: enumeration takes wider beams."""
+    defaults = {"beam_size": 3, "num_captions": 1, "max_length": 20, "length_penalty": 0.0}
+    return SimpleNamespace(**defaults | options)
+
+
+def search(
+    step: StepFunction,
+    state: tuple[Tensor, ...],
+    *,
+    constraints=(),
+    num_results: int | None = None,
+    **options,
+) -> list[list[Hypothesis]]:
+    """Search with PyTorch and with NumPy; of equally good sequences, they may find different ones.
+
+    Args:
+        num_results: as `num_captions` if that is not given, else as in `beam_search.search`.
+        options: of `DecodingConfig`.
+    """
+    if num_results is not None:
+        options = {"num_captions": num_results} | options
+    given = {
+        "start_token": START,
+        "end_token": END,
+        "constraints": constraints,
+        "num_results": num_results,
+    }
 
     def step_of_numpy(tokens, state):
         logprobs, state = step(torch.from_numpy(tokens), tuple(map(torch.tensor, state)))
         return logprobs.numpy(), tuple(part.numpy() for part in state)
 
-    found = beam_search.search(step, state, **options)
+    config = decoding(**options)
+    found = beam_search.search(step, state, config, **given)
     by_numpy = [
-        beam_search.search(step_of_numpy, tuple(part.numpy() for part in state), **options)
+        beam_search.search(step_of_numpy, tuple(part.numpy() for part in state), config, **given)
         for _ in range(2)
     ]
     assert by_numpy[0] == by_numpy[1]
@@ -78,7 +107,7 @@ def enumerate_all(model: Markov, max_length: int, *, min_length: int = 0, penalt
 
 
 def run(model: Markov, **options) -> list[list[Hypothesis]]:
-    return search(model.step, model.start(), start_token=START, end_token=END, **options)
+    return search(model.step, model.start(), **options)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -103,7 +132,7 @@ def test_a_narrow_beam_never_claims_more_than_the_truth(seed):
         assert hypothesis.logprob <= model.logprob(best[0]) + 1e-5
 
 
-def test_beam_one_is_greedy():
+def test_a_beam_of_one_is_never_worse_than_greedy():
     model = Markov(vocabulary=5, seed=3)
     greedy, state = [START], model.start()[0][:, None]
     while len(greedy) < 8 and greedy[-1] != END:
@@ -116,7 +145,7 @@ def test_beam_one_is_greedy():
 
 
 @pytest.mark.parametrize("beam_size", [1, 3, 10])
-def test_a_batch_gives_what_each_member_gives_alone(beam_size):
+def test_a_batch_gives_each_member_what_it_gets_alone(beam_size):
     model = Markov(vocabulary=7, seed=1, batch=5)
     together = run(model, beam_size=beam_size, num_results=beam_size, max_length=6)
     for member in range(5):
@@ -128,12 +157,12 @@ def test_a_batch_gives_what_each_member_gives_alone(beam_size):
 
 
 @pytest.mark.parametrize("beam_size", [2, 4])
-@pytest.mark.parametrize("num_settled", [1, 2])
-def test_of_results_that_are_not_settled_a_batch_gives_the_same_too(beam_size, num_settled):
+@pytest.mark.parametrize("num_captions", [1, 2])
+def test_results_beyond_num_captions_are_the_same_in_a_batch(beam_size, num_captions):
     options = {
         "beam_size": beam_size,
         "num_results": beam_size,
-        "num_settled": num_settled,
+        "num_captions": num_captions,
         "max_length": 8,
         "length_penalty": 0.7,
     }
@@ -146,10 +175,10 @@ def test_of_results_that_are_not_settled_a_batch_gives_the_same_too(beam_size, n
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_settled_results_are_those_of_a_whole_search_and_are_found_sooner(seed):
+def test_fewer_captions_are_the_best_of_a_whole_search_and_take_no_more_steps(seed):
     steps = [0, 0]
     found = []
-    for which, num_settled in enumerate((None, 1)):
+    for which, num_captions in enumerate((4, 1)):
         model = Markov(vocabulary=5, seed=seed)
 
         def step(tokens, state, model=model, which=which):
@@ -157,21 +186,13 @@ def test_settled_results_are_those_of_a_whole_search_and_are_found_sooner(seed):
             return model.step(tokens, state)
 
         options = {"beam_size": 4, "num_results": 4, "max_length": 12}
-        (one,) = search(
-            step,
-            model.start(),
-            start_token=START,
-            end_token=END,
-            num_settled=num_settled,
-            **options,
-        )
-        found.append(one)
+        found += search(step, model.start(), num_captions=num_captions, **options)
     assert found[1][0] == found[0][0]
-    assert all(one.finished for one in found[1])
+    assert all(hypothesis.finished for hypothesis in found[1])
     assert steps[1] <= steps[0]
 
 
-def test_a_beam_larger_than_the_vocabulary():
+def test_a_beam_may_be_larger_than_the_vocabulary():
     model = Markov(vocabulary=3, seed=0)
     best, unfinished = enumerate_all(model, max_length=2)
     (found,) = run(model, beam_size=10, num_results=10, max_length=2)
@@ -185,7 +206,7 @@ def test_max_length_one_is_the_end_or_one_unfinished_token():
     assert (found[0].tokens, found[0].finished) == ((END,), True)
     assert all(len(h.tokens) == 1 and not h.finished for h in found[1:])
     assert len({h.tokens for h in found}) == 5
-    (found,) = run(model, beam_size=3, max_length=1, min_length=1)
+    (found,) = run(model, beam_size=3, max_length=1, constraints=[MinLength(1, END)])
     assert not found[0].finished
     assert found[0].tokens[0] != END
 
@@ -201,7 +222,7 @@ def fixed(rows: dict[int, dict[int, float]], vocabulary: int) -> StepFunction:
 
 def test_ties_are_broken_the_same_way_every_time():
     step = fixed({t: dict.fromkeys(range(1, 5), 0.25) for t in range(5)}, 5)
-    options = {"start_token": 0, "end_token": 1, "beam_size": 4, "num_results": 4, "max_length": 4}
+    options = {"beam_size": 4, "num_results": 4, "max_length": 4}
     first = search(step, (torch.zeros(3),), **options)
     assert first[0] == first[1] == first[2]
     assert search(step, (torch.zeros(1),), **options)[0] == first[0]
@@ -211,16 +232,14 @@ def test_ties_are_broken_the_same_way_every_time():
     assert len({h.tokens for h in first[0]}) == 4
 
 
-def test_an_early_end_is_kept_while_the_beam_goes_on():
-    # Ending at once has 0.4; going on promises more at first and pays less in the end.
+def test_an_early_end_is_kept_while_the_beam_continues():
+    # Ending at once has 0.4; continuing looks better at first and is worse in the end.
     step = fixed({0: {1: 0.4, 2: 0.6}, 2: {3: 1.0}, 3: {1: 0.5, 2: 0.5}}, 4)
-    (found,) = search(step, (torch.zeros(1),), start_token=0, end_token=1, beam_size=1)
+    (found,) = search(step, (torch.zeros(1),), beam_size=1)
     assert found[0].tokens == (1,)
     (longer,) = search(
         step,
         (torch.zeros(1),),
-        start_token=0,
-        end_token=1,
         beam_size=1,
         length_penalty=1.0,
         max_length=3,
@@ -228,13 +247,11 @@ def test_an_early_end_is_kept_while_the_beam_goes_on():
     assert longer[0].tokens == (2, 3, 1)
 
 
-def test_without_an_end_the_best_unfinished_sequence_comes_back():
+def test_without_an_end_the_best_unfinished_sequence_is_returned():
     step = fixed({0: {2: 0.3, 3: 0.7}, 2: {2: 1.0}, 3: {3: 0.5, 2: 0.5}}, 4)
     (found,) = search(
         step,
         (torch.zeros(1),),
-        start_token=0,
-        end_token=1,
         beam_size=4,
         num_results=2,
         max_length=3,
@@ -249,8 +266,6 @@ def test_finished_sequences_come_before_likelier_unfinished_ones():
     (found,) = search(
         step,
         (torch.zeros(1),),
-        start_token=0,
-        end_token=1,
         beam_size=2,
         num_results=2,
         max_length=3,
@@ -258,17 +273,17 @@ def test_finished_sequences_come_before_likelier_unfinished_ones():
     assert [(h.tokens, h.finished) for h in found] == [((1,), True), ((2, 2, 2), False)]
 
 
-def test_no_more_results_than_there_are():
+def test_there_are_no_more_results_than_sequences():
     step = fixed({0: {2: 1.0}, 2: {1: 1.0}}, 3)
-    (found,) = search(
-        step, (torch.zeros(1),), start_token=0, end_token=1, beam_size=5, num_results=5
-    )
+    (found,) = search(step, (torch.zeros(1),), beam_size=5, num_results=5)
     assert [h.tokens for h in found] == [(2, 1)]
 
 
 def test_forbidden_tokens_never_come_and_change_no_probability():
     model = Markov(vocabulary=5, seed=4)
-    (found,) = run(model, beam_size=5, num_results=5, max_length=4, forbidden=(START, 3))
+    (found,) = run(
+        model, beam_size=5, num_results=5, max_length=4, constraints=[ForbiddenTokens((START, 3))]
+    )
     assert found
     for hypothesis in found:
         assert not {START, 3} & set(hypothesis.tokens)
@@ -280,7 +295,7 @@ def test_forbidden_tokens_never_come_and_change_no_probability():
 def test_no_ngram_comes_twice(n, seed):
     model = Markov(vocabulary=4, seed=seed)
     best, _ = enumerate_all(model, max_length=6)
-    (found,) = run(model, beam_size=400, max_length=6, no_repeat_ngram_size=n)
+    (found,) = run(model, beam_size=400, max_length=6, constraints=[NoRepeatNgram(n)])
 
     def repeats(words: tuple[int, ...]) -> bool:
         grams = [words[i : i + n] for i in range(len(words) - n + 1)]
@@ -292,77 +307,105 @@ def test_no_ngram_comes_twice(n, seed):
 
 def test_a_loop_is_broken():
     step = fixed({0: {2: 1.0}, 2: {3: 0.9, 1: 0.1}, 3: {2: 1.0}}, 4)
-    options = {"start_token": 0, "end_token": 1, "length_penalty": 2.0, "max_length": 9}
+    options = {"length_penalty": 2.0, "max_length": 9}
     (free,) = search(step, (torch.zeros(1),), **options)
-    (blocked,) = search(step, (torch.zeros(1),), no_repeat_ngram_size=2, **options)
+    (blocked,) = search(step, (torch.zeros(1),), constraints=[NoRepeatNgram(2)], **options)
     assert free[0].tokens[:4] == (2, 3, 2, 3)
     assert blocked[0].tokens == (2, 3, 2, 1)
 
 
-def test_an_echo_is_broken():
+def test_an_echo_is_prevented():
     step = fixed({0: {2: 1.0}, 2: {3: 0.9, 1: 0.1}, 3: {2: 0.8, 4: 0.2}, 4: {1: 1.0}}, 5)
-    options = {"start_token": 0, "end_token": 1, "max_length": 4}
-    wide = {"beam_size": 5, "num_results": 5, **options}
-    (free,) = search(step, (torch.zeros(1),), **wide)
-    (kept,) = search(step, (torch.zeros(1),), no_echo_words=(3,), **wide)
+    options = {"beam_size": 5, "num_results": 5, "max_length": 4}
+    (free,) = search(step, (torch.zeros(1),), **options)
+    (kept,) = search(step, (torch.zeros(1),), constraints=[NoEcho((3,))], **options)
     assert (2, 3, 2, 1) in {h.tokens for h in free}
     assert (2, 3, 2, 1) not in {h.tokens for h in kept}
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_nothing_stands_on_both_sides_of_a_joint(seed):
-    joint = 2
+def test_the_same_tokens_never_stand_on_both_sides_of_a_word(seed):
+    middle = 2
     model = Markov(vocabulary=5, seed=seed)
     best, _ = enumerate_all(model, max_length=7)
 
     def echoes(words: tuple[int, ...]) -> bool:
         return any(
-            word == joint and words[i - n : i] == words[i + 1 : i + 1 + n]
+            word == middle and words[i - n : i] == words[i + 1 : i + 1 + n]
             for i, word in enumerate(words)
             for n in range(1, min(i, len(words) - i - 1) + 1)
         )
 
-    (found,) = run(model, beam_size=1000, num_results=20, max_length=7, no_echo_words=(joint,))
+    (found,) = run(
+        model, beam_size=1000, num_results=20, max_length=7, constraints=[NoEcho((middle,))]
+    )
     assert [h.tokens for h in found] == [s for s in best if not echoes(s[:-1])][:20]
     for hypothesis in found:
         assert hypothesis.logprob == pytest.approx(model.logprob(hypothesis.tokens), abs=1e-5)
 
 
-def test_min_length_puts_the_end_off():
+def test_min_length_delays_the_end():
     model = Markov(vocabulary=4, seed=0)
     best, _ = enumerate_all(model, max_length=4, min_length=2)
-    (found,) = run(model, beam_size=81, max_length=4, min_length=2)
+    (found,) = run(model, beam_size=81, max_length=4, constraints=[MinLength(2, END)])
     assert found[0].tokens == best[0]
 
 
-def test_an_empty_batch_gives_nothing():
+def test_an_empty_batch_has_no_results():
     model = Markov(vocabulary=4, seed=0, batch=0)
     assert run(model, beam_size=3) == []
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"num_results": 4, "beam_size": 3},
-        {"num_results": 0},
-        {"num_settled": 2},
-        {"num_settled": 0},
-        {"max_length": 0},
-    ],
-)
-def test_numbers_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match="must be"):
-        run(Markov(vocabulary=4, seed=0), **options)
+@pytest.mark.parametrize("seed", range(5))
+def test_constraints_hold_together(seed):
+    model = Markov(vocabulary=6, seed=seed)
+    best, _ = enumerate_all(model, max_length=5, min_length=2)
+
+    def allowed(words: tuple[int, ...]) -> bool:
+        bigrams = list(itertools.pairwise(words))
+        echoes = any(
+            a == c and b == 3 for a, b, c in zip(words, words[1:], words[2:], strict=False)
+        )
+        return not echoes and START not in words and len(set(bigrams)) == len(bigrams)
+
+    constraints = [ForbiddenTokens([START]), MinLength(2, END), NoRepeatNgram(2), NoEcho([3])]
+    (found,) = run(model, beam_size=700, num_results=20, max_length=5, constraints=constraints)
+    assert [h.tokens for h in found] == [s for s in best if allowed(s[:-1])][:20]
+
+
+def test_a_search_stops_when_it_is_cancelled():
+    model, steps = Markov(vocabulary=4, seed=0), []
+
+    def step(tokens, state):
+        steps.append(None)
+        return model.step(tokens, state)
+
+    with pytest.raises(DecodingCancelled):
+        beam_search.search(
+            step,
+            model.start(),
+            decoding(max_length=9),
+            start_token=START,
+            end_token=END,
+            constraints=[ForbiddenTokens([END])],
+            cancelled=lambda: len(steps) == 2,
+        )
+    assert len(steps) == 2
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_looking_seldom_changes_nothing(seed, monkeypatch):
-    """On a device a search may go on for a few steps after it is over."""
+def test_steps_after_the_search_is_over_change_nothing(seed, monkeypatch):
+    """On another device a search may continue for a few steps after it is over."""
     model = Markov(vocabulary=6, seed=seed, batch=4)
-    options = {"beam_size": 3, "num_results": 3, "num_settled": 1, "max_length": 10}
-    often = run(model, **options)
+    options = {"beam_size": 3, "num_captions": 1, "max_length": 10}
+    expected = run(model, num_results=3, **options)
     monkeypatch.setattr(beam_search, "device", lambda _: torch.device("cpu:0"))
-    assert (
-        beam_search.search(model.step, model.start(), start_token=START, end_token=END, **options)
-        == often
+    found = beam_search.search(
+        model.step,
+        model.start(),
+        decoding(**options),
+        start_token=START,
+        end_token=END,
+        num_results=3,
     )
+    assert found == expected
