@@ -22,11 +22,16 @@ def pictures() -> list[Image.Image]:
     return [Image.open(path).convert("RGB") for path in PHOTOGRAPHS]
 
 
-def test_it_is_small():
+def test_paths_give_the_same_captions_as_pictures(captioner, pictures):
+    assert captioner.caption(PHOTOGRAPHS) == captioner.caption(pictures)
+    assert captioner.caption(str(PHOTOGRAPHS[0])) == captioner.caption(pictures[0])
+
+
+def test_the_bundle_is_small():
     assert sum(path.stat().st_size for path in BUNDLE.iterdir()) <= 60e6
 
 
-def test_its_card_and_configuration_say_the_same(captioner):
+def test_card_and_configuration_agree(captioner):
     assert {"flickr8k/test", "coco4k/val"} <= set(captioner.config.scores)
     for scores in captioner.config.scores.values():
         for metrics in scores.values():
@@ -36,13 +41,13 @@ def test_its_card_and_configuration_say_the_same(captioner):
     assert "{scores}" not in captioner.card
 
 
-def test_it_reaches_what_the_project_promises(captioner):
+def test_scores_reach_what_the_project_promises(captioner):
     scores = captioner.config.scores["flickr8k/test"]["3"]
     assert scores["cider"] >= 0.52
     assert scores["bleu_4"] >= 0.21
 
 
-def test_among_its_five_best_captions_something_is_true(captioner, pictures):
+def test_one_of_the_five_best_captions_names_something_in_the_picture(captioner, pictures):
     words = {
         path.stem: {word for caption in captions for word in caption.text.split()}
         for path, captions in zip(
@@ -54,7 +59,7 @@ def test_among_its_five_best_captions_something_is_true(captioner, pictures):
     assert words["astronaut"] & {"man", "woman", "person", "girl"}
 
 
-def test_its_captions_differ_and_do_not_loop(captioner, pictures):
+def test_captions_differ_and_do_not_loop(captioner, pictures):
     texts = [found[0].text for found in captioner.caption(pictures)]
     assert len(set(texts)) == len(texts)
     for text in texts:
@@ -63,7 +68,7 @@ def test_its_captions_differ_and_do_not_loop(captioner, pictures):
         assert len(set(trigrams)) == len(trigrams)
 
 
-def test_sixteen_together_are_as_one_by_one(captioner, pictures):
+def test_a_batch_of_16_gives_what_one_by_one_gives(captioner, pictures):
     crops = [
         picture.crop((0, 0, picture.width * k // 4, picture.height * k // 4))
         for picture in pictures
@@ -76,7 +81,7 @@ def test_sixteen_together_are_as_one_by_one(captioner, pictures):
         assert [c.logprob for c in alone] == pytest.approx([c.logprob for c in captions], abs=1e-4)
 
 
-def test_what_is_in_the_picture_scores_above_what_is_not(captioner, pictures):
+def test_a_true_caption_scores_above_a_false_one(captioner, pictures):
     (cat,) = [p for path, p in zip(PHOTOGRAPHS, pictures, strict=True) if path.stem == "chelsea"]
     true = captioner.score(cat, "a close up of a cat")
     assert true.logprob > captioner.score(cat, "a group of people playing soccer").logprob

@@ -1,4 +1,4 @@
-"""The shipped language models as a user finds them: size, card, scores, what they write."""
+"""The shipped language models as a user finds them: size, card, scores, generated text."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from model.text.language_model import LanguageModel
 ROOT = Path(__file__).parent.parent
 BUNDLES = sorted(path.parent for path in (ROOT / "weights" / "text").glob("*/config.json"))
 
-# Nats a token that a shipped writer has at most on what validates of its corpus.
+# The most nats a token that a shipped model may have on its validation text.
 GATES = {
     "shakespeare": 1.42,
     "war-and-peace": 1.30,
@@ -32,28 +32,28 @@ def language_model(bundle: Path) -> LanguageModel:
 
 
 def text_of(language_model: LanguageModel, prompt: str, **options: object) -> str:
-    return "".join(piece.text for piece in language_model.generate(prompt, **options))
+    return "".join(delta.text for delta in language_model.generate(prompt, **options))
 
 
-def test_some_are_shipped():
+def test_all_models_are_shipped():
     assert {path.name for path in BUNDLES} >= set(GATES)
 
 
-def test_it_is_small_and_named_as_its_folder(bundle, language_model):
+def test_a_bundle_is_small_and_named_as_its_folder(bundle, language_model):
     assert sum(path.stat().st_size for path in bundle.iterdir()) <= 10e6
     assert language_model.config.name == bundle.name
 
 
-def test_its_card_and_configuration_say_the_same(language_model):
+def test_card_and_configuration_agree(language_model):
     (scores,) = (score["model"] for score in language_model.config.scores.values())
     nats = scores[f"nats_per_{language_model.config.level}"]
-    told = re.findall(r"\*\*([\d.]+)\*\*", language_model.card)
-    assert [float(number) for number in told] == [pytest.approx(nats, abs=6e-4)]
+    shown = re.findall(r"\*\*([\d.]+)\*\*", language_model.card)
+    assert [float(number) for number in shown] == [pytest.approx(nats, abs=6e-4)]
     assert not any(gap in language_model.card for gap in ("{scores}", "{sample}", "{part}"))
     assert nats <= GATES.get(language_model.config.name, float("inf"))
 
 
-def test_its_sample_can_be_had_again(language_model):
+def test_the_sample_on_the_card_can_be_reproduced(language_model):
     fence = language_model.card.split("```")[1].strip("\n")
     prompt = {
         "shakespeare": "ROMEO:",
@@ -63,11 +63,11 @@ def test_its_sample_can_be_had_again(language_model):
         "stacks": "\\begin{lemma}",
     }
     start = prompt.get(language_model.config.name, "a")
-    # Another processor rounds otherwise, and one other draw makes another text.
+    # Processors round differently, and one different token changes all that follow.
     assert f"{start}{text_of(language_model, start, seed=1)}".strip("\n")[:12] == fence[:12]
 
 
-def test_it_finds_its_own_writing_likelier_than_noise(language_model):
+def test_generated_text_is_likelier_than_noise(language_model):
     text = text_of(language_model, "", seed=3, max_tokens=60)
     tokens = language_model.encode(text)
     assert language_model.score(text).perplexity < len(language_model.vocabulary) / 2
@@ -75,11 +75,11 @@ def test_it_finds_its_own_writing_likelier_than_noise(language_model):
 
 
 @pytest.mark.parametrize("prompt", ["", "🙂 café — “naïve”", "\x00\x1b[31m", "日本語"])
-def test_any_prompt_is_safe(language_model, prompt):
+def test_any_prompt_is_accepted(language_model, prompt):
     assert text_of(language_model, prompt, max_tokens=5, seed=1)
 
 
-def test_shakespeare_writes_plays():
+def test_shakespeare_generates_plays():
     language_model = LanguageModel.load(ROOT / "weights" / "text" / "shakespeare", device="cpu")
     text = text_of(language_model, "ROMEO:", max_tokens=600, temperature=0.7, seed=1)
     speakers = [line for line in text.splitlines() if line.endswith(":")]
@@ -90,4 +90,4 @@ def test_shakespeare_writes_plays():
 def test_captions_end_by_themselves():
     language_model = LanguageModel.load(ROOT / "weights" / "text" / "captions", device="cpu")
     last = [list(language_model.generate("a", seed=seed, max_tokens=50))[-1] for seed in range(10)]
-    assert all((piece.token, piece.finish_reason) == ("<END>", "stop") for piece in last)
+    assert all((delta.token, delta.finish_reason) == ("<END>", "stop") for delta in last)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def tiny_vocabulary() -> Vocabulary:
 def tiny_network(config: CaptionerConfig, seed: int = 0) -> CaptionNetwork:
     torch.manual_seed(seed)
     network = CaptionNetwork(config, len(tiny_vocabulary()))
-    # Untrained, every word is as likely as any other: spread them, so that a search has a choice.
+    # Untrained, all words are about as likely: spread them, so that a search has a choice.
     with torch.no_grad():
         for parameter in network.decoder.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -67,6 +68,19 @@ def tiny_network(config: CaptionerConfig, seed: int = 0) -> CaptionNetwork:
 def tiny_captioner(seed: int = 0, **decoder: object) -> Captioner:
     config = tiny_config(**decoder)
     return Captioner.of(tiny_network(config, seed), config, tiny_vocabulary())
+
+
+def rebuild(captioner: Captioner, config: CaptionerConfig, **parts: Any) -> Captioner:
+    """Build a captioner of the same network; `parts` as in `Captioner`."""
+    return Captioner(captioner.runner, config, captioner.vocabulary, card=captioner.card, **parts)
+
+
+def tiny_mean_context(captioner: Captioner, pictures: Sequence[Image.Image]) -> ImageContext:
+    """The mean of what the decoder keeps of some pictures."""
+    with torch.inference_mode():
+        grid = captioner.encode(captioner.prepare(pictures))
+        context = captioner.network.decoder.encode_context(grid)
+    return ImageContext.from_dict({n: part.mean(0, True) for n, part in context.to_dict().items()})
 
 
 def save_tiny_captioner(folder: Path, seed: int = 0, **decoder: object) -> Path:
@@ -88,7 +102,7 @@ SAID = (("a red ball on the grass", "a ball"), ("blue water",), ("a woman in the
 def tiny_consensus(
     captioner: Captioner, config: ConsensusConfig | None = None
 ) -> ConsensusReranker:
-    """What was said of three pictures of one colour each."""
+    """A reranker that knows what was said of three pictures of one colour each."""
     pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
     features = captioner.encode(captioner.prepare(pictures)).mean((1, 2))
     known = build_neighbour_index(features, SAID, captioner.vocabulary, min_pictures=1)
@@ -96,41 +110,38 @@ def tiny_consensus(
 
 
 def save_finalized_captioner(folder: Path, seed: int = 0) -> Path:
-    """A tiny bundle with a consensus, a confidence, a mean picture and a golden picture."""
-    captioner = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
-    captioner.consensus = tiny_consensus(captioner)
-    captioner.config = replace(
-        captioner.config,
-        decoding=replace(captioner.config.decoding, consensus=True),
-        consensus=captioner.consensus.config,
+    """A tiny bundle with a neighbour index, a calibration, a mean picture and a golden picture."""
+    bare = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
+    reranker = tiny_consensus(bare)
+    config = replace(
+        bare.config,
+        decoding=bare.config.decoding.merge(consensus=True),
+        consensus=reranker.config,
         calibration=CALIBRATION,
     )
     pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
-    (found,) = captioner.caption(pictures[:1])
-    golden = GoldenPicture(
-        pictures[0], GoldenConfig("golden/1.png", found[0].text, found[0].logprob)
-    )
-    captioner.golden = (golden,)
-    with torch.inference_mode():
-        seen = captioner.network.decoder.encode_context(
-            captioner.encode(captioner.prepare(pictures))
-        )
-    captioner.mean_context = ImageContext.from_dict(
-        {n: part.mean(0, True) for n, part in seen.to_dict().items()}
+    best = rebuild(bare, config, reranker=reranker).caption(pictures[0])[0]
+    golden = GoldenPicture(pictures[0], GoldenConfig("golden/1.png", best.text, best.logprob))
+    finalized = rebuild(
+        bare,
+        replace(config, golden=(golden.expected,)),
+        reranker=reranker,
+        mean_context=tiny_mean_context(bare, pictures),
+        golden=[golden],
     )
     save_bundle(
         folder,
-        replace(captioner.config, golden=(golden.expected,)),
-        captioner.network.state_dict(),
-        captioner.vocabulary,
-        captioner.card,
-        files=captioner.files(),
+        finalized.config,
+        finalized.network.state_dict(),
+        finalized.vocabulary,
+        finalized.card,
+        files=finalized.optional_files(),
     )
     return folder
 
 
 def sign(folder: Path, name: str) -> None:
-    """Put a changed file's digest into the configuration, as somebody hostile would."""
+    """Put a changed file's digest into the configuration, as an attacker would."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
     config["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -156,7 +167,7 @@ def tiny_language_model(
     sampling: SamplingConfig | None = None,
     **network: object,
 ) -> LanguageModel:
-    """A writer that knows the tokens of `text`; `network` as in `RecurrentConfig`."""
+    """A language model that knows the tokens of `text`; `network` as in `RecurrentConfig`."""
     vocabulary = Vocabulary.build([text], level)
     sizes = {"hidden_size": 12} | network
     config = TextConfig(

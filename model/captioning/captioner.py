@@ -274,17 +274,17 @@ class Captioner:
             exist.
 
         Raises:
-            TypeError: this is no picture.
+            TypeError: something is neither a picture nor a path.
             ValueError: an option is unknown, out of range, or needs what the bundle lacks.
             OSError: a file cannot be read as a picture.
         """
         decoding = (decoding or self.config.decoding).merge(**options)
         self.check_support(decoding, image_gain=image_gain)  # before the work, not after it
-        one = isinstance(pictures, Image.Image | str | Path)
-        opened = list(map(_open, [pictures] if one else pictures))  # type: ignore[arg-type]
+        several = isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes)
+        opened = list(map(_open, pictures if several else [pictures]))  # type: ignore[arg-type]
         grid = self.encode(self.prepare(opened))
         found = self.search(grid, decoding, attention=attention, image_gain=image_gain)
-        return found[0] if one else found
+        return found if several else found[0]
 
     def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Preprocess pictures: (batch, 3, size, size)."""
@@ -449,6 +449,6 @@ def _open(picture: Photograph) -> Image.Image:
         with Image.open(picture) as opened:
             return ImageOps.exif_transpose(opened).convert("RGB")
     raise TypeError(
-        f"a {type(picture).__name__} is no picture: give a PIL image, the path of a picture file, "
-        "or a list of these"
+        f"an object of type {type(picture).__name__} is not a picture: give a PIL image or "
+        "the path of a picture file (`caption` also takes a list of these)"
     )

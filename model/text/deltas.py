@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["DeltaBuffer", "TextAssembler", "TextDelta", "TextPart", "draw_seed", "summarise"]
+__all__ = [
+    "DeltaBuffer",
+    "TextAssembler",
+    "TextDelta",
+    "TextPart",
+    "draw_seed",
+    "printable_text",
+    "summarise",
+]
 
 
 @dataclass(frozen=True)

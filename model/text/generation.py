@@ -98,7 +98,7 @@ class Generation:
     def deltas(self) -> Iterator[TextDelta]:
         """Generate everything, and yield each delta as it comes; closing the iterator stops it."""
         try:
-            while not self.finished:
+            while not (self.finished or self._buffer.cancelled):
                 self.advance()
                 yield from self.take()
         finally:

@@ -39,6 +39,15 @@ from model.vocabulary import Vocabulary
 
 __all__ = ["LanguageModel"]
 
+# Of `DecodingConfig`; the others are for captions.
+_SEARCH_OPTIONS = (
+    "beam_size",
+    "num_captions",
+    "max_length",
+    "length_penalty",
+    "no_repeat_ngram_size",
+)
+
 
 class LanguageModel:
     """A trained network that writes.
@@ -196,8 +205,9 @@ class LanguageModel:
 
         Args:
             prompt: may be empty.
-            options: of `DecodingConfig`, where captions are the continuations: beam size, number,
-                length, length penalty, repeated n-grams (of the continuation alone).
+            options: `beam_size`, `num_captions` (here: continuations), `max_length` (default: 50),
+                `length_penalty` and `no_repeat_ngram_size` (of the continuation alone), see
+                `DecodingConfig`.
 
         Returns:
             Best first, the text without the prompt, and its tokens with their log-probabilities.
@@ -205,7 +215,10 @@ class LanguageModel:
         Raises:
             ValueError: an option is unknown or out of range.
         """
-        decoding = DecodingConfig().merge(**options)
+        if unknown := sorted(options.keys() - set(_SEARCH_OPTIONS)):
+            choices = ", ".join(_SEARCH_OPTIONS)
+            raise ValueError(f"unknown option {unknown[0]!r}: choose from {choices}")
+        decoding = DecodingConfig(max_length=50).merge(**options)
         *before, last = [self.vocabulary.start_id, *self.encode(prompt)]
         state = self.network.initial_state(1)
         for _, after in prefill(self.network, before):

@@ -1,12 +1,12 @@
 """One text while it is being generated: token by token, until it ends."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.config import SamplingConfig
-from model.decoding.constraints import NoRepeatNgram
 from model.runtime.base import TextState
 from model.text.deltas import DeltaBuffer, TextDelta
 from model.text.stop_strings import StopStrings
@@ -54,20 +54,22 @@ class GeneratedSequence:
         self.finished = False
         self._index = index
         self._vocabulary = vocabulary
-        self._no_repeat = NoRepeatNgram(sampling.no_repeat_ngram_size)
-        self._tokens = np.empty(len(prompt) + sampling.max_tokens, dtype=np.int64)
-        self._tokens[: len(prompt)] = prompt
-        self._length = len(prompt)
+        self._remaining = sampling.max_tokens
+        # Texts may be long, so n-grams are looked up: `NoRepeatNgram` compares all at each step.
+        self._recent: tuple[int, ...] = ()  # the last n - 1 tokens
+        self._followers: dict[tuple[int, ...], list[int]] = {}
+        for token in prompt:
+            self._remember(token)
         self._stop_strings = StopStrings(stop)
         self._space = " " if vocabulary.level == "word" else ""
         self._before = "" if after_space else self._space
 
     def mask(self, logprobs: NDArray[np.floating]) -> None:
-        """Set what may not come next to -inf, unless nothing else is left (vocabulary,)."""
-        if self.sampling.no_repeat_ngram_size == 0:
+        """Set what would repeat an n-gram to -inf, unless nothing else is left (vocabulary,)."""
+        if not (repeats := self._followers.get(self._recent)):
             return
         masked = logprobs.copy()
-        self._no_repeat.mask(masked[None, None], self._tokens[None, None, : self._length])
+        masked[repeats] = -math.inf
         if np.isfinite(masked).any():
             logprobs[:] = masked
 
@@ -76,13 +78,21 @@ class GeneratedSequence:
     ) -> None:
         """Take the next token, and put the deltas that are certain by now into the buffer."""
         self.next_token = token
-        self._tokens[self._length] = token
-        self._length += 1
+        self._remember(token)
+        self._remaining -= 1
         self.buffer.deltas.extend(self._deltas(token, logprob, top))
-        if self._length == len(self._tokens) and not self.finished:
+        if self._remaining == 0 and not self.finished:
             self.finished = True
             end = TextDelta(self._index, "", finish_reason="length")
             self.buffer.deltas.extend([*self._stop_strings.flush(), end])
+
+    def _remember(self, token: int) -> None:
+        n = self.sampling.no_repeat_ngram_size
+        if n == 0:
+            return
+        if len(self._recent) == n - 1:
+            self._followers.setdefault(self._recent, []).append(token)
+        self._recent = (*self._recent, token)[-n + 1 :] if n > 1 else ()
 
     def _deltas(
         self, token: int, logprob: float, top: tuple[tuple[str, float], ...] | None

@@ -1,4 +1,4 @@
-"""Confidence from log-probabilities: a logistic function of a few numbers."""
+"""Confidence: a logistic function of log-probabilities and a few other numbers."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_the_features_of_a_caption():
     assert describe(("log_agreement",), evidence) == [math.log(0.002)]
 
 
-def test_a_chance_is_the_logistic_function_of_their_sum():
+def test_confidence_is_the_logistic_function_of_the_weighted_sum():
     config = CalibrationConfig(("logprob", "tokens"), (0.4, -0.1), 1.5, level=0.4)
     score = 1.5 + 0.4 * -2.75 - 0.1 * 3
     chance = estimate_confidence(config, Evidence(LOGPROBS, finished=True, beam_size=3))
@@ -40,12 +40,12 @@ def test_a_chance_is_the_logistic_function_of_their_sum():
 
 
 @pytest.mark.parametrize(("scale", "chance"), [(1e6, 0.0), (-1e6, 1.0)])
-def test_no_caption_is_too_unlikely(scale, chance):
+def test_extreme_scores_do_not_overflow(scale, chance):
     config = CalibrationConfig(("logprob",), (scale,), 0.0, level=0.4)
     assert estimate_confidence(config, Evidence(LOGPROBS, finished=True, beam_size=1)) == chance
 
 
-def test_a_caption_that_was_cut_has_none(tmp_path):
+def test_an_unfinished_caption_has_no_confidence(tmp_path):
     captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
     cut = [
         caption
@@ -57,7 +57,7 @@ def test_a_caption_that_was_cut_has_none(tmp_path):
     assert all(caption.confidence is None for caption in cut)
 
 
-def test_captions_that_a_search_finds_have_it(tmp_path):
+def test_captions_that_a_search_finds_have_a_confidence(tmp_path):
     captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
     for beam_size in (1, 4):
         for found in captioner.caption(pictures(2), beam_size=beam_size):
@@ -70,7 +70,14 @@ def test_captions_that_a_search_finds_have_it(tmp_path):
     assert captioner.score(pictures(1)[0], "a dog runs").confidence is None
 
 
-def test_without_a_calibration_there_is_none():
+def test_sampled_captions_have_no_confidence(tmp_path):
+    captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
+    drawn = captioner.caption(pictures(4), temperature=0.5, num_captions=3, seed=1, max_length=40)
+    assert any(caption.finished for found in drawn for caption in found)
+    assert all(caption.confidence is None for found in drawn for caption in found)
+
+
+def test_without_a_calibration_there_is_no_confidence():
     assert tiny_captioner().caption(pictures(1))[0][0].confidence is None
 
 
@@ -86,7 +93,7 @@ def test_without_a_calibration_there_is_none():
     ],
     ids=str,
 )
-def test_a_map_that_is_none_is_refused(changes):
+def test_an_invalid_calibration_is_refused(changes):
     sound = {
         "features": ("logprob", "tokens"), "coefficients": (1.0, 2.0), "intercept": 0.0,
         "level": 0.4,
@@ -96,7 +103,7 @@ def test_a_map_that_is_none_is_refused(changes):
         CalibrationConfig(**sound | changes)
 
 
-def test_a_configuration_need_not_have_one():
+def test_a_configuration_needs_no_calibration():
     fields = CaptionerConfig.__dataclass_fields__
     assert fields["calibration"].default is None
     assert fields["golden"].default == ()

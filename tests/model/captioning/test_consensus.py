@@ -1,4 +1,4 @@
-"""Agreement against CIDEr itself; the order that it gives; that probabilities stay as they are."""
+"""Agreement against CIDEr itself, the order of captions, and that probabilities stay the same."""
 
 import math
 from dataclasses import replace
@@ -10,12 +10,18 @@ from torch import Tensor
 from model.captioning.captioner import Captioner
 from model.captioning.consensus import ConsensusReranker
 from model.config import CaptionerConfig, ConsensusConfig
-from model.decoding.beam_search import Hypothesis
+from model.decoding.hypothesis import Hypothesis
 from model.evaluation.cider import Cider, DocumentFrequencies
 from model.training.finalize.neighbours import build_neighbour_index
 from model.vocabulary import Vocabulary
 from tests.model.captioning.test_captioner import pictures
-from tests.tiny import save_finalized_captioner, tiny_captioner, tiny_consensus, tiny_vocabulary
+from tests.tiny import (
+    rebuild,
+    save_finalized_captioner,
+    tiny_captioner,
+    tiny_consensus,
+    tiny_vocabulary,
+)
 
 SAID = [
     ["a dog runs on grass", "the red dog runs", "a dog and a ball"],
@@ -23,7 +29,7 @@ SAID = [
     ["a man sits on grass", "a man sits"],
     ["the cat sits in the grass", "a cat", "a cat in grass"],
 ]
-# Their mean is nothing, and each lies along an axis of its own.
+# Centred, they point along different half-axes.
 FEATURES = torch.tensor([[3.0, 0, 1], [-3, 0, 1], [0, 2, 1], [0, -2, 1]])
 
 
@@ -43,7 +49,7 @@ def agreement(consensus: ConsensusReranker, feature: Tensor, text: str) -> float
     ["a dog runs on grass", "a cat sits on the ball", "a dog", "water", "woman woman woman woman"],
 )
 @pytest.mark.parametrize("picture", range(4))
-def test_of_one_neighbour_it_is_clipped_cider_with_what_was_said_of_it(text, picture):
+def test_with_one_neighbour_agreement_is_clipped_cider_with_its_captions(text, picture):
     words = [[caption.split() for caption in captions] for captions in SAID]
     cider = Cider(DocumentFrequencies.of(words), variant="CIDEr-D", sigma=math.inf)
     references = [cider.vector(caption) for caption in words[picture]]
@@ -52,7 +58,7 @@ def test_of_one_neighbour_it_is_clipped_cider_with_what_was_said_of_it(text, pic
     assert found == pytest.approx(expected, abs=2e-3)  # half precision
 
 
-def test_repeating_a_word_wins_nothing():
+def test_repeating_a_word_gains_nothing():
     consensus = make(ConsensusConfig(neighbours=1))
     once, twice = (agreement(consensus, FEATURES[0], text) for text in ("a dog", "a dog a dog"))
     assert 0 < twice < once
@@ -74,7 +80,7 @@ def test_neighbours_count_by_their_cosines():
     assert found == pytest.approx(expected, abs=2e-3)
 
 
-def test_more_neighbours_than_pictures_are_all_pictures():
+def test_more_neighbours_than_pictures_takes_all_pictures():
     found = agreement(make(ConsensusConfig(neighbours=99)), FEATURES[0], "a dog runs")
     assert found == agreement(make(ConsensusConfig(neighbours=4)), FEATURES[0], "a dog runs") > 0
 
@@ -109,7 +115,7 @@ def test_captions_are_ordered_by_agreement_and_likelihood():
         }
 
 
-def test_equals_stay_as_they_were_found():
+def test_equals_keep_their_order():
     twins = [hypothesis("a red cat", -3.0), hypothesis("a red cat", -3.0)]
     (ranked,) = make(ConsensusConfig()).rank(FEATURES[:1], [twins])
     assert [one.hypothesis for one in ranked] == twins
@@ -118,21 +124,20 @@ def test_equals_stay_as_they_were_found():
 
 @pytest.fixture(scope="module")
 def captioner() -> Captioner:
-    captioner = tiny_captioner()
-    captioner.consensus = tiny_consensus(captioner)
-    captioner.config = replace(captioner.config, consensus=captioner.consensus.config)
-    return captioner
+    bare = tiny_captioner()
+    reranker = tiny_consensus(bare)
+    return rebuild(bare, replace(bare.config, consensus=reranker.config), reranker=reranker)
 
 
-def test_a_search_reorders_what_its_beam_holds(captioner):
+def test_a_search_reorders_the_captions_of_its_beam(captioner):
     options = {"beam_size": 6, "num_captions": 6, "max_length": 9}
     reordered = False
     for picture in pictures(8):
         (plain,) = captioner.caption([picture], consensus=False, **options)
         (agreeing,) = captioner.caption([picture], consensus=True, **options)
-        score = captioner.consensus.config.likelihood
+        likelihood = captioner.config.consensus.likelihood
         expected = sorted(
-            plain, key=lambda one: (one.finished, one.agreement + score * one.mean_logprob)
+            plain, key=lambda one: (one.finished, one.agreement + likelihood * one.mean_logprob)
         )
         assert agreeing == expected[::-1]
         (best,) = captioner.caption([picture], consensus=True, beam_size=6, max_length=9)
@@ -153,7 +158,7 @@ def test_a_batch_gives_what_one_by_one_gives(captioner):
                 assert one.agreement == pytest.approx(many.agreement, abs=1e-4)
 
 
-def test_its_probabilities_are_exact(captioner):
+def test_reranked_captions_keep_their_exact_logprobs(captioner):
     (picture,) = pictures(1)
     (found,) = captioner.caption([picture], beam_size=4, num_captions=4, consensus=True)
     for caption in found:
@@ -162,28 +167,31 @@ def test_its_probabilities_are_exact(captioner):
         assert scored.agreement is None
 
 
-def test_confidence_can_hang_on_agreement(tmp_path):
-    captioner = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
+def test_confidence_can_depend_on_agreement(tmp_path):
+    loaded = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu")
     calibration = replace(
-        captioner.config.calibration, features=("agreement",), coefficients=(3.0,), intercept=-1.0
+        loaded.config.calibration, features=("agreement",), coefficients=(3.0,), intercept=-1.0
     )
-    captioner.config = replace(captioner.config, calibration=calibration)
+    config = replace(loaded.config, calibration=calibration)
+    captioner = rebuild(loaded, config, reranker=tiny_consensus(loaded))
     for consensus in (False, True):
         for caption in captioner.caption(pictures(1), num_captions=3, consensus=consensus)[0]:
             expected = 1 / (1 + math.exp(1 - 3 * caption.agreement))
             assert caption.confidence == pytest.approx(expected)
 
 
-def test_without_a_consensus_it_is_refused():
+def test_consensus_without_a_neighbour_index_is_refused():
     captioner = tiny_captioner()
-    with pytest.raises(ValueError, match="'tiny' has no consensus: `unrolled finalize captioner`"):
+    with pytest.raises(
+        ValueError, match=r"consensus needs a neighbour index, which .* 'tiny' lacks"
+    ):
         captioner.caption(pictures(1), consensus=True)
     (plain,) = captioner.caption(pictures(1), consensus=False)
     assert plain[0].agreement is None
 
 
 @pytest.mark.parametrize("part", ["decoding", "calibration"])
-def test_a_configuration_that_asks_for_what_is_not_there_is_refused(tmp_path, part):
+def test_a_configuration_that_asks_for_a_missing_consensus_is_refused(tmp_path, part):
     config = Captioner.load(save_finalized_captioner(tmp_path / "b"), "cpu").config
     calibration = replace(config.calibration, features=("agreement",), coefficients=(1.0,))
     changes = {

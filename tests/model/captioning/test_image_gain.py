@@ -1,4 +1,4 @@
-"""Grounding: what a word owes to the picture, beside the mean picture."""
+"""The image gain: how much more likely the picture makes a word than the mean picture does."""
 
 from pathlib import Path
 
@@ -7,11 +7,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.bundle.format import MEAN_PICTURE, BundleError
+from model.bundle.read import load_bundle
 from model.captioning.captioner import Captioner
-from model.captioning.image_gain import mean_context_file
+from model.captioning.image_gain import mean_context_file, read_mean_context
+from model.config import CaptionerConfig
 from model.networks.image_context import ImageContext
 from tests.model.captioning.test_captioner import KINDS, pictures
-from tests.tiny import save_finalized_captioner, sign, tiny_captioner
+from tests.tiny import (
+    rebuild,
+    save_finalized_captioner,
+    sign,
+    tiny_captioner,
+    tiny_mean_context,
+)
 
 
 @pytest.fixture
@@ -20,12 +28,8 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def with_mean_picture(decoder: dict[str, object], count: int = 5) -> Captioner:
-    captioner = tiny_captioner(**decoder)
-    seen = encode_context(captioner, captioner.encode(captioner.prepare(pictures(count))))
-    captioner.mean_context = ImageContext.from_dict(
-        {name: part.mean(0, keepdim=True) for name, part in seen.to_dict().items()}
-    )
-    return captioner
+    bare = tiny_captioner(**decoder)
+    return rebuild(bare, bare.config, mean_context=tiny_mean_context(bare, pictures(count)))
 
 
 @torch.inference_mode()
@@ -47,16 +51,18 @@ def score(captioner: Captioner, picture: ImageContext, text: str) -> list[float]
 
 
 @pytest.mark.parametrize("decoder", KINDS, ids=str)
-def test_grounding_is_the_difference_of_two_scores(decoder):
+def test_the_image_gain_is_the_difference_of_two_scores(decoder):
     captioner = with_mean_picture(decoder)
+    mean_context = tiny_mean_context(captioner, pictures(5))
     found = captioner.caption(pictures(3), beam_size=4, num_captions=4, image_gain=True)
     for picture, captions in zip(pictures(3), found, strict=True):
-        own = encode_context(captioner, captioner.encode(captioner.prepare([picture])))
+        context = encode_context(captioner, captioner.encode(captioner.prepare([picture])))
         for caption in captions:
             assert caption.finished
-            given = score(captioner, own, caption.text)
-            usual = score(captioner, captioner.mean_context, caption.text)
-            expected = pytest.approx([a - b for a, b in zip(given, usual, strict=True)], abs=5e-6)
+            given = score(captioner, context, caption.text)
+            without = score(captioner, mean_context, caption.text)
+            gains = [a - b for a, b in zip(given, without, strict=True)]
+            expected = pytest.approx(gains, abs=5e-6)
             assert [token.image_gain for token in caption.tokens] == expected
             scored = captioner.score(picture, caption.text, image_gain=True)
             assert [token.image_gain for token in scored.tokens] == expected
@@ -64,7 +70,7 @@ def test_grounding_is_the_difference_of_two_scores(decoder):
 
 
 @pytest.mark.parametrize("decoder", KINDS, ids=str)
-def test_the_mean_picture_itself_grounds_nothing(decoder):
+def test_the_mean_picture_itself_has_no_image_gain(decoder):
     """The mean of a single picture is that picture."""
     captioner = with_mean_picture(decoder, count=1)
     (found,) = captioner.caption(pictures(1), beam_size=3, num_captions=3, image_gain=True)
@@ -72,41 +78,44 @@ def test_the_mean_picture_itself_grounds_nothing(decoder):
         assert max(abs(token.image_gain) for token in caption.tokens) < 5e-6
 
 
-def test_nothing_else_of_a_caption_changes():
+def test_asking_for_the_image_gain_changes_nothing_else():
     captioner = with_mean_picture({})
     (plain,) = captioner.caption(pictures(1))
-    (grounded,) = captioner.caption(pictures(1), image_gain=True)
-    assert [(c.text, c.logprob) for c in plain] == [(c.text, c.logprob) for c in grounded]
+    (measured,) = captioner.caption(pictures(1), image_gain=True)
+    assert [(c.text, c.logprob) for c in plain] == [(c.text, c.logprob) for c in measured]
     assert all(t.image_gain is None for t in plain[0].tokens)
 
 
-def test_no_pictures_no_grounding():
+def test_no_pictures_have_no_image_gain():
     assert with_mean_picture({}).caption([], image_gain=True) == []
 
 
-def test_without_a_mean_picture_it_is_refused():
+def test_the_image_gain_without_a_mean_picture_is_refused():
     captioner = tiny_captioner()
-    with pytest.raises(ValueError, match="'tiny' has no mean picture"):
+    with pytest.raises(ValueError, match=r"image_gain needs a mean picture, which .* 'tiny' lacks"):
         captioner.caption(pictures(1), image_gain=True)
-    with pytest.raises(ValueError, match="has no mean picture"):
+    with pytest.raises(ValueError, match="image_gain needs a mean picture"):
         captioner.score(pictures(1)[0], "a dog", image_gain=True)
 
 
-def test_a_bundle_keeps_it_in_half_precision(bundle):
+def test_a_bundle_keeps_the_mean_picture_in_half_precision(bundle):
     captioner = Captioner.load(bundle, "cpu")
-    kept = captioner.mean_context.to_dict()
+    assert captioner.has_image_gain
+    context = read_mean_context(load_bundle(bundle, CaptionerConfig), captioner.runner)
+    kept = context.to_dict()
     seen = encode_context(captioner, captioner.encode(captioner.prepare(pictures(1)))).to_dict()
     assert {name: part.shape for name, part in kept.items()} == {
         name: part.shape for name, part in seen.items()
     }
-    assert {part.dtype for part in kept.values()} == {torch.float32}
+    assert {str(part.dtype) for part in kept.values()} == {"float32"}
     written = (bundle / MEAN_PICTURE).read_bytes()
-    assert len(written) < 2 * sum(part.numel() for part in kept.values()) + 800
-    assert mean_context_file(captioner.mean_context) == {MEAN_PICTURE: written}
+    assert len(written) < 2 * sum(part.size for part in kept.values()) + 800
+    assert mean_context_file(context) == {MEAN_PICTURE: written}
+    assert captioner.optional_files()[MEAN_PICTURE] == written
 
 
 @pytest.mark.parametrize("decoder", KINDS, ids=str)
-def test_a_picture_is_put_together_again(decoder):
+def test_a_context_survives_to_dict_and_from_dict(decoder):
     captioner = tiny_captioner(**decoder)
     picture = encode_context(captioner, captioner.encode(captioner.prepare(pictures(2))))
     again = ImageContext.from_dict(picture.to_dict())
@@ -127,7 +136,7 @@ def test_a_picture_is_put_together_again(decoder):
         (lambda named: named.update(gates=named["gates"].int()), "not finite"),
     ],
 )
-def test_a_file_of_anything_else_is_refused(bundle, change, fault):
+def test_a_file_with_other_contents_is_refused(bundle, change, fault):
     named = load_file(bundle / MEAN_PICTURE)
     change(named)
     save_file(named, bundle / MEAN_PICTURE)

@@ -1,4 +1,4 @@
-"""Known pictures in a bundle: as they were saved, or refused; n-grams by number."""
+"""The neighbour index in a bundle: read as it was saved, or refused; n-grams by number."""
 
 import itertools
 
@@ -7,9 +7,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from model.bundle.format import CONSENSUS, BundleError
+from model.bundle.read import load_bundle
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
-from model.captioning.neighbours import count_ngrams, neighbours_file, ngram_key
+from model.captioning.neighbours import (
+    count_ngrams,
+    neighbours_file,
+    ngram_key,
+    read_neighbours,
+)
+from model.config import CaptionerConfig
 from tests.tiny import save_finalized_captioner, save_tiny_captioner, sign
 
 
@@ -18,7 +25,7 @@ def bundle(tmp_path):
     return save_finalized_captioner(tmp_path / "bundle")
 
 
-def test_every_ngram_has_a_number_of_its_own():
+def test_every_ngram_has_its_own_number():
     grams = [gram for order in range(1, 5) for gram in itertools.product(range(6), repeat=order)]
     assert len({ngram_key(gram, 6) for gram in grams}) == len(grams)
 
@@ -35,14 +42,17 @@ def test_a_short_caption_has_no_long_ngrams():
     assert [len(each) for each in count_ngrams([5], 10)] == [1, 0, 0, 0]
 
 
-def test_a_bundle_keeps_them(bundle):
+def test_a_bundle_keeps_the_index_byte_for_byte(bundle):
     captioner = Captioner.load(bundle, "cpu")
-    written = neighbours_file(captioner.consensus.known)
-    assert written == {CONSENSUS: (bundle / CONSENSUS).read_bytes()}
+    assert captioner.has_consensus
+    written = (bundle / CONSENSUS).read_bytes()
+    assert captioner.optional_files()[CONSENSUS] == written
+    index = read_neighbours(load_bundle(bundle, CaptionerConfig), captioner.runner.channels)
+    assert neighbours_file(index) == {CONSENSUS: written}
 
 
-def test_no_sentence_can_be_read_in_the_file(bundle):
-    """Words are numbers there, and the n-grams of a caption do not stand in its order."""
+def test_no_sentence_can_be_read_from_the_file(bundle):
+    """Words are numbers there, and the n-grams of a caption are not in its order."""
     assert b"water" not in (bundle / CONSENSUS).read_bytes()
     columns = load_file(bundle / CONSENSUS)["columns"]
     starts = load_file(bundle / CONSENSUS)["starts"]
@@ -50,13 +60,13 @@ def test_no_sentence_can_be_read_in_the_file(bundle):
         assert (np.diff(columns[start:end].astype(int)) > 0).all()
 
 
-def test_a_bundle_without_them_has_no_consensus(tmp_path):
-    assert Captioner.load(save_tiny_captioner(tmp_path / "b"), "cpu").consensus is None
+def test_a_bundle_without_an_index_has_no_consensus(tmp_path):
+    assert not Captioner.load(save_tiny_captioner(tmp_path / "b"), "cpu").has_consensus
 
 
 def test_a_configuration_without_its_file_is_not_saved(bundle, tmp_path):
     captioner = Captioner.load(bundle, "cpu")
-    files = {name: data for name, data in captioner.files().items() if name != CONSENSUS}
+    files = {name: data for name, data in captioner.optional_files().items() if name != CONSENSUS}
     with pytest.raises(ValueError, match=f"names {CONSENSUS}, which is not there"):
         save_bundle(
             tmp_path / "new",
@@ -90,7 +100,7 @@ def test_a_configuration_without_its_file_is_not_saved(bundle, tmp_path):
         (lambda a: a["unseen"].fill(np.inf), "not finite"),
     ],
 )
-def test_a_file_of_anything_else_is_refused(bundle, change, fault):
+def test_a_file_with_other_contents_is_refused(bundle, change, fault):
     arrays = {name: array.copy() for name, array in load_file(bundle / CONSENSUS).items()}
     change(arrays)
     save_file(arrays, bundle / CONSENSUS)

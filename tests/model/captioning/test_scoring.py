@@ -1,9 +1,9 @@
-"""A caption read again has the log-probabilities of teacher forcing, whatever is read beside it."""
+"""Scores are the log-probabilities of teacher forcing, alone and in a batch."""
 
 import pytest
 import torch
 
-from model.captioning.scoring import look, read
+from model.captioning.scoring import attention_maps, score_tokens
 from model.networks.decoder import Decoder
 from model.vocabulary import Vocabulary
 from tests.tiny import tiny_captioner
@@ -21,33 +21,33 @@ def make(kind: str) -> tuple[Decoder, torch.Tensor]:
 def test_log_probabilities_are_those_of_teacher_forcing(kind):
     decoder, grid = make(kind)
     with torch.inference_mode():
-        logprobs, _ = read(decoder, decoder.encode_context(grid), CAPTIONS)
-        for own, caption in zip(logprobs, CAPTIONS, strict=True):
+        logprobs, _ = score_tokens(decoder, decoder.encode_context(grid), CAPTIONS)
+        for token_logprobs, caption in zip(logprobs, CAPTIONS, strict=True):
             inputs = torch.tensor([[[Vocabulary.start_id, *caption[:-1]]]])
             logits = decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
             expected = logits.log_softmax(-1).gather(1, torch.tensor(caption)[:, None])[:, 0]
-            torch.testing.assert_close(torch.tensor(own), expected, rtol=0, atol=1e-5)
+            torch.testing.assert_close(torch.tensor(token_logprobs), expected, rtol=0, atol=1e-5)
 
 
-def test_what_is_read_beside_a_caption_changes_nothing():
+def test_a_caption_has_the_same_scores_alone_and_in_a_batch():
     decoder, grid = make("attention")
     with torch.inference_mode():
-        picture = decoder.encode_context(grid)
-        together, _ = read(decoder, picture, CAPTIONS)
-        for own, caption in zip(together, CAPTIONS, strict=True):
-            ((alone,), _) = read(decoder, picture, [caption])
-            assert own == pytest.approx(alone, abs=1e-6)
-        assert read(decoder, picture, []) == ([], None)
+        context = decoder.encode_context(grid)
+        together, _ = score_tokens(decoder, context, CAPTIONS)
+        for token_logprobs, caption in zip(together, CAPTIONS, strict=True):
+            ((alone,), _) = score_tokens(decoder, context, [caption])
+            assert token_logprobs == pytest.approx(alone, abs=1e-6)
+        assert score_tokens(decoder, context, []) == ([], None)
 
 
-def test_before_each_word_attention_looks_over_the_whole_grid():
+def test_attention_covers_the_whole_grid_before_each_word():
     decoder, grid = make("attention")
-    maps = look(decoder, grid, CAPTIONS[0])
+    maps = attention_maps(decoder, grid, CAPTIONS[0])
     assert maps is not None
     assert torch.tensor(maps).shape == (len(CAPTIONS[0]), 2, 3)
     assert torch.tensor(maps).sum((1, 2)) == pytest.approx(torch.ones(len(CAPTIONS[0])))
 
 
-def test_without_attention_there_is_nowhere_to_look():
+def test_a_decoder_without_attention_has_no_maps():
     decoder, grid = make("global")
-    assert look(decoder, grid, CAPTIONS[0]) is None
+    assert attention_maps(decoder, grid, CAPTIONS[0]) is None

@@ -1,9 +1,8 @@
-"""The self-test: golden pictures come out, or the captioner is refused."""
+"""The self-test: golden pictures get the captions they should, or the captioner is refused."""
 
 import json
 import struct
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def load(bundle: Path) -> Captioner:
     return Captioner.load(bundle, "cpu", self_test=True)
 
 
-def refused(bundle: Path) -> str:
+def error_of(bundle: Path) -> str:
     with pytest.raises(BundleError) as caught:
         load(bundle)
     return str(caught.value)
@@ -50,14 +49,14 @@ def test_a_bundle_without_golden_pictures_has_nothing_to_fail(tmp_path):
     assert tiny_captioner().self_test() == 0
 
 
-def test_weights_that_were_changed_and_signed_fail(bundle):
-    message = refused(tamper(bundle))
+def test_changed_weights_with_a_matching_digest_fail(bundle):
+    message = error_of(tamper(bundle))
     assert "the self-test fails: golden/1.png should be" in message
-    Captioner.load(bundle, "cpu")  # nobody asked
+    Captioner.load(bundle, "cpu")  # without a self-test it loads
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_what_may_differ(exact):
+def test_a_logprob_may_differ_by_the_tolerance(exact):
     golden = [GoldenPicture(Image.new("RGB", (2, 2)), GoldenConfig(GOLDEN, "a dog", -3.0))]
 
     def check(text: str, logprob: float) -> None:
@@ -78,52 +77,52 @@ def test_what_may_differ(exact):
 def test_a_golden_picture_that_is_damaged_or_missing_is_named(bundle):
     path = bundle / GOLDEN
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert f"{GOLDEN} is damaged" in refused(bundle)
+    assert f"{GOLDEN} is damaged" in error_of(bundle)
     sign(bundle, GOLDEN)
-    assert f"{GOLDEN} is no PNG picture" in refused(bundle)
+    assert f"{GOLDEN} is no PNG picture" in error_of(bundle)
     path.unlink()
-    assert f"{GOLDEN} cannot be read" in refused(bundle)
+    assert f"{GOLDEN} cannot be read" in error_of(bundle)
 
 
 def test_only_a_small_png_is_opened(bundle):
     path = bundle / GOLDEN
     Image.new("RGB", (4, 4)).save(path, "BMP")
     sign(bundle, GOLDEN)
-    assert f"{GOLDEN} is no PNG picture" in refused(bundle)
+    assert f"{GOLDEN} is no PNG picture" in error_of(bundle)
     header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
     sign(bundle, GOLDEN)
-    assert GOLDEN in refused(bundle)
+    assert GOLDEN in error_of(bundle)
     Image.new("1", (1200, 1000)).save(path, "PNG")
     sign(bundle, GOLDEN)
-    assert "has more than 1000000 pixels" in refused(bundle)
+    assert "has more than 1000000 pixels" in error_of(bundle)
 
 
 @pytest.mark.parametrize("name", ["../1.png", "golden/../../1.png", "/etc/passwd", "golden/a.png"])
-def test_no_file_elsewhere_is_one(bundle, name):
+def test_a_file_outside_the_bundle_is_refused(bundle, name):
     path = bundle / "config.json"
     config = json.loads(path.read_text())
     config["golden"][0]["file"] = name
     path.write_text(json.dumps(config))
-    assert "golden.0.file" in refused(bundle)
+    assert "golden.0.file" in error_of(bundle)
 
 
-def test_one_without_a_digest_is_refused(bundle):
+def test_a_golden_picture_without_a_digest_is_refused(bundle):
     path = bundle / "config.json"
     config = json.loads(path.read_text())
     del config["sha256"][GOLDEN]
     path.write_text(json.dumps(config))
-    assert f"gives no sha256 of {GOLDEN}" in refused(bundle)
+    assert f"gives no sha256 of {GOLDEN}" in error_of(bundle)
 
 
-def test_a_bundle_is_not_saved_without_those_that_it_names(bundle, tmp_path):
+def test_a_bundle_is_not_saved_without_the_pictures_that_it_names(bundle, tmp_path):
     captioner = load(bundle)
-    files = {name: data for name, data in captioner.files().items() if name != GOLDEN}
+    files = {name: data for name, data in captioner.optional_files().items() if name != GOLDEN}
     with pytest.raises(ValueError, match=r"names golden/1\.png, which is not there"):
         save_bundle(
             tmp_path / "new",
-            replace(captioner.config),
+            captioner.config,
             captioner.network.state_dict(),
             captioner.vocabulary,
             captioner.card,

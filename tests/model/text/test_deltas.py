@@ -1,11 +1,10 @@
-"""Pieces put together, whole and slice by slice."""
+"""Deltas joined to texts, all at once and in parts."""
 
 import pytest
 
-from model.text.deltas import TextAssembler, draw_seed, summarise
-from model.text.stop_strings import TextDelta
+from model.text.deltas import TextAssembler, TextDelta, draw_seed, summarise
 
-PIECES = [
+DELTAS = [
     TextDelta(0, "a", "a", -1.0, (("a", -1.0), ("b", -2.0))),
     TextDelta(1, " x", "x", -0.5, (("x", -0.5),)),
     TextDelta(0, "bc", "bc", -2.0, (("a", -1.0),)),
@@ -14,8 +13,8 @@ PIECES = [
 ]
 
 
-def test_all_at_once() -> None:
-    first, second = TextAssembler("p ").join(PIECES)
+def test_deltas_are_joined_by_text() -> None:
+    first, second = TextAssembler("p ").join(DELTAS)
     assert (first.index, first.text, first.finish_reason) == (0, "p abc", "length")
     assert (first.tokens, first.logprobs, first.offsets) == (["a", "bc"], [-1.0, -2.0], [2, 3])
     assert first.top == [{"a": -1.0, "b": -2.0}, {"a": -1.0}]
@@ -24,22 +23,22 @@ def test_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_same_in_parts(size: int) -> None:
-    joiner = TextAssembler("p ")
+def test_joining_in_parts_gives_the_same(size: int) -> None:
+    assembler = TextAssembler("p ")
     parts = [
         part
-        for start in range(0, len(PIECES), size)
-        for part in joiner.join(PIECES[start : start + size])
+        for start in range(0, len(DELTAS), size)
+        for part in assembler.join(DELTAS[start : start + size])
     ]
-    for whole in TextAssembler("p ").join(PIECES):
-        own = [part for part in parts if part.index == whole.index]
-        assert "".join(part.text for part in own) == whole.text
-        assert [offset for part in own for offset in part.offsets] == whole.offsets
-        assert [part.finish_reason for part in own[:-1]] == [None] * (len(own) - 1)
-        assert own[-1].finish_reason == whole.finish_reason
+    for whole in TextAssembler("p ").join(DELTAS):
+        of_text = [part for part in parts if part.index == whole.index]
+        assert "".join(part.text for part in of_text) == whole.text
+        assert [offset for part in of_text for offset in part.offsets] == whole.offsets
+        assert [part.finish_reason for part in of_text[:-1]] == [None] * (len(of_text) - 1)
+        assert of_text[-1].finish_reason == whole.finish_reason
 
 
-def test_numbers_of_a_text() -> None:
+def test_a_text_is_summarised_by_its_logprobs() -> None:
     assert summarise([-1.0, -3.0]) == {
         "logprob": -4.0, "mean_logprob": -2.0, "perplexity": pytest.approx(7.389, abs=1e-3),
     }  # fmt: skip
@@ -47,5 +46,5 @@ def test_numbers_of_a_text() -> None:
     assert summarise([-1e9])["perplexity"] < float("inf")
 
 
-def test_drawn_seeds_differ() -> None:
+def test_seeds_are_drawn_at_random() -> None:
     assert len({draw_seed() for _ in range(9)}) == 9

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.config import DecodingConfig
 from model.decoding.beam_search import search
 from model.text.ngram import MAX_ORDER, NGram
 
@@ -118,7 +119,7 @@ def test_every_order_on_random_text(order, vocabulary_size):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 6, 20])
-def test_verse(order):
+def test_every_order_on_a_verse(order):
     text, size = verse()
     train, rest = text[:400], text[400:]
     ours, slow = NGram.train(train, size, order), Obvious(train, size, order)
@@ -126,14 +127,14 @@ def test_verse(order):
     np.testing.assert_allclose(ours.score(rest), expected, rtol=1e-12, atol=1e-14)
 
 
-def test_verse_is_large_enough_for_discounts_of_its_own():
+def test_the_verse_is_large_enough_to_estimate_discounts():
     text, size = verse()
     discounts = NGram.train(text, size, 4).discounts
     assert (discounts[1:, :, 1:] != [0.5, 1.0, 1.5]).all()
 
 
 @pytest.mark.parametrize("order", [1, 2, 5, 20])
-def test_score_is_logprobs_token_by_token(order):
+def test_score_equals_logprobs_token_by_token(order):
     text, size = verse()
     model = NGram.train(text[:500], size, order)
     rest = text[380:]  # its beginning was seen, its end was not
@@ -150,7 +151,7 @@ def test_orders_are_those_of_models_trained_one_by_one():
     assert means[4] < means[1] < means[0] < math.log(size)
 
 
-def test_a_distribution_by_hand():
+def test_a_distribution_calculated_by_hand():
     model = NGram.train([0, 1, 0, 1, 0, 2], 4, order=2)
     # Too small to estimate discounts. 0 has one token more before it than 1 and 2: the beginning.
     start = np.array([1, 0.5, 0.5, 0]) / 4 + 2 / 4 / 4
@@ -160,7 +161,7 @@ def test_a_distribution_by_hand():
     np.testing.assert_allclose(np.exp(model.logprobs([0])), after_zero)
 
 
-def test_an_unseen_context_is_left_for_a_shorter_one():
+def test_an_unseen_context_falls_back_to_a_shorter_one():
     text, size = verse()
     model = NGram.train(text, size + 2, order=8)
     known = text[100:105]
@@ -176,7 +177,7 @@ def test_only_the_last_tokens_are_read():
     np.testing.assert_array_equal(model.logprobs(text[:90]), model.logprobs(text[87:90]))
 
 
-def test_tokens_never_seen_have_a_probability():
+def test_unseen_tokens_have_a_probability():
     text, size = verse()
     model = NGram.train(text, size + 2, order=MAX_ORDER)
     for history in ([], text[:50], text, [size + 1]):
@@ -186,7 +187,7 @@ def test_tokens_never_seen_have_a_probability():
     assert np.isfinite(model.score([size, size + 1, 0])).all()
 
 
-def test_order_one_reads_nothing():
+def test_order_1_ignores_the_history():
     model = NGram.train([0, 0, 1, 2, 0], 4, order=1)
     np.testing.assert_array_equal(model.logprobs([2, 1]), model.logprobs([]))
     expected = (np.array([1.5, 0.5, 0.5, 0]) + 2.5 / 4) / 5
@@ -195,7 +196,7 @@ def test_order_one_reads_nothing():
 
 @pytest.mark.parametrize("length", [1, 2, 5, 19, 20, 21])
 @pytest.mark.parametrize("pattern", [(0,), (0, 1), (2, 0, 1)])
-def test_an_order_larger_than_the_text(length, pattern):
+def test_the_order_may_exceed_the_length_of_the_text(length, pattern):
     text = (pattern * length)[:length]
     ours, slow = NGram.train(text, 4, MAX_ORDER), Obvious(text, 4, MAX_ORDER)
     for history in ((), text, text[:-1], text * 3, (3,)):
@@ -208,7 +209,7 @@ def test_an_order_larger_than_the_text(length, pattern):
 
 
 @pytest.mark.parametrize("order", [1, 3, 20])
-def test_an_empty_text(order):
+def test_an_empty_text_gives_the_uniform_distribution(order):
     model = NGram.train([], 5, order)
     np.testing.assert_allclose(model.logprobs([1, 2]), np.full(5, -math.log(5)))
     np.testing.assert_allclose(model.score([1, 2, 2]), np.full(3, -math.log(5)))
@@ -217,12 +218,12 @@ def test_an_empty_text(order):
     assert NGram.train([1, 2], 5, order).score(np.zeros(0, dtype=int)).shape == (0,)
 
 
-def test_a_vocabulary_of_one():
+def test_a_vocabulary_may_have_one_token():
     model = NGram.train([0, 0, 0], 1, order=3)
     np.testing.assert_allclose(model.score([0, 0]), 0, atol=1e-15)
 
 
-def test_a_large_vocabulary():
+def test_a_vocabulary_may_be_large():
     text = random_text(300, 60, seed=1) * 3001  # ids need three bytes
     ours, slow = (kind(text, 200_000, 3) for kind in (NGram.train, Obvious))
     expected = [math.log(slow.probability(t, text[:i])) for i, t in enumerate(text[:50])]
@@ -230,7 +231,7 @@ def test_a_large_vocabulary():
     assert ours.logprobs(text[:9])[text[9]] == pytest.approx(expected[9])
 
 
-def test_frequent_contexts_are_remembered_right():
+def test_cached_contexts_give_the_same():
     text = random_text(9000, 3, seed=2)
     model, fresh = NGram.train(text, 3, order=3), NGram.train(text, 3, order=3)
     first = model.logprobs([0, 0])
@@ -247,7 +248,7 @@ def test_the_same_text_gives_the_same_model():
 
 
 @pytest.mark.parametrize("order", [1, 2, 4, 20])
-def test_step_is_logprobs(order):
+def test_step_gives_the_logprobs(order):
     text, size = verse()
     model = NGram.train(text, size, order)
     (start,) = model.initial_state(2)
@@ -276,17 +277,16 @@ def test_step_without_a_token_begins_a_text():
 
 
 @pytest.mark.parametrize("order", [1, 3, 8])
-def test_beam_search_drives_it(order):
+def test_beam_search_finds_sequences_with_their_scores(order):
     text, size = verse()
     model = NGram.train(text, size, order)
     start, end = text[0], text[VERSE.index("\n")]
     found = search(
         model.step,
         model.initial_state(2),
+        DecodingConfig(beam_size=4, max_length=30),
         start_token=int(start),
         end_token=int(end),
-        beam_size=4,
-        max_length=30,
     )
     assert found[0] == found[1]
     best = found[0][0]

@@ -1,4 +1,4 @@
-"""An n-gram model as a writer, against the model itself."""
+"""An n-gram model as a language model, against the n-gram model itself."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.tiny import VERSE
 
 @pytest.mark.parametrize("order", [1, 2, 5])
 @pytest.mark.parametrize("level", ["character", "word"])
-def test_a_score_is_the_models(order: int, level: str) -> None:
+def test_a_score_is_that_of_the_ngram_model(order: int, level: str) -> None:
     language_model = count(VERSE, order, level=level)  # type: ignore[arg-type]
     ids = language_model.encode(VERSE)
     model = NGram.train(ids, len(language_model.vocabulary), order)
@@ -22,33 +22,33 @@ def test_a_score_is_the_models(order: int, level: str) -> None:
     assert [t.logprob for t in scored.tokens] == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_it_writes_what_it_has_read_and_says_how_likely() -> None:
+def test_it_generates_bigrams_of_its_text_with_their_logprobs() -> None:
     language_model = count(VERSE, 6)
-    pieces = list(language_model.generate("Twinkle", seed=2, max_tokens=60, temperature=0.5))
-    text = "".join(piece.text for piece in pieces)
+    deltas = list(language_model.generate("Twinkle", seed=2, max_tokens=60, temperature=0.5))
+    text = "".join(delta.text for delta in deltas)
     assert all(text[i : i + 2] in VERSE for i in range(len(text) - 1))
     scored = language_model.score("Twinkle" + text).tokens[len("Twinkle") :]
-    assert [p.logprob for p in pieces[:-1]] == pytest.approx([t.logprob for t in scored], abs=1e-5)
+    assert [d.logprob for d in deltas[:-1]] == pytest.approx([t.logprob for t in scored], abs=1e-5)
     assert text == "".join(
-        p.text for p in language_model.generate("Twinkle", seed=2, max_tokens=60, temperature=0.5)
+        d.text for d in language_model.generate("Twinkle", seed=2, max_tokens=60, temperature=0.5)
     )
 
 
-def test_beam_search_drives_it() -> None:
-    ((text, found),) = count(VERSE, 4).search("Twin", max_tokens=3)
+def test_beam_search_continues_a_prompt() -> None:
+    ((text, found),) = count(VERSE, 4).search("Twin", max_length=3)
     assert text == "kle"
     assert found.logprob == pytest.approx(math.fsum(found.logprobs))
 
 
-def test_several_texts_are_those_written_alone() -> None:
+def test_texts_are_the_same_alone_and_together() -> None:
     language_model = count(VERSE, 3)
     together = list(language_model.generate("st", n=3, seed=5, max_tokens=20))
     for i in range(3):
-        alone = "".join(p.text for p in language_model.generate("st", seed=5 + i, max_tokens=20))
-        assert alone == "".join(p.text for p in together if p.index == i)
+        alone = "".join(d.text for d in language_model.generate("st", seed=5 + i, max_tokens=20))
+        assert alone == "".join(d.text for d in together if d.index == i)
 
 
-def test_sequences_are_their_steps() -> None:
+def test_a_sequence_equals_its_steps() -> None:
     network = NGramNetwork(NGram.train([0, 1, 2, 1, 0, 2, 2], 3, 3))
     tokens = torch.tensor([[0, 1, 2], [2, 1, 0]])
     whole, after = network(tokens, network.initial_state(2))
@@ -59,11 +59,11 @@ def test_sequences_are_their_steps() -> None:
     assert torch.equal(state[0], after[0])
 
 
-def test_a_file_is_read(tmp_path: Path) -> None:
+def test_a_text_may_be_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "verse.txt").write_text(VERSE)
     assert count(tmp_path / "verse.txt", 3).score("star") == count(VERSE, 3).score("star")
 
 
-def test_it_has_no_units() -> None:
+def test_an_ngram_model_has_no_units() -> None:
     with pytest.raises(ValueError, match="no units"):
         count(VERSE, 2).activations("star")
