@@ -2,8 +2,8 @@
 
     chance = sigmoid(intercept + sum of coefficient x feature)
 
-Logistic regression on a few numbers (Platt 1999 scales one). What good means, and how the numbers
-are fitted, is `model.training.finalize.calibration`'s business; this knows numbers only.
+Logistic regression on a few numbers (Platt 1999 scales one). `model.training.finalize.calibration`
+defines what good means, and fits the numbers.
 """
 
 import math
@@ -15,18 +15,18 @@ from model.config import CalibrationConfig, FeatureName
 
 __all__ = ["FEATURES", "Evidence", "describe", "estimate_confidence"]
 
-_LEAST_AGREEMENT = 0.002  # one that shares hardly a word with what people said
+_LEAST_AGREEMENT = 0.002  # of a caption that shares hardly a word with people's captions
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a caption that a search found.
+    """The evidence for a caption that a search found.
 
     Attributes:
         logprobs: natural log-probability of each token, the end token's included.
-        finished: whether the end token is there.
+        finished: whether it has its end token.
         beam_size: of the search.
-        agreement: see `model.captioning.consensus`, 0 to 1; 0 where there is no consensus.
+        agreement: see `model.captioning.consensus`, 0 to 1; 0 without a consensus.
     """
 
     logprobs: Sequence[float]
@@ -44,18 +44,18 @@ FEATURES: dict[FeatureName, Callable[[Evidence], float]] = {
     # A wider beam finds likelier captions, which are hardly better.
     "log_beam_size": lambda given: math.log(given.beam_size),
     "agreement": lambda given: given.agreement,
-    # Its first hundredths say most.
+    # Its first hundredths matter most.
     "log_agreement": lambda given: math.log(max(given.agreement, _LEAST_AGREEMENT)),
 }
 
 
 def describe(features: Sequence[FeatureName], evidence: Evidence) -> list[float]:
-    """Give the features of a caption that a `CalibrationConfig` names."""
+    """Return the features of a caption that a `CalibrationConfig` names."""
     return [FEATURES[name](evidence) for name in features]
 
 
 def estimate_confidence(calibration: CalibrationConfig, evidence: Evidence) -> float:
-    """Give the chance that a caption is good, 0 to 1."""
+    """Return the chance that a caption is good, 0 to 1."""
     values = describe(calibration.features, evidence)
     score = calibration.intercept + math.fsum(map(mul, calibration.coefficients, values))
     return 0.5 * (1 + math.tanh(score / 2))  # the sigmoid, in a form that never overflows

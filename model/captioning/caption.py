@@ -34,10 +34,10 @@ class Caption:
 
     `logprob` is the sum of the tokens' log-probabilities, the end token's included, and
     `mean_logprob` that over the number of tokens. A caption that is not `finished` was cut at the
-    greatest length. Where a search found the caption, and the bundle has what it takes,
-    `confidence` is the chance that it is good, 0 to 1 (see `model.captioning.calibration`; of
-    finished captions only), and `agreement` how far it agrees with what people said of pictures
-    that look alike, 0 to 1 (see `model.captioning.consensus`).
+    greatest length. If a search found the caption, and the bundle supports it, `confidence` is the
+    chance that it is good, 0 to 1 (see `model.captioning.calibration`; only for finished captions),
+    and `agreement` how well it agrees with people's captions of similar pictures, 0 to 1 (see
+    `model.captioning.consensus`).
     """
 
     text: str

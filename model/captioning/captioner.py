@@ -161,7 +161,7 @@ class Captioner:
 
     @property
     def config(self) -> CaptionerConfig:
-        """Its bundle's configuration; requests bring changes of their own, see `caption`."""
+        """Its bundle's configuration, which the options of `caption` never change."""
         return self._config
 
     @property
@@ -171,7 +171,7 @@ class Captioner:
 
     @property
     def has_image_gain(self) -> bool:
-        """Whether it can tell the image gain of words."""
+        """Whether it can measure the image gain of words."""
         return self._mean_context is not None
 
     @property
@@ -204,7 +204,7 @@ class Captioner:
         """Caption the bundle's golden pictures with its default decoding, and compare.
 
         Returns:
-            How many there are; a bundle need not have any.
+            How many there are; a bundle may have none.
 
         Raises:
             BundleError: a caption differs, see `check_golden`.
@@ -344,7 +344,7 @@ class Captioner:
 
         The text is cut into words as the training captions were (lower case, no punctuation). A
         word that the vocabulary lacks counts as the unknown token. Confidence and agreement are
-        None: they are known of captions that a search finds.
+        None: only captions that a search finds have them.
 
         Raises:
             TypeError, OSError: as in `caption`.

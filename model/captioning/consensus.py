@@ -37,7 +37,7 @@ class RankedHypothesis(NamedTuple):
 
 
 class ConsensusReranker:
-    """Measures how far captions agree with what people said of the most similar pictures.
+    """A reranker of captions by agreement with people's captions of similar pictures.
 
     Args:
         index: those pictures.
@@ -78,8 +78,8 @@ class ConsensusReranker:
         shares = np.exp(scaled - scaled[:, :1])
         shares /= shares.sum(1, keepdims=True)
         return [
-            self._agreements(pictures, weights, own)
-            for pictures, weights, own in zip(nearest.tolist(), shares, captions, strict=True)
+            self._agreements(pictures, weights, sentences)
+            for pictures, weights, sentences in zip(nearest.tolist(), shares, captions, strict=True)
         ]
 
     def rank(
@@ -114,7 +114,7 @@ class ConsensusReranker:
     def _agreements(
         self, pictures: Sequence[int], shares: NDArray[Any], captions: Sequence[Sequence[int]]
     ) -> list[float]:
-        """Compare the captions of one picture with what was said of others, by their shares."""
+        """Compare captions of one picture with those of others, weighted by their shares."""
         spans = [slice(*self.index.starts[picture : picture + 2]) for picture in pictures]
         said = np.bincount(
             np.concatenate([self.index.columns[span] for span in spans]),

@@ -1,9 +1,8 @@
-"""Pictures that people captioned, as small as a consensus needs them, and their file in a bundle.
+"""The neighbour index: what a consensus needs of pictures that people captioned, and its file.
 
-A direction for each picture, and the mean TF-IDF vector of its captions' n-grams; no picture, no
-sentence, and no n-gram that few pictures share. Knows arrays; what they are good for is
-`model.captioning.consensus`'s business, and how they are made
-`model.training.finalize.neighbours`'s.
+It has a direction for each picture, and the mean TF-IDF vector of its captions' n-grams, but no
+picture, no sentence, and no n-gram that only few pictures share. It is built by
+`model.training.finalize.neighbours`, and used by `model.captioning.consensus`.
 """
 
 from collections import Counter
@@ -35,14 +34,14 @@ MAX_ORDER = 4
 
 @dataclass(frozen=True)
 class NeighbourIndex:
-    """Pictures with people's captions, as a bundle keeps them.
+    """An index of pictures with people's captions, as a bundle keeps it.
 
     Attributes:
         mean: of all features, float16 (channels,). What all pictures share says nothing of two.
         basis: their principal axes, float16 (channels, dimensions).
-        pictures: direction of each along those, int8 (pictures, dimensions); its length is of no
-            account.
-        ngrams: the keys of n-grams (see `ngram_key`), int64 (ngrams,), in rising order.
+        pictures: direction of each along those, int8 (pictures, dimensions); its length does not
+            matter.
+        ngrams: the keys of n-grams (see `ngram_key`), int64 (ngrams,), in ascending order.
         rarity: the logarithm of how many pictures there are for each that an n-gram is said of,
             float32 (ngrams,).
         unseen: that of any other n-gram, float32 (1,).
@@ -77,7 +76,7 @@ _TYPES = {
 
 
 def ngram_key(tokens: Sequence[int], vocabulary_size: int) -> int:
-    """Number an n-gram of token ids; others, of whatever length, have other numbers."""
+    """Return a number that no other n-gram of token ids has, whatever its length."""
     key = 0
     for token in tokens:
         key = key * (vocabulary_size + 1) + token + 1
@@ -85,9 +84,9 @@ def ngram_key(tokens: Sequence[int], vocabulary_size: int) -> int:
 
 
 def count_ngrams(caption: Sequence[int], vocabulary_size: int) -> Iterator[Counter[int]]:
-    """Count a caption's n-grams by their keys: of one token, of two, to `MAX_ORDER`.
+    """Count a caption's n-grams by their keys: of one token, of two, up to `MAX_ORDER`.
 
-    Special tokens are left out first.
+    Special tokens are left out.
     """
     words = [token for token in caption if token > Vocabulary.unknown_id]
     for order in range(1, MAX_ORDER + 1):
@@ -97,55 +96,55 @@ def count_ngrams(caption: Sequence[int], vocabulary_size: int) -> Iterator[Count
         )
 
 
-def neighbours_file(known: NeighbourIndex) -> dict[str, bytes]:
-    """Give the bundle's file of the known pictures, by its name."""
-    arrays = {one.name: getattr(known, one.name) for one in fields(known)}
+def neighbours_file(index: NeighbourIndex) -> dict[str, bytes]:
+    """Return the bundle's file of the neighbour index, by its name."""
+    arrays = {one.name: getattr(index, one.name) for one in fields(index)}
     return {CONSENSUS: safetensors_bytes(arrays)}
 
 
 def read_neighbours(bundle: Bundle[CaptionerConfig], channels: int) -> NeighbourIndex:
-    """Read a bundle's known pictures.
+    """Read a bundle's neighbour index.
 
     Args:
         bundle: read and checked, with a consensus.
         channels: of its encoder.
 
     Raises:
-        BundleError: the file does not hold what it should, or not of this captioner.
+        BundleError: the file does not contain an index for this captioner.
     """
     path = bundle.folder / CONSENSUS
     arrays = read_arrays(path)
     if {name: array.dtype for name, array in arrays.items()} != _TYPES:
         raise BundleError(f"{path} does not hold {', '.join(_TYPES)} as it should: {MEND}")
-    known = NeighbourIndex(**arrays)
-    if not _fits(known, channels):
+    index = NeighbourIndex(**arrays)
+    if not _fits(index, channels):
         raise BundleError(f"{path} holds no pictures as this captioner sees them: {MEND}")
-    numbers = (known.mean, known.basis, known.rarity, known.unseen, known.weights)
+    numbers = (index.mean, index.basis, index.rarity, index.unseen, index.weights)
     if not all(np.isfinite(array).all() for array in numbers):
         raise BundleError(f"{path} holds numbers that are not finite: {MEND}")
-    return known
+    return index
 
 
-def _fits(known: NeighbourIndex, channels: int) -> bool:
-    """Whether shapes and indices fit together, so that nothing that is looked up can fail."""
-    dimensions = known.basis.shape[-1]
+def _fits(index: NeighbourIndex, channels: int) -> bool:
+    """Check that shapes and indices fit together, so that no lookup can fail."""
+    dimensions = index.basis.shape[-1]
     shapes = {
         "mean": (channels,),
         "basis": (channels, dimensions),
-        "pictures": (len(known.starts) - 1, dimensions),
-        "ngrams": (len(known.rarity),),
-        "rarity": (len(known.rarity),),
+        "pictures": (len(index.starts) - 1, dimensions),
+        "ngrams": (len(index.rarity),),
+        "rarity": (len(index.rarity),),
         "unseen": (1,),
-        "starts": (len(known.starts),),
-        "columns": (len(known.weights),),
-        "weights": (len(known.weights),),
+        "starts": (len(index.starts),),
+        "columns": (len(index.weights),),
+        "weights": (len(index.weights),),
     }
     return (
-        all(getattr(known, name).shape == shape for name, shape in shapes.items())
-        and len(known.starts) > 1
-        and known.starts[0] == 0
-        and known.starts[-1] == len(known.columns)
-        and bool((np.diff(known.starts) >= 0).all())
-        and bool((np.diff(known.ngrams) > 0).all())
-        and int(known.columns.max(initial=0)) < max(1, len(known.ngrams))
+        all(getattr(index, name).shape == shape for name, shape in shapes.items())
+        and len(index.starts) > 1
+        and index.starts[0] == 0
+        and index.starts[-1] == len(index.columns)
+        and bool((np.diff(index.starts) >= 0).all())
+        and bool((np.diff(index.ngrams) > 0).all())
+        and int(index.columns.max(initial=0)) < max(1, len(index.ngrams))
     )

@@ -1,4 +1,4 @@
-"""Score captions that are there already, word by word, and see where the decoder looks."""
+"""Score given captions word by word, and see where the decoder looks."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ __all__ = ["attention_maps", "score_tokens"]
 def score_tokens(
     decoder: CaptionDecoder, context: ImageContext, captions: Sequence[Sequence[int]]
 ) -> tuple[list[list[float]], Array | None]:
-    """Return how likely each token of some captions of one picture is; all are read side by side.
+    """Return the log-probabilities of captions of one picture, token by token, in one batch.
 
     Args:
         decoder: a caption decoder, or a runner of one.

@@ -1,8 +1,8 @@
-"""Golden pictures: some whose captions are known, so that a captioner can test itself.
+"""Golden pictures: pictures with known captions, by which a captioner tests itself.
 
-A digest says that the weights are those that were saved; a golden picture says that this machine,
-with its libraries and its processor, makes of them what the author's did. They are PNG files, of
-which every decoder makes the same pixels. Knows their files in a bundle; knows nothing of networks.
+A digest shows that the weights are those that were saved; a golden picture shows that this machine,
+with its libraries and its processor, computes with them what the author's did. They are PNG files,
+which every decoder reads as the same pixels.
 """
 
 import io
@@ -28,14 +28,14 @@ _ROUGH_TOLERANCE = 0.5
 
 @dataclass(frozen=True)
 class GoldenPicture:
-    """A picture, RGB, and what the bundle's author was told of it."""
+    """An RGB picture, and the caption that the bundle's author got for it."""
 
     picture: Image.Image
     expected: GoldenConfig
 
 
 def golden_files(golden: Sequence[GoldenPicture]) -> dict[str, bytes]:
-    """Give the bundle's files of golden pictures, by their names."""
+    """Return the bundle's files of golden pictures, by name."""
     files = {}
     for one in golden:
         file = io.BytesIO()
@@ -48,7 +48,7 @@ def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[GoldenPicture, ...]:
     """Read a bundle's golden pictures.
 
     Raises:
-        BundleError: a file is no small PNG.
+        BundleError: a file is not a small PNG.
     """
     golden = []
     for expected in bundle.config.golden:
@@ -72,7 +72,7 @@ def check_golden(
 
     Args:
         golden: of the bundle.
-        caption: gives the best caption by the bundle's default decoding.
+        caption: finds the best caption by the bundle's default decoding.
         exact: whether arithmetic is a CPU's, in single precision. Then log-probabilities may
             differ by 0.01 nats, else (half precision, a GPU) by 0.5.
 
@@ -82,7 +82,7 @@ def check_golden(
     tolerance = _TOLERANCE if exact else _ROUGH_TOLERANCE
     for one in golden:
         expected, found = one.expected, caption(one.picture)
-        # Written so that a number that is none (NaN) fails too.
+        # Written so that NaN fails too.
         if found.text != expected.text or not abs(found.logprob - expected.logprob) <= tolerance:
             raise BundleError(
                 f"the self-test fails: {expected.file} should be {expected.text!r} "

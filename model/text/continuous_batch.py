@@ -24,7 +24,7 @@ _MOST_BUFFERED = 1000  # deltas; a text is generated no further ahead of its rea
 
 
 class ContinuousBatch:
-    """Generates whatever sequences have joined; any thread may ask for a step.
+    """The sequences that are generated together; any thread may ask for a step.
 
     Args:
         runner: takes the steps.
@@ -89,9 +89,9 @@ class ContinuousBatch:
         for sequence, row in zip(self._rows, scores, strict=True):
             sequence.mask(row)
         drawn = self._sampler.draw(scores)
-        own = logprobs[np.arange(len(drawn)), drawn]
+        token_logprobs = logprobs[np.arange(len(drawn)), drawn]
         for sequence, token, logprob, row in zip(
-            self._rows, drawn.tolist(), own.tolist(), logprobs, strict=True
+            self._rows, drawn.tolist(), token_logprobs.tolist(), logprobs, strict=True
         ):
             top = self._likeliest(row, sequence.top_logprobs) if sequence.top_logprobs else None
             sequence.append(token, logprob, top)

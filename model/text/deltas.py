@@ -39,19 +39,19 @@ class TextDelta:
 
 @dataclass
 class DeltaBuffer:
-    """Deltas of one request until somebody takes them; its texts share it.
+    """The deltas of all texts of a request, until somebody takes them.
 
-    `seconds` is the time that the model spent on its texts: of each step, their share of the rows.
+    `seconds` is the time that the model spent on them: of each step, their share of the rows.
     """
 
     deltas: list[TextDelta] = field(default_factory=list)
     seconds: float = 0.0
-    cancelled: bool = False  # nobody takes them any more; may be set from any thread
+    cancelled: bool = False  # nobody wants them any more; may be set from any thread
 
 
 @dataclass
 class TextPart:
-    """A text, or what was added to it lately.
+    """A text, or what some deltas added to it.
 
     `offsets` says at which character of the text each token begins.
     """
@@ -66,7 +66,7 @@ class TextPart:
 
 
 class TextAssembler:
-    """Puts deltas together, in as many calls as they come in.
+    """An assembler of deltas, which may come in any number of calls.
 
     Args:
         prefix: what every text begins with, before its first delta.
@@ -111,5 +111,5 @@ def draw_seed() -> int:
 
 
 def printable_text(text: str) -> str:
-    """Make a text one that can be written, whatever bytes a command line brought."""
+    """Replace what is not valid Unicode, such as raw bytes from a command line."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -15,7 +15,7 @@ __all__ = ["Generation", "GenerationRequest"]
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What is to be generated.
+    """A request for texts that continue a prompt.
 
     Attributes:
         prompt: what the texts continue; may be empty, and hold any characters.

@@ -1,10 +1,10 @@
-"""Text from a recurrent network: generate it, score it, look at what the units do.
+"""Language models: generate text, score it, and look at the activations of the units.
 
     language_model = LanguageModel.load("shakespeare")
     for delta in language_model.generate("ROMEO:", seed=1):
         print(delta.text, end="")
 
-One code path for characters and words. Puts network, sampling and beam search together.
+Characters and words share one code path.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,15 +50,15 @@ _SEARCH_OPTIONS = (
 
 
 class LanguageModel:
-    """A trained network that writes.
+    """A trained network that generates and scores text.
 
-    A text that it does not know how to begin begins with the start token. Characters that it does
-    not know are read as their nearest (see `model.text.normalization`), else as the unknown token,
-    which it never writes. Where texts end by themselves (`ends`), the end token is written and
-    scored like any other.
+    Every text begins with the start token. Characters that the vocabulary lacks are read as the
+    nearest that it has (see `model.text.normalization`), else as the unknown token, which is never
+    generated. If texts end by themselves (`ends`), the end token is generated and scored like any
+    other.
 
     Args:
-        network: in which state it is does not matter; it is put into evaluation.
+        network: it is put into evaluation mode.
         config, vocabulary: of its bundle.
         device: where it runs, see `choose_device`.
         runner: takes the steps of generation; None takes PyTorch, which does everything else.
@@ -96,7 +96,7 @@ class LanguageModel:
 
         Raises:
             BundleError: the bundle cannot be used; the message says why.
-            ValueError: there is no such device, or not this runtime for it.
+            ValueError: there is no such model or device, or the runtime does not support it.
         """
         return cls.of(load_text_bundle(bundle_folder(str(path), SHIPPED_WEIGHTS)), device, runtime)
 
@@ -158,12 +158,12 @@ class LanguageModel:
         return self.start(request).deltas()
 
     def start(self, request: GenerationRequest, *, shared: bool = False) -> Generation:
-        """Start a request, and leave it to the caller when to go on.
+        """Start a request, and let the caller decide when to continue.
 
         Args:
             request: what is to be generated.
-            shared: whether each step is shared with all other requests that are started so. A text
-                is the same beside others, but for the last digits of its log-probabilities.
+            shared: whether it shares each step with all other shared requests. Texts stay the same,
+                except for the last digits of their log-probabilities.
         """
         batch, buffer = self._shared_batch if shared else self._new_batch(), DeltaBuffer()
 
@@ -280,15 +280,15 @@ class LanguageModel:
     def activations_incrementally(self, text: str) -> Incremental[Activations]:
         """Do what `activations` does, and yield between chunks of the text."""
         if not isinstance(self.network, TextNetwork):
-            raise ValueError(f"{self.config.name} has no units to look at: give a network")
+            raise ValueError(f"{self.config.name} has no units to look at: only networks have them")
         tokens = self.encode(text)
-        seen: list[Tensor] = []
+        chunks: list[Tensor] = []
         for chunk in iter_activations(self.network, [self.vocabulary.start_id, *tokens]):
-            seen.append(chunk)
+            chunks.append(chunk)
             yield
         layers, hidden = self.config.network.layers, self.config.network.hidden_size
         return Activations(
             tokens=tuple(self.vocabulary.tokens[token] for token in tokens),
-            values=torch.cat(seen)[1:].numpy(),  # the first is the start token's
+            values=torch.cat(chunks)[1:].numpy(),  # the first is the start token's
             units=tuple(f"layer {i} unit {j}" for i in range(1, layers + 1) for j in range(hidden)),
         )

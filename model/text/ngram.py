@@ -1,13 +1,13 @@
 """A count-based baseline: n-grams of order 1 to 20 with modified Kneser-Ney smoothing.
 
-Knows nothing of characters, words or networks: tokens are ids, and a model is what was counted in
-one text, of which it is the sorted suffixes. It reads only the last `order - 1` tokens. Its `step`
-is that of a recurrent network, so that one sampler and one beam search drive both.
+Tokens are ids, and a model is the sorted suffixes of the one text that was counted. It reads only
+the last `order - 1` tokens. Its `step` is like that of a recurrent network, so that the same
+sampler and beam search work with both.
 
 Character n-grams of a high order write text that looks much like a network's (Goldberg, "The
 unreasonable effectiveness of character-level language models (and why RNNs are still cool)",
 2015), and up to order 20 they are what Karpathy, Johnson and Fei-Fei, "Visualizing and
-understanding recurrent networks", 2015, hold their LSTMs against.
+understanding recurrent networks", 2015, compare their LSTMs with.
 
 The smoothing is interpolated modified Kneser-Ney (Chen and Goodman, "An empirical study of
 smoothing techniques for language modeling", 1999). With h the last k - 1 tokens, h' without the
@@ -50,15 +50,15 @@ Floats = NDArray[np.float64]
 
 _OCCURRENCES, _PREDECESSORS = 0, 1  # the two ways to count an n-gram
 
-# Where a text is too small to estimate discounts from: the middle of what they can be.
+# For texts too small to estimate discounts from: the middle of the possible range.
 _FALLBACK = (0.0, 0.5, 1.0, 1.5)
 
-# Contexts with more occurrences are slow to look into and few: they are remembered.
+# Contexts with more occurrences are slow to analyse and few, so they are cached.
 _FREQUENT = 4096
 
 
 class _Followers(NamedTuple):
-    """The distinct tokens that follow each of some contexts, by context and then by token."""
+    """The distinct tokens that follow some contexts, by context and then by token."""
 
     context: Ints  # the number of the context
     token: Ints
@@ -127,7 +127,7 @@ class NGram:
         return model
 
     def logprobs(self, history: Sequence[int] | Ints) -> Floats:
-        """Give the natural log-probability of every next token, (vocabulary_size,)."""
+        """Return the natural log-probability of every next token, (vocabulary_size,)."""
         context = _checked(history, self.vocabulary_size)
         context = context[max(0, len(context) - self.order + 1) :]
         probabilities = np.full(self.vocabulary_size, 1 / self.vocabulary_size)
@@ -142,13 +142,13 @@ class NGram:
         return logprobs
 
     def score(self, ids: Sequence[int] | Ints) -> Floats:
-        """Give the natural log-probability of each token of a text after those before it."""
+        """Return the natural log-probability of each token of a text given those before it."""
         *_, probabilities = self._by_order(_checked(ids, self.vocabulary_size))
         logprobs: Floats = np.log(probabilities)
         return logprobs
 
     def orders(self, ids: Sequence[int] | Ints) -> Floats:
-        """Give the mean nats a token of a text under the models of order 1..order, (order,).
+        """Return the mean nats a token of a text under the models of order 1..order, (order,).
 
         Each is the model that `train` would make with that order: its highest order counts
         occurrences, and all of them share the lower orders.
@@ -162,7 +162,7 @@ class NGram:
         return np.array([-np.log(probabilities).mean() for probabilities in self._by_order(text)])
 
     def initial_state(self, batch: int) -> tuple[Tensor, ...]:
-        """Give the state before the first step: no history, (batch, order - 1) of -1."""
+        """Return the state before the first step: no history, (batch, order - 1) of -1."""
         return (torch.full((batch, self.order - 1), -1, dtype=torch.long),)
 
     def step(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -183,7 +183,7 @@ class NGram:
         return torch.from_numpy(logprobs).to(tokens.device), (read,)
 
     def _by_order(self, ids: Ints) -> Iterator[Floats]:
-        """Give the probability of each token of a text, for each order from 1 on.
+        """Yield the probability of each token of a text, for each order from 1 on.
 
         Every place of the text at once is followed into ever longer n-grams, as long as the
         counted text has them: at `depth`, the `depth` tokens from `start` on are the context of
@@ -212,7 +212,7 @@ class NGram:
             low, high = followers.low[follower], followers.high[follower]
 
     def _find(self, ngram: Ints) -> tuple[int, int]:
-        """Give the range of the suffixes that begin with an n-gram."""
+        """Return the range of the suffixes that begin with an n-gram."""
         wanted = ngram.astype(self.text.dtype).tobytes()
 
         def beginning(row: int) -> bytes:
@@ -224,7 +224,7 @@ class NGram:
         return low, bisect_right(rows, wanted, lo=low, key=beginning)
 
     def _look_into(self, low: int, high: int, depth: int) -> tuple[Ints, Floats, Floats]:
-        """Give one context's followers, their shares, and the weight of the lower order (1,)."""
+        """Return one context's followers, their shares, and the weight of the lower order (1,)."""
         found = self._memory.get((low, high, depth))
         if found is None:
             followers = self._followers(np.array([low]), np.array([high]), depth)
@@ -254,7 +254,7 @@ class NGram:
     def _shares(
         self, followers: _Followers, way: int, depth: int, contexts: int
     ) -> tuple[Floats, Floats]:
-        """Give each follower's own share, and each context's weight of the lower order."""
+        """Return each follower's share, and each context's weight of the lower order."""
         counts = followers.counts[way]
         discounts = self.discounts[depth, way, np.minimum(counts, 3)]
         total = np.bincount(followers.context, counts, contexts)
@@ -264,7 +264,7 @@ class NGram:
 
 
 def _checked(ids: ArrayLike, vocabulary_size: int) -> Ints:
-    """Refuse what is not a list of ids."""
+    """Return ids as an array, or raise ValueError if they are not ids."""
     array = np.asarray(ids)
     if array.ndim == 1 and not array.size:
         return np.zeros(0, dtype=int)

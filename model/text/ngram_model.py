@@ -1,9 +1,7 @@
-"""An n-gram model in the place of a network: it writes and scores texts as a network does.
+"""An n-gram model as a language model: it generates and scores texts as a network does.
 
-    writer = count(Path("shakespeare.txt"), order=7)
-    print("".join(piece.text for piece in writer.generate("ROMEO:", seed=1)))
-
-Puts `model.text.ngram` behind `model.text.language_model`; knows nothing of how either works.
+language_model = count(Path("shakespeare.txt"), order=7)
+print("".join(delta.text for delta in language_model.generate("ROMEO:", seed=1)))
 """
 
 from pathlib import Path
@@ -22,14 +20,14 @@ __all__ = ["NGramNetwork", "count"]
 
 
 class NGramNetwork(TokenNetwork):
-    """An n-gram model; its state is the last tokens."""
+    """An n-gram model with the interface of a network; its state is the last tokens."""
 
     def __init__(self, ngram: NGram) -> None:
         super().__init__()
         self.ngram = ngram
 
     def initial_state(self, batch: int) -> CellState:
-        """Make the state before the first token, (1, batch, order - 1)."""
+        """Return the state before the first token, (1, batch, order - 1)."""
         return tuple(part[None] for part in self.ngram.initial_state(batch))
 
     def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
@@ -39,15 +37,15 @@ class NGramNetwork(TokenNetwork):
 
     def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read sequences: (batch, time) -> logprobs (batch, time, vocabulary), the last state."""
-        seen: list[Tensor] = []
+        steps: list[Tensor] = []
         for token in tokens.unbind(1):
             logprobs, state = self.step(token, state)
-            seen.append(logprobs)
-        return torch.stack(seen, dim=1), state
+            steps.append(logprobs)
+        return torch.stack(steps, dim=1), state
 
 
 def count(text: str | Path, order: int, *, level: Level = "character") -> LanguageModel:
-    """Count the n-grams of a text, and give what writes and scores as a network would.
+    """Count the n-grams of a text, and return a language model of them.
 
     Args:
         text: the text, or the path of a file in UTF-8 that holds it.

@@ -1,7 +1,6 @@
 """Read texts through a network, a few tokens at a time.
 
-A text of any length takes little memory so, and whoever serves several requests may turn to another
-one between two chunks.
+This bounds the memory that a long text takes, and lets other requests have a turn between chunks.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -39,8 +38,8 @@ def prefill(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tens
     """Read tokens from the beginning, and yield after each chunk.
 
     Yields:
-        The logits of what comes after each token (time, vocabulary), and the
-        state after the last, each (layers, 1, hidden).
+        The logits of what comes after each token (time, vocabulary), and the state after the last,
+        each (layers, 1, hidden).
     """
     state = network.initial_state(1)
     for chunk in _chunks(tokens, _CHUNK, state):
@@ -52,14 +51,13 @@ def iter_logprobs(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[Tens
     """Score tokens from the beginning, and yield after each chunk.
 
     Yields:
-        The log-probability of each token but the first given those before it
-        (time,), on the CPU.
+        The log-probability of each token but the first given those before it (time,), on the CPU.
     """
     position = 1
     for logits, _ in prefill(network, tokens[:-1]):
-        own = torch.tensor(tokens[position : position + len(logits)], device=logits.device)
+        targets = torch.tensor(tokens[position : position + len(logits)], device=logits.device)
         logprobs = logits.float().log_softmax(-1)  # (time, vocabulary)
-        yield logprobs.gather(1, own[:, None])[:, 0].cpu()
+        yield logprobs.gather(1, targets[:, None])[:, 0].cpu()
         position += len(logits)
 
 

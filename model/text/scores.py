@@ -1,7 +1,4 @@
-"""What a language model finds in a text: how likely it is, and what the units do as it is read.
-
-Knows numbers and names; knows nothing of how they are found.
-"""
+"""What a language model reports of a text: how likely it is, and the activations of its units."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +11,7 @@ __all__ = ["Activations", "TextScore", "TextToken"]
 
 @dataclass(frozen=True)
 class TextToken:
-    """One token and the natural logarithm of its probability given those before it."""
+    """A token and the natural logarithm of its probability given those before it."""
 
     token: str
     logprob: float
@@ -22,7 +19,7 @@ class TextToken:
 
 @dataclass(frozen=True)
 class TextScore:
-    """How likely a text is. `characters` counts those of the text as it was given."""
+    """The score of a text. `characters` counts those of the text as it was given."""
 
     tokens: tuple[TextToken, ...]
     characters: int
@@ -34,18 +31,18 @@ class TextScore:
 
     @property
     def perplexity(self) -> float:
-        """Exp of the mean negative log-probability of a token; 1 where there is none."""
+        """Exp of the mean negative log-probability of a token; 1 for no tokens."""
         return math.exp(min(700.0, -self.logprob / max(1, len(self.tokens))))
 
     @property
     def bits_per_character(self) -> float:
-        """-log2 of the text's probability over its characters; 0 where there is none."""
+        """-log2 of the text's probability over its characters; 0 for no characters."""
         return max(0.0, -self.logprob) / math.log(2) / max(1, self.characters)
 
 
 @dataclass(frozen=True)
 class Activations:
-    """What every unit does after each token.
+    """The activation of every unit after each token.
 
     `values` is (tokens, units), -1 to 1: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015),
     h of the other cells. `units` names them.

@@ -9,7 +9,7 @@ __all__ = ["StopStrings"]
 
 
 class StopStrings:
-    """Holds back deltas while they may turn out to be the beginning of a stop string.
+    """A filter that holds back deltas while they may begin a stop string.
 
     Where the text stops does not depend on how it is cut into deltas.
 
