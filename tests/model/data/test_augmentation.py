@@ -20,7 +20,7 @@ def left_is_red() -> Image.Image:
     return Image.fromarray(picture)
 
 
-def test_view_0_is_the_picture_as_it_is():
+def test_view_0_is_the_unchanged_picture():
     assert np.array_equal(pixels(augment(draw(1), 0, "a")), pixels(draw(1)))
 
 
@@ -51,14 +51,14 @@ def test_the_smallest_picture_has_every_view():
     assert augment(draw(1, (1, 1)), 2, "a").size == (1, 1)
 
 
-def test_augment_leaves_its_argument_alone():
+def test_augment_does_not_change_its_argument():
     picture = draw(1)
     augment(picture, 2, "a")
     assert np.array_equal(pixels(picture), pixels(draw(1)))
 
 
 @pytest.mark.parametrize("view", range(4))
-def test_is_mirrored_says_what_augment_does(view):
+def test_is_mirrored_agrees_with_augment(view):
     for seed in SEEDS:
         seen = pixels(augment(left_is_red(), view, seed))
         red_is_left = seen[:, 0, 0].mean() > seen[:, -1, 0].mean()

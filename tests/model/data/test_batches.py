@@ -1,4 +1,4 @@
-"""What every step sees is a function of the seed, and its captions are padded right."""
+"""Batches are a function of the seed, and their captions are padded correctly."""
 
 from collections import Counter
 from dataclasses import replace
@@ -26,12 +26,12 @@ def shown(plan: Plan, epoch: int, dataset: int) -> Counter[int]:
     return Counter(item.index for item in items(plan, epoch) if item.dataset == dataset)
 
 
-def test_weights_say_how_often_a_set_is_shown():
+def test_weights_set_how_often_a_set_is_shown():
     assert [sum(shown(make_plan(), 0, dataset).values()) for dataset in range(3)] == [5, 6, 10]
 
 
 @pytest.mark.parametrize("epoch", range(5))
-def test_no_picture_comes_twice_where_the_weight_is_1_or_less(epoch):
+def test_no_picture_is_repeated_at_a_weight_of_1_or_less(epoch):
     assert set(shown(make_plan(), epoch, 0).values()) == {1}
     assert shown(make_plan(), epoch, 1) == Counter(range(6))
 
@@ -40,7 +40,7 @@ def test_a_weight_above_1_shows_all_before_it_repeats_any():
     assert sorted(shown(make_plan(), 0, 2).values()) == [2, 2, 3, 3]
 
 
-def test_half_a_set_is_another_half_in_another_epoch():
+def test_each_epoch_shows_another_half_of_a_set():
     halves = {frozenset(shown(make_plan(), epoch, 0)) for epoch in range(6)}
     assert len(halves) > 1
     assert frozenset.union(*halves) == set(range(10))
@@ -82,7 +82,7 @@ def test_captions_are_distinct_and_at_most_as_many_as_asked():
             assert set(item.captions) <= set(range(there))
 
 
-def test_every_view_and_caption_has_its_turn():
+def test_every_view_and_caption_is_shown():
     seen = [item for epoch in range(40) for item in items(make_plan(), epoch)]
     assert {item.view for item in seen} == {0, 1, 2}
     assert {number for item in seen for number in item.captions} == set(range(5))
@@ -136,13 +136,13 @@ def test_a_mirrored_pictures_caption_swaps_left_and_right(vocabulary):
     assert batch.targets.tolist() == [[[10, 7, 5, 2]], [[10, 6, 5, 2]]]
 
 
-def test_pictures_with_a_caption_that_is_read_are_told(vocabulary):
+def test_pictures_without_a_caption_to_read_are_marked(vocabulary):
     batch = collate([["a dog", "a"], ["runs"], ["a"]], [False] * 3, vocabulary, max_words=20)
     batch.reads[2] = False
     assert batch.pictures.tolist() == [True, True, False]
 
 
-def test_a_batch_moves_whole(vocabulary):
+def test_a_batch_is_moved_completely(vocabulary):
     batch = replace(collate([["a"]], [False], vocabulary, 20), texts=[["a"]])
     batch = batch.to(torch.device("meta"))
     assert batch.texts == [["a"]]

@@ -1,4 +1,4 @@
-"""A text file in two parts, as tokens, and cut into streams."""
+"""A text file is split in two, encoded, and cut into streams."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def texts_of(corpus: Corpus, tokens: torch.Tensor) -> list[str]:
     return [corpus.vocabulary.decode(text) for text in texts]
 
 
-def test_the_last_twentieth_validates(tmp_path):
+def test_the_last_twentieth_is_for_validation(tmp_path):
     text = "".join(chr(ord("a") + i % 26) for i in range(1000))
     corpus = Corpus.read(write(tmp_path, text))
     assert (corpus.train_text, corpus.validation_text) == (text[:950], text[950:])
@@ -37,7 +37,7 @@ def test_the_last_twentieth_validates(tmp_path):
     assert corpus.train.dtype == corpus.validation.dtype == torch.long
 
 
-def test_another_share_and_fewer_characters(tmp_path):
+def test_the_share_and_the_number_of_characters_can_be_set(tmp_path):
     corpus = Corpus.read(write(tmp_path, "abcdefghij"), validation_share=0.5, characters=3)
     assert (corpus.train_text, corpus.validation_text) == ("abc", "fghij")
     more = Corpus.read(write(tmp_path, "abcdefghij"), validation_share=0.5, characters=99)
@@ -58,7 +58,7 @@ def test_each_piece_of_a_text_ends_in_its_validation_part(tmp_path):
     assert fewer.validation_text == "ABCD"
 
 
-def test_a_line_is_in_one_part_alone(tmp_path):
+def test_a_line_is_in_one_part_only(tmp_path):
     lines = [f"{word} {number}\n" for number in range(40) for word in ("ab", "abcdefg")]
     corpus = Corpus.read(
         write(tmp_path, "".join(lines)), ends=True, validation_share=0.3, validation_pieces=5
@@ -68,13 +68,13 @@ def test_a_line_is_in_one_part_alone(tmp_path):
     assert 0.2 < len(corpus.validation_text) / len("".join(lines)) < 0.4
 
 
-def test_characters_are_known_from_the_whole_text(tmp_path):
+def test_the_vocabulary_has_the_characters_of_the_whole_text(tmp_path):
     corpus = Corpus.read(write(tmp_path, "ab" * 50 + "xyz"))
     assert set(corpus.vocabulary.tokens[4:]) == set("abxyz")
     assert corpus.vocabulary.unknown_id not in corpus.validation
 
 
-def test_words_are_known_from_the_training_part(tmp_path):
+def test_the_vocabulary_has_the_words_of_the_training_part(tmp_path):
     text = "The dog. The cat! " * 9 + "a bird"
     corpus = Corpus.read(write(tmp_path, text), level="word", validation_share=0.1, min_count=5)
     assert corpus.vocabulary.tokens[4:] == ("the", "dog", "cat")
@@ -90,7 +90,7 @@ def test_rare_characters_are_unknown(tmp_path):
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.6])
 @pytest.mark.parametrize("level", ["word", "character"])
-def test_each_line_ends_by_itself_and_is_not_divided(tmp_path, share, level):
+def test_lines_that_end_by_themselves_are_not_split(tmp_path, share, level):
     corpus = Corpus.read(write(tmp_path, LINES), level=level, ends=True, validation_share=share)
     assert corpus.train_text + corpus.validation_text == LINES
     assert corpus.train_text.endswith("\n")
@@ -103,7 +103,7 @@ def test_each_line_ends_by_itself_and_is_not_divided(tmp_path, share, level):
         assert "\n" not in corpus.vocabulary
 
 
-def test_fewer_characters_do_not_divide_a_line(tmp_path):
+def test_fewer_characters_do_not_split_a_line(tmp_path):
     for characters in range(8, 40):
         corpus = Corpus.read(
             write(tmp_path, LINES), ends=True, validation_share=0.3, characters=characters
@@ -112,14 +112,14 @@ def test_fewer_characters_do_not_divide_a_line(tmp_path):
         assert set(texts_of(corpus, corpus.train)) <= set(LINES.split("\n"))
 
 
-def test_only_a_new_line_ends_a_text(tmp_path):
+def test_only_a_newline_ends_a_text(tmp_path):
     text = "a form\x0cfeed\u2028and more\nnext\nlast line\n"
     corpus = Corpus.read(write(tmp_path, text), ends=True, validation_share=0.2)
     assert texts_of(corpus, corpus.train) == ["a form\x0cfeed\u2028and more", "next"]
 
 
 @pytest.mark.parametrize("ends", [False, True])
-def test_ends_of_lines_are_read_as_any_system_writes_them(tmp_path, ends):
+def test_line_endings_of_any_system_are_read(tmp_path, ends):
     options = {"ends": ends, "validation_share": 0.4}
     plain, windows, marked = (
         Corpus.read(write(tmp_path, text, encoding), **options)
@@ -148,22 +148,22 @@ def test_ends_of_lines_are_read_as_any_system_writes_them(tmp_path, ends):
         ("! ? . " * 100 + "words only here", {"level": "word"}),
     ],
 )
-def test_a_text_too_short_to_be_divided_is_refused(tmp_path, text, options):
+def test_a_text_too_short_to_be_split_is_refused(tmp_path, text, options):
     with pytest.raises(ValueError, match=r"text\.txt is too short"):
         Corpus.read(write(tmp_path, text), **options)
 
 
-def test_a_text_of_which_nothing_can_be_learned_is_refused(tmp_path):
+def test_a_text_without_learnable_tokens_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no word occurs 9 times in .*: lower min_count"):
         Corpus.read(write(tmp_path, "a b c d e " * 8), level="word", min_count=9)
 
 
-def test_what_is_not_utf_8_is_refused(tmp_path):
+def test_text_that_is_not_utf_8_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"text\.txt is not text in UTF-8.*position 3"):
         Corpus.read(write(tmp_path, "café" * 9, "latin-1"))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         Corpus.read(tmp_path / "text.txt")
 

@@ -1,4 +1,4 @@
-"""The cache gives what the encoder gives, computes it once, and survives being killed."""
+"""The cache returns the encoder's features, computes them once, and survives being killed."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def make_broken_encoder() -> Broken:
 
 @pytest.mark.parametrize("view", range(3))
 @pytest.mark.parametrize("index", [0, 3, 4, 10])
-def test_it_gives_what_the_encoder_gives(tmp_path, dataset, index, view):
+def test_the_cache_returns_the_encoders_features(tmp_path, dataset, index, view):
     cache = make_cache(tmp_path, dataset, views=3)
     entry = dataset.split("train")[index]
     picture = augment(dataset.picture(entry), view, entry.filename)
@@ -77,14 +77,14 @@ def test_it_gives_what_the_encoder_gives(tmp_path, dataset, index, view):
     torch.testing.assert_close(kept.float(), grid, rtol=2e-3, atol=2e-3)
 
 
-def test_rows_come_in_the_order_asked_for(tmp_path, dataset):
+def test_rows_come_in_the_requested_order(tmp_path, dataset):
     cache = make_cache(tmp_path, dataset)
     together = cache([9, 0, 9], [1, 0, 0])
     for row, (index, view) in zip(together, [(9, 1), (0, 0), (9, 0)], strict=True):
         assert torch.equal(row, cache([index], [view])[0])
 
 
-def test_the_second_time_it_reads_from_disk_alone(tmp_path, dataset):
+def test_an_existing_cache_is_only_read(tmp_path, dataset):
     indices, views = range(11), [0, 1] * 5 + [0]
     first = make_cache(tmp_path, dataset)(indices, views)
     written = parts(tmp_path)
@@ -93,7 +93,7 @@ def test_the_second_time_it_reads_from_disk_alone(tmp_path, dataset):
     assert parts(tmp_path) == written
 
 
-def test_one_missing_part_is_made_again_alone(tmp_path, dataset):
+def test_only_missing_parts_are_computed_again(tmp_path, dataset):
     whole = make_cache(tmp_path, dataset)(range(11), [1] * 11)
     before = parts(tmp_path)
     missing = next(name for name in before if name.endswith("view1-000004.npy"))
@@ -125,7 +125,7 @@ def test_a_part_is_never_seen_half_written(tmp_path, dataset, monkeypatch):
     ],
     ids=["weights", "size", "crop", "dtype"],
 )
-def test_whatever_changes_the_features_changes_the_folder(tmp_path, dataset, change):
+def test_everything_that_changes_the_features_changes_the_folder(tmp_path, dataset, change):
     make_cache(tmp_path, dataset)
     before = set((tmp_path / "cache").iterdir())
     make_cache(tmp_path, dataset, **change)
@@ -133,13 +133,13 @@ def test_whatever_changes_the_features_changes_the_folder(tmp_path, dataset, cha
     assert len(set((tmp_path / "cache").iterdir())) == 2
 
 
-def test_other_pictures_are_another_folder(tmp_path, dataset):
+def test_other_pictures_have_another_folder(tmp_path, dataset):
     make_cache(tmp_path, dataset)
     make_cache(tmp_path, dataset, entries=dataset.split("val"))
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_more_views_keep_those_there_are(tmp_path, dataset):
+def test_more_views_keep_the_existing_ones(tmp_path, dataset):
     two = make_cache(tmp_path, dataset)
     before = parts(tmp_path)
     three = make_cache(tmp_path, dataset, views=3)
@@ -147,12 +147,12 @@ def test_more_views_keep_those_there_are(tmp_path, dataset):
     assert torch.equal(two([5], [1]), three([5], [1]))
 
 
-def test_an_encoder_that_is_trained_is_refused(tmp_path, dataset):
+def test_a_trained_encoder_is_refused(tmp_path, dataset):
     with pytest.raises(ValueError, match=r"only a frozen encoder.*tune\(None\)"):
         make_cache(tmp_path, dataset, encoder=make_encoder().tune(-1))
 
 
-def test_progress_ends_with_all(tmp_path, dataset):
+def test_progress_ends_at_the_total(tmp_path, dataset):
     seen: list[tuple[int, int]] = []
     make_cache(tmp_path, dataset, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(4, 22), (8, 22), (11, 22), (15, 22), (19, 22), (22, 22)]

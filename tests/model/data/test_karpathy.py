@@ -1,4 +1,4 @@
-"""A captioned set: its splits, its pictures, and clear words about a file that is wrong."""
+"""A captioned set: its splits, its pictures, and clear errors about a wrong file."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_set_has_its_name_splits_and_captions(tmp_path):
     assert data.split("test")[0].filename == "meadow_006.jpg"
 
 
-def test_restval_is_trained_on(tmp_path):
+def test_restval_belongs_to_the_training_split(tmp_path):
     data = CaptionDataset(write_set(tmp_path, "meadow", 14), [tmp_path / "meadow"])
     assert len(data.split("train")) == 10
     assert "meadow_002.jpg" in {entry.filename for entry in data.split("train")}
@@ -60,13 +60,13 @@ def test_pictures_come_from_tars_as_from_folders(tmp_path):
         assert np.array_equal(np.array(loose.picture(ours)), np.array(packed.picture(theirs)))
 
 
-def test_captions_lose_their_outer_blanks(pictures):
+def test_captions_are_stripped(pictures):
     path = pictures / "c.json"
     path.write_text(json.dumps(karpathy("x", [("a.png", "train", ["  A dog .\n"])])))
     assert CaptionDataset(path, [pictures]).split("train") == [Entry("a.png", ("A dog .",))]
 
 
-def test_an_unknown_split_is_refused_with_those_there_are(tmp_path):
+def test_the_error_for_an_unknown_split_lists_the_splits(tmp_path):
     data = CaptionDataset(write_set(tmp_path, "meadow", 7), [tmp_path / "meadow"])
     with pytest.raises(ValueError, match=r"no split 'dev'.*\['test', 'train', 'val'\]"):
         data.split("dev")
@@ -99,23 +99,23 @@ def test_a_file_in_another_format_is_refused(pictures, content):
 
 
 @pytest.mark.parametrize("sentence", ["A dog.", {"tokens": ["a"]}, {"raw": None}, {"raw": 3}])
-def test_a_sentence_that_is_no_text_is_refused(pictures, sentence):
+def test_a_sentence_that_is_not_a_string_is_refused(pictures, sentence):
     data = karpathy("x", ONE)
     data["images"][0]["sentences"] = [sentence]
     assert "Karpathy format" in refused(pictures, json.dumps(data).encode())
 
 
-def test_a_missing_picture_is_named(pictures):
+def test_the_error_for_a_missing_picture_names_it(pictures):
     data = karpathy("x", [*ONE, ("b.png", "test", ["A cat ."])])
     message = refused(pictures, json.dumps(data).encode())
     assert "names b.png, which is in none of the picture sources" in message
 
 
-def test_a_picture_without_a_sentence_is_named(pictures):
+def test_the_error_for_a_picture_without_a_caption_names_it(pictures):
     message = refused(pictures, json.dumps(karpathy("x", [("a.png", "train", [])])).encode())
     assert "no caption of a.png" in message
 
 
-def test_a_missing_file_is_not_found(pictures):
+def test_a_missing_file_raises_file_not_found(pictures):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
         CaptionDataset(pictures / "nowhere.json", [pictures])

@@ -1,4 +1,4 @@
-"""Pictures that look alike are found, and the file that says so is what it should be."""
+"""Pictures that look alike are found, written to a file and read from it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ LOOKALIKES = {"a.jpg": ["c.jpg", "b.jpg"], "b.jpg": ["a.jpg", "d.jpg"], "c.jpg":
 LOOKALIKES |= {"d.jpg": ["b.jpg", "a.jpg"], "of another split.jpg": ["a.jpg"]}
 
 
-def test_the_nearest_are_those_at_the_smallest_angle_as_seen_from_the_mean():
+def test_the_nearest_have_the_smallest_angle_seen_from_the_mean():
     torch.manual_seed(0)
     features = torch.randn(12, 5, dtype=torch.float64) + 40  # far from the origin
     apart = features - features.mean(0)
@@ -26,7 +26,7 @@ def test_the_nearest_are_those_at_the_smallest_angle_as_seen_from_the_mean():
         assert others == ranked[:4]
 
 
-def test_what_is_written_is_read_as_indices(tmp_path):
+def test_a_written_file_is_read_as_indices(tmp_path):
     write_lookalikes(tmp_path / "alike.json", LOOKALIKES)
     assert read_lookalikes(tmp_path / "alike.json", ENTRIES, 2) == [[2, 1], [0, 3], [0, 3], [1, 0]]
     assert read_lookalikes(tmp_path / "alike.json", ENTRIES, 1) == [[2], [0], [0], [1]]
@@ -34,7 +34,7 @@ def test_what_is_written_is_read_as_indices(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("[", "JSONDecodeError"),
         ("[1]", "TypeError"),
@@ -44,14 +44,14 @@ def test_what_is_written_is_read_as_indices(tmp_path):
         (json.dumps(LOOKALIKES | {"c.jpg": ["a.jpg"]}), "fewer than 2"),
     ],
 )
-def test_another_file_is_refused(tmp_path, content, told):
+def test_a_file_in_another_format_is_refused(tmp_path, content, message):
     path = tmp_path / "alike.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=re.escape(told)) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         read_lookalikes(path, ENTRIES, 2)
     assert "alike.json" in str(caught.value)
 
 
-def test_a_missing_file_is_not_found(tmp_path):
+def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_lookalikes(tmp_path / "alike.json", ENTRIES, 2)

@@ -19,7 +19,7 @@ def png(seed: int) -> bytes:
     return encoded(draw(seed), "PNG")
 
 
-def test_a_folder_is_searched_to_its_depths(tmp_path):
+def test_a_folder_is_searched_recursively(tmp_path):
     (tmp_path / "one" / "two").mkdir(parents=True)
     (tmp_path / "one" / "two" / "deep.png").write_bytes(png(1))
     store = PictureStore([tmp_path])
@@ -36,7 +36,7 @@ def test_tars_are_read_in_place(tmp_path):
     assert set(tmp_path.iterdir()) == before
 
 
-def test_a_pattern_takes_in_all_shards(tmp_path):
+def test_a_pattern_matches_all_shards(tmp_path):
     for i in range(3):
         write_tar(tmp_path / f"shard-{i}.tar", {f"{i}.png": png(i)})
     write_tar(tmp_path / "other.tar", {"other.png": png(9)})
@@ -45,7 +45,7 @@ def test_a_pattern_takes_in_all_shards(tmp_path):
     assert "other.png" not in store
 
 
-def test_folders_and_tars_mix(tmp_path):
+def test_folders_and_tars_can_be_mixed(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "1.png").write_bytes(png(1))
     shard = write_tar(tmp_path / "2.tar", {"2.png": png(2)})
@@ -55,12 +55,12 @@ def test_folders_and_tars_mix(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nothing-*.tar"])
-def test_a_source_that_matches_nothing_is_named(tmp_path, source):
+def test_the_error_for_a_source_that_matches_nothing_names_it(tmp_path, source):
     with pytest.raises(FileNotFoundError, match=source.replace("*", r"\*")):
         PictureStore([tmp_path / source])
 
 
-def test_a_file_that_is_no_tar_is_named(tmp_path):
+def test_the_error_for_a_file_that_is_not_a_tar_names_it(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(png(1))
     with pytest.raises(ValueError, match=r"picture\.png is not a complete, uncompressed tar file"):
@@ -74,20 +74,20 @@ def test_a_compressed_tar_is_refused(tmp_path):
         PictureStore([tmp_path / "a.tar.gz"])
 
 
-def test_names_that_climb_out_of_a_tar_are_only_names(tmp_path):
+def test_paths_out_of_a_tar_are_not_followed(tmp_path):
     folder = tmp_path / "deep"
     folder.mkdir()
     (tmp_path / "secret.png").write_bytes(png(1))
     shard = write_tar(folder / "a.tar", {"../secret.png": png(2), "/etc/passwd.png": png(3)})
     store = PictureStore([shard])
-    assert same(store, "secret.png", 2)  # the tar's own bytes, and not what lies there
+    assert same(store, "secret.png", 2)  # the bytes in the tar, not those of the file at that path
     assert same(store, "passwd.png", 3)
     assert "../secret.png" not in store
     assert (tmp_path / "secret.png").read_bytes() == png(1)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_a_tar_are_left_out(tmp_path, kind):
+def test_links_and_devices_in_a_tar_are_ignored(tmp_path, kind):
     (tmp_path / "secret.png").write_bytes(png(1))
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         member = tarfile.TarInfo("link.png")
@@ -112,7 +112,7 @@ def test_every_picture_is_read_as_rgb(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.6])
-def test_half_a_picture_is_an_error_that_names_it(tmp_path, kind, kept):
+def test_the_error_for_a_truncated_picture_names_it(tmp_path, kind, kept):
     content = encoded(draw(1), kind)
     (tmp_path / "half").write_bytes(content[: int(kept * len(content))])
     with pytest.raises(OSError, match=r"half in .* is not a complete picture"):
@@ -120,12 +120,12 @@ def test_half_a_picture_is_an_error_that_names_it(tmp_path, kind, kept):
 
 
 def test_random_damage_is_an_error_or_a_picture(tmp_path):
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     content = np.frombuffer(png(1), np.uint8)
     failed = 0
     for _ in range(60):
         damaged = content.copy()
-        damaged[chance.integers(8, len(content), 5)] = chance.integers(0, 256, 5)
+        damaged[rng.integers(8, len(content), 5)] = rng.integers(0, 256, 5)
         (tmp_path / "damaged").write_bytes(damaged.tobytes())
         try:
             PictureStore([tmp_path]).read("damaged")

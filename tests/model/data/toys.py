@@ -20,27 +20,27 @@ SPLITS = ("train", "train", "restval", "train", "val", "train", "test")
 
 def draw(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     """Draw a coloured disc somewhere on a colour gradient."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     width, height = size
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    far, near = (np.array([chance.randrange(256) for _ in range(3)]) for _ in range(2))
+    far, near = (np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2))
     pixels = far + (near - far) * x[..., None]
-    disc = (x - chance.random()) ** 2 + (y - chance.random()) ** 2 < 0.09
-    pixels[disc] = chance.choice(list(COLOURS.values()))
+    disc = (x - rng.random()) ** 2 + (y - rng.random()) ** 2 < 0.09
+    pixels[disc] = rng.choice(list(COLOURS.values()))
     return Image.fromarray(pixels.astype(np.uint8))
 
 
 def encoded(picture: Image.Image, file_format: str = "JPEG") -> bytes:
-    """Give the bytes of a picture's file."""
+    """Return the bytes of a picture's file."""
     file = io.BytesIO()
     picture.save(file, file_format)
     return file.getvalue()
 
 
 def sentences(seed: int, count: int) -> list[str]:
-    chance = random.Random(f"words {seed}")
+    rng = random.Random(f"words {seed}")
     return [
-        f"A {chance.choice(list(COLOURS))} {chance.choice(THINGS)} {chance.choice(PLACES)} ."
+        f"A {rng.choice(list(COLOURS))} {rng.choice(THINGS)} {rng.choice(PLACES)} ."
         for _ in range(count)
     ]
 

@@ -35,7 +35,13 @@ def test_texts_equal_those_of_pytorch(both):
     assert isinstance(torch_model.runner, TorchTextRunner)
     assert isinstance(openvino_model.runner, OpenVinoTextRunner)
     for n, temperature in ((1, 0.0), (5, 0.9)):
-        options = {"n": n, "seed": 3, "max_tokens": 40, "temperature": temperature, "top": 2}
+        options = {
+            "n": n,
+            "seed": 3,
+            "max_tokens": 40,
+            "temperature": temperature,
+            "top_logprobs": 2,
+        }
         expected = list(torch_model.generate("a dog", **options))
         results = list(openvino_model.generate("a dog", **options))
         assert [(p.index, p.text, p.token, p.finish_reason) for p in results] == [

@@ -1,4 +1,4 @@
-"""Recipes for seconds of training: a tiny network on toy data, with everything random switched on.
+"""Recipes for seconds of training: a tiny network on toy data, with all random choices enabled.
 
 Every recipe is a TOML file, so that other processes can train by it too.
 """
@@ -47,7 +47,7 @@ SMALL = {
 FROZEN: dict[str, Any] = {}
 # The last two stages (a convolution and its normalisation) are trained, on new views each epoch.
 TUNED: dict[str, Any] = {"optimisation": {"tune_from": -2, "encoder_learning_rate": 0.01}}
-# Captions are drawn and rewarded, beside cross-entropy.
+# Captions are drawn and rewarded, in addition to cross-entropy.
 REWARDED: dict[str, Any] = {"self_critical": {"samples": 3}}
 
 # What another process runs, with the recipe and the folder of the run.
@@ -104,7 +104,7 @@ def _toml(value: object) -> str:
 
 
 def train(recipe: Path, run: Path, *, resume: bool = True) -> Path:
-    """Train in this process, and give the run's folder."""
+    """Train in this process, and return the run's folder."""
     forget_accelerate()
     main(recipe, run, resume=resume)
     return run
@@ -140,7 +140,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """What a checkpoint says besides its tensors; nothing where there is none yet."""
+    """Return the progress in a checkpoint; step 0 if there is none yet."""
     if not path.exists():
         return {"step": 0}
     with safe_open(path, framework="pt") as file:

@@ -1,4 +1,4 @@
-"""A checkpoint keeps everything, belongs to its network, and is written whole or not at all."""
+"""A checkpoint holds everything, fits only its network, and is written whole or not at all."""
 
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def saved(path: Path) -> Parts:
     return parts
 
 
-def test_everything_comes_back_bit_for_bit(path, saved):
+def test_everything_is_restored_bit_for_bit(path, saved):
     others = make_parts(2)
     load_checkpoint(path, *others)
     before, after = all_tensors(saved), all_tensors(others)
@@ -78,17 +78,17 @@ def test_the_next_step_is_the_same(path, saved):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_saving_leaves_nothing_else(path, saved):
+def test_saving_leaves_no_other_file(path, saved):
     save_checkpoint(path, *saved, PROGRESS)
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_another_networks_checkpoint_is_refused(path, saved):
+def test_a_checkpoint_of_another_network_is_refused(path, saved):
     with pytest.raises(ValueError, match="is the checkpoint of another network"):
         load_checkpoint(path, *make_parts(1, width=5))
 
 
-def test_a_network_with_more_parts_is_refused(path, saved):
+def test_a_checkpoint_of_a_smaller_network_is_refused(path, saved):
     modules, optimizer = make_parts(1)
     modules["network"].append(nn.Linear(4, 4))
     with pytest.raises(ValueError, match="is the checkpoint of another network"):
@@ -96,7 +96,7 @@ def test_a_network_with_more_parts_is_refused(path, saved):
 
 
 @pytest.mark.parametrize("trained", [1, 2, 5])
-def test_another_optimizers_checkpoint_is_refused(path, saved, trained):
+def test_a_checkpoint_of_another_optimizer_is_refused(path, saved, trained):
     with pytest.raises(ValueError, match="is the checkpoint of another optimizer"):
         load_checkpoint(path, *make_parts(1, trained=trained))
 
@@ -133,7 +133,7 @@ def test_a_crash_before_the_renaming_leaves_the_old_one(path, saved, monkeypatch
 
 
 @pytest.mark.parametrize("kept", [0, 5, 200])
-def test_half_a_checkpoint_is_refused(path, saved, kept):
+def test_a_truncated_checkpoint_is_refused(path, saved, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ValueError, match=r"is not a (complete safetensors file|checkpoint)"):
         load_checkpoint(path, *make_parts(1))
@@ -141,7 +141,7 @@ def test_half_a_checkpoint_is_refused(path, saved, kept):
         read_progress(path)
 
 
-def test_other_weights_are_no_checkpoint(path):
+def test_weights_without_progress_are_not_a_checkpoint(path):
     save_file({"weight": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match=r"is not a (complete safetensors file|checkpoint)"):
         read_progress(path)

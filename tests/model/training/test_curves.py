@@ -1,4 +1,4 @@
-"""The curves of several runs become panels, each run where the one before it ended."""
+"""The curves of several runs become panels, each run starting where the one before it ended."""
 
 import pytest
 
@@ -18,7 +18,7 @@ SECOND = [
 ]
 
 
-def test_runs_follow_each_other():
+def test_each_run_continues_the_curve_of_the_one_before():
     found = {panel.title: panel for panel in training_panels({"a": FIRST, "b": SECOND})}
     loss, reward, cider = found.values()
     (line,) = loss.lines

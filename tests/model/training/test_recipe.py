@@ -1,4 +1,4 @@
-"""A recipe that is wrong says where; the recipes of the repository are right."""
+"""Errors in a recipe are named; the recipes of the repository are valid."""
 
 import json
 from dataclasses import asdict, replace
@@ -31,7 +31,7 @@ def test_the_recipes_of_the_repository_can_be_read(path):
     assert read_recipe(path, kind).name
 
 
-def test_there_are_recipes_in_the_repository():
+def test_the_repository_has_recipes():
     assert (REPOSITORY / "recipes" / "captioner.toml").exists()
 
 
@@ -44,14 +44,14 @@ def test_a_name_and_data_are_enough(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "taken"), [(None, 5), (0, 0), (9, 9)])
-def test_a_seed_can_be_given_beside_the_recipe(tmp_path, given, taken):
+def test_a_given_seed_replaces_the_recipes(tmp_path, given, taken):
     path = write_recipe(tmp_path, tmp_path)
     assert read_recipe(path, CaptionerRecipe, given) == replace(
         read_recipe(path, CaptionerRecipe), seed=taken
     )
 
 
-def test_tables_fill_their_fields(tmp_path):
+def test_tables_are_read_into_their_fields(tmp_path):
     recipe = read_recipe(write_recipe(tmp_path, tmp_path), CaptionerRecipe)
     assert recipe.decoder.hidden_size == 16
     assert recipe.optimisation.batch_size == 4
@@ -98,11 +98,11 @@ def test_tables_fill_their_fields(tmp_path):
         ("decoding.beam_size = 11", "decoding.beam_size"),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_field(tmp_path, line, where):
+def test_the_error_for_a_wrong_value_names_the_field(tmp_path, line, where):
     assert f"recipe.toml: {where}: " in refused(tmp_path, line + MINIMAL)
 
 
-def test_self_critical_training_is_asked_for(tmp_path):
+def test_self_critical_training_is_optional(tmp_path):
     assert read_recipe(write_recipe(tmp_path, tmp_path), CaptionerRecipe).self_critical is None
     path = write_recipe(tmp_path, tmp_path, {"self_critical": {}})
     settings = read_recipe(path, CaptionerRecipe).self_critical
@@ -111,13 +111,13 @@ def test_self_critical_training_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("other", ['encoder_weights = "b"', "pretrained = true"])
-def test_a_network_starts_from_one_place(tmp_path, other):
+def test_only_one_source_of_initial_weights_is_allowed(tmp_path, other):
     start = f'initial_weights = "a"\n{other}\n'
     assert "initial_weights include the encoder's" in refused(tmp_path, start + MINIMAL)
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "a b", ".hidden"])
-def test_a_name_that_is_no_folders_is_refused(tmp_path, name):
+def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path, name):
     text = MINIMAL.replace('"toy"', f'"{name}"', 1)
     assert "recipe.toml: name: " in refused(tmp_path, text)
 
@@ -136,18 +136,18 @@ def test_a_name_that_is_no_folders_is_refused(tmp_path, name):
         (MINIMAL + MINIMAL.replace('name = "toy"', "") + "weight = -1", "data.1.weight"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path, text, where):
+def test_the_error_for_a_missing_field_names_it(tmp_path, text, where):
     assert f"recipe.toml: {where}: " in refused(tmp_path, text)
 
 
-def test_what_is_not_toml_is_refused(tmp_path):
+def test_invalid_toml_is_refused(tmp_path):
     assert "is not valid TOML" in refused(tmp_path, "name: toy")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"binary\.toml is not valid TOML"):
         read_recipe(tmp_path / "binary.toml", CaptionerRecipe)
 
 
-def test_a_recipe_can_be_json_as_runs_leave_it(tmp_path):
+def test_a_recipe_can_be_json_as_runs_write_it(tmp_path):
     recipe = read_recipe(write_recipe(tmp_path, tmp_path), CaptionerRecipe)
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(asdict(recipe)))
@@ -157,12 +157,12 @@ def test_a_recipe_can_be_json_as_runs_leave_it(tmp_path):
         read_recipe(path, CaptionerRecipe)
 
 
-def test_a_missing_recipe_is_not_found(tmp_path):
+def test_a_missing_recipe_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_recipe(tmp_path / "nowhere.toml", CaptionerRecipe)
 
 
-def test_data_lies_where_the_environment_says(monkeypatch):
+def test_the_environment_sets_the_data_folder(monkeypatch):
     monkeypatch.delenv("UNROLLED_DATA", raising=False)
     assert data_path("toy.json") == "data/toy.json"
     monkeypatch.setenv("UNROLLED_DATA", "/elsewhere")

@@ -1,4 +1,4 @@
-"""A run is gone on with by its own recipe, on its own data, or not at all."""
+"""A run is resumed with its own recipe, on its own data, or not at all."""
 
 import json
 import shutil
@@ -35,14 +35,14 @@ Again = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def finished_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one epoch, and its corpus beside it."""
+    """A run of one epoch, next to its corpus."""
     folder = tmp_path_factory.mktemp("text")
     return train_text(write_text_recipe(folder, tale(), ONE_EPOCH), folder / "run")
 
 
 @pytest.fixture(scope="module")
 def finished_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one epoch, and its data beside it."""
+    """A run of one epoch, next to its data."""
     folder = tmp_path_factory.mktemp("captioner")
     write_data(folder)
     return train(write_recipe(folder, folder, ONE_EPOCH), folder / "run")
@@ -50,7 +50,7 @@ def finished_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def text_again(tmp_path: Path, finished_text: Path) -> Again:
-    """Train once more with changes, in a copy of the finished run."""
+    """Train again with changes, in a copy of the finished run."""
     shutil.copytree(finished_text, tmp_path / "run")
 
     def again(*changes: Mapping[str, Any], text: str = tale(), resume: bool = True) -> Path:
@@ -63,7 +63,7 @@ def text_again(tmp_path: Path, finished_text: Path) -> Again:
 
 @pytest.fixture
 def captioner_again(tmp_path: Path, finished_captioner: Path) -> Again:
-    """Train once more with changes, in a copy of the finished run."""
+    """Train again with changes, in a copy of the finished run."""
     shutil.copytree(finished_captioner, tmp_path / "run")
 
     def again(*changes: Mapping[str, Any], resume: bool = True) -> Path:
@@ -79,7 +79,7 @@ def contents(run: Path) -> dict[str, bytes]:
 
 
 def forget(run: Path, *names: str) -> None:
-    """Make the recipe beside a run one of a time when these settings were not."""
+    """Remove settings from a run's recipe, as if an older version had written it."""
     recipe = json.loads((run / "recipe.json").read_text())
     for name in names:
         part, _, last = name.rpartition(".")
@@ -88,7 +88,7 @@ def forget(run: Path, *names: str) -> None:
 
 
 def forget_data(run: Path) -> None:
-    """Make a run's checkpoint one of a time when its data were not noted."""
+    """Remove the fingerprint from a run's checkpoint, as if an older version had written it."""
     path = run / "checkpoint.safetensors"
     progress = read_progress(path)
     del progress["data"]
@@ -99,7 +99,7 @@ def forget_data(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "difference"),
     [
         ({"optimisation": {"streams": 4}}, "optimisation.streams was 5 and is 4"),
         ({"optimisation": {"steps": 25}}, "optimisation.steps was 20 and is 25"),
@@ -112,12 +112,14 @@ def forget_data(run: Path) -> None:
         ({"seed": 6, "level": "word"}, "seed was 5 and is 6, level was 'character' and is 'word'"),
     ],
 )
-def test_another_recipes_text_run_is_refused_and_left_alone(text_again, tmp_path, change, told):
+def test_a_text_run_of_another_recipe_is_refused_and_unchanged(
+    text_again, tmp_path, change, difference
+):
     before = contents(tmp_path / "run")
     for _ in range(2):
         with pytest.raises(ValueError, match="holds a run of another recipe") as caught:
             text_again(change)
-        assert told in str(caught.value)
+        assert difference in str(caught.value)
         assert (
             "restore the old values, or choose another --output, or start over with --no-resume"
             in str(caught.value)
@@ -126,7 +128,7 @@ def test_another_recipes_text_run_is_refused_and_left_alone(text_again, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "difference"),
     [
         ({"optimisation": {"batch_size": 5}}, "optimisation.batch_size was 4 and is 5"),
         ({"optimisation": {"sampling": 0.4}}, "optimisation.sampling was 0.3 and is 0.4"),
@@ -140,18 +142,18 @@ def test_another_recipes_text_run_is_refused_and_left_alone(text_again, tmp_path
         ({"views": 2}, "views was 3 and is 2"),
     ],
 )
-def test_another_recipes_captioner_run_is_refused_and_left_alone(
-    captioner_again, tmp_path, change, told
+def test_a_captioner_run_of_another_recipe_is_refused_and_unchanged(
+    captioner_again, tmp_path, change, difference
 ):
     before = contents(tmp_path / "run")
     for _ in range(2):
         with pytest.raises(ValueError, match="holds a run of another recipe") as caught:
             captioner_again(change)
-        assert told in str(caught.value)
+        assert difference in str(caught.value)
     assert contents(tmp_path / "run") == before
 
 
-def test_what_changes_no_weights_may_change_for_a_text(text_again):
+def test_settings_that_do_not_affect_weights_may_change_for_a_text(text_again):
     change = {
         "prompt": "the owl",
         "version": "2",
@@ -167,7 +169,7 @@ def test_what_changes_no_weights_may_change_for_a_text(text_again):
     assert json.loads((run / "bundle" / "config.json").read_text())["version"] == "2"
 
 
-def test_what_changes_no_weights_may_change_for_a_captioner(captioner_again, tmp_path):
+def test_settings_that_do_not_affect_weights_may_change_for_a_captioner(captioner_again, tmp_path):
     change = {
         "workers": 1,
         "version": "2",
@@ -180,7 +182,7 @@ def test_what_changes_no_weights_may_change_for_a_captioner(captioner_again, tmp
     assert read_progress(run / "checkpoint.safetensors")["step"] == 10
 
 
-def test_more_epochs_go_on_by_their_own_schedule(text_again, tmp_path):
+def test_a_run_resumed_for_more_epochs_follows_their_schedule(text_again, tmp_path):
     run = text_again({"optimisation": {"epochs": 3}})
     assert read_progress(run / "checkpoint.safetensors")["step"] == 15
     folder = tmp_path / "whole"
@@ -193,20 +195,20 @@ def test_more_epochs_go_on_by_their_own_schedule(text_again, tmp_path):
     assert ours[1:] == theirs[1:]
 
 
-def test_a_run_that_begins_anew_may_be_any(text_again):
+def test_a_run_that_starts_over_may_have_any_recipe(text_again):
     run = text_again({"seed": 6, "optimisation": {"streams": 4}}, resume=False)
     assert json.loads((run / "recipe.json").read_text())["seed"] == 6
     text_again({"seed": 6, "optimisation": {"streams": 4}})
 
 
-def test_a_run_that_could_not_begin_anew_leaves_the_old_one(text_again, tmp_path):
+def test_a_run_that_fails_to_start_over_leaves_the_old_one(text_again, tmp_path):
     before = contents(tmp_path / "run")
     with pytest.raises(FileNotFoundError):
         text_again({"corpus": str(tmp_path / "nowhere.txt")}, resume=False)
     assert contents(tmp_path / "run") == before
 
 
-def test_a_run_without_a_checkpoint_begins_with_any_recipe(tmp_path):
+def test_a_run_without_a_checkpoint_may_have_any_recipe(tmp_path):
     run = train_until(write_text_recipe(tmp_path, tale()), tmp_path / "run", 3)
     assert (run / "recipe.json").exists()
     train_text(write_text_recipe(tmp_path, tale(), ONE_EPOCH, {"seed": 6}), run)
@@ -214,7 +216,7 @@ def test_a_run_without_a_checkpoint_begins_with_any_recipe(tmp_path):
 
 
 @pytest.mark.parametrize("again", ["text_again", "captioner_again"])
-def test_a_run_without_its_recipe_goes_on(again, tmp_path, request):
+def test_a_run_without_its_recipe_is_resumed(again, tmp_path, request):
     again = request.getfixturevalue(again)
     (tmp_path / "run" / "recipe.json").unlink()
     run = again({"optimisation": {"epochs": 2}})
@@ -222,7 +224,7 @@ def test_a_run_without_its_recipe_goes_on(again, tmp_path, request):
     assert json.loads((run / "recipe.json").read_text())["optimisation"]["epochs"] == 2
 
 
-def test_settings_that_an_old_recipe_lacks_had_their_defaults(text_again, tmp_path):
+def test_settings_missing_from_an_old_recipe_had_their_defaults(text_again, tmp_path):
     forget(tmp_path / "run", "validation_pieces", "min_count", "network.tie_output")
     with pytest.raises(ValueError, match=r"\(min_count was 1 and is 2\)"):
         text_again({"min_count": 2})
@@ -242,7 +244,7 @@ def test_another_kind_of_run_is_refused(captioner_again, finished_text, tmp_path
         captioner_again()
 
 
-def test_half_a_recipe_is_refused(text_again, tmp_path):
+def test_a_truncated_recipe_is_refused(text_again, tmp_path):
     (tmp_path / "run" / "recipe.json").write_text("{")
     with pytest.raises(ValueError, match=r"recipe\.json is not valid JSON"):
         text_again()
@@ -276,7 +278,7 @@ def test_other_captions_of_the_same_name_are_refused(captioner_again, finished_c
 
 
 @pytest.mark.parametrize("again", ["text_again", "captioner_again"])
-def test_a_checkpoint_that_does_not_note_its_data_goes_on(again, tmp_path, request):
+def test_a_checkpoint_without_a_data_fingerprint_is_resumed(again, tmp_path, request):
     again = request.getfixturevalue(again)
     forget_data(tmp_path / "run")
     run = again({"optimisation": {"epochs": 2}})
@@ -284,7 +286,7 @@ def test_a_checkpoint_that_does_not_note_its_data_goes_on(again, tmp_path, reque
     assert (progress["step"], len(progress["data"])) == (10, 64)
 
 
-def test_a_fingerprint_is_of_all_that_it_is_given():
+def test_a_fingerprint_covers_all_values():
     assert fingerprint(["a", ("b",)]) == fingerprint(["a", ["b"]])
     assert (
         len({fingerprint(["ab", "c"]), fingerprint(["a", "bc"]), fingerprint([["ab"], "c"])}) == 3
@@ -294,7 +296,7 @@ def test_a_fingerprint_is_of_all_that_it_is_given():
 # The command, and several processes
 
 
-def test_the_command_tells_in_one_line(text_again, finished_text, tmp_path):
+def test_the_command_prints_the_error_on_one_line(text_again, finished_text, tmp_path):
     recipe = write_text_recipe(finished_text.parent, tale(), ONE_EPOCH, {"seed": 6})
     words = ["train", "text", "--config", str(recipe), "--output", str(tmp_path / "run")]
     result = CliRunner().invoke(app, words)

@@ -1,4 +1,4 @@
-"""Schedules rise and fall as they say."""
+"""Schedules rise and fall as documented."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_the_rate_then_falls_along_half_a_cosine():
     assert falling[-1] == pytest.approx(0.1, abs=1e-3)
 
 
-def test_the_rate_stays_at_its_end():
+def test_the_rate_stays_at_its_final_value():
     for step in (10, 11, 1000):
         assert learning_rate_factor(step, total=10, warmup=2, final=0.1) == pytest.approx(0.1)
 
@@ -40,9 +40,9 @@ def test_a_warmup_longer_than_the_run_only_rises():
     assert learning_rate_factor(8, total=4, warmup=8, final=0.1) <= 1
 
 
-def test_sampling_rises_linearly_from_0_to_the_last_chance():
-    chances = [sampling_probability(epoch, epochs=5, last=0.2) for epoch in range(5)]
-    assert chances == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
+def test_sampling_rises_linearly_from_0_to_its_last_probability():
+    probabilities = [sampling_probability(epoch, epochs=5, last=0.2) for epoch in range(5)]
+    assert probabilities == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
 
 
 def test_a_run_of_one_epoch_does_not_sample():

@@ -36,8 +36,8 @@ DEEP: dict[str, Any] = {
 }
 EVERY_STEP = {"checkpoint_steps": 1}
 
-# What another process runs, with the recipe, the folder of the run and, where there is one, the
-# step before which it kills itself.
+# What another process runs, with the recipe, the folder of the run and, optionally, the step before
+# which it kills itself.
 TRAIN = """
 import os, signal, sys
 from pathlib import Path
@@ -60,21 +60,21 @@ VERBS = "runs sits naps eats".split()
 
 
 def tale(lines: int = 40, seed: int = 1) -> str:
-    """Tell what animals do, 13 letters a line."""
-    chance = random.Random(seed)
-    told = [f"the {chance.choice(NOUNS)} {chance.choice(VERBS)}" for _ in range(lines)]
-    return "".join(f"{line}\n" for line in told)
+    """Return lines of 13 characters about what animals do."""
+    rng = random.Random(seed)
+    sentences = [f"the {rng.choice(NOUNS)} {rng.choice(VERBS)}" for _ in range(lines)]
+    return "".join(f"{sentence}\n" for sentence in sentences)
 
 
 def write_text_recipe(folder: Path, text: str, *changes: Mapping[str, Any]) -> Path:
-    """Write the small recipe with some changes as TOML, and its corpus beside it."""
+    """Write the small recipe with some changes as TOML, next to its corpus."""
     path = write_toml(folder, {**SMALL, "corpus": str(folder / "corpus.txt")}, *changes)
     (folder / "corpus.txt").write_text(text, encoding="utf-8")
     return path
 
 
 def train_text(recipe: Path, run: Path, *, resume: bool = True) -> Path:
-    """Train in this process, and give the run's folder."""
+    """Train in this process, and return the run's folder."""
     forget_accelerate()
     main(recipe, run, resume=resume)
     return run

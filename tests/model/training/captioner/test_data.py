@@ -38,7 +38,7 @@ def words_of(training: TrainingData, split: str) -> set[str]:
     }
 
 
-def test_the_vocabulary_is_of_the_training_captions(training):
+def test_the_vocabulary_has_the_words_of_the_training_captions(training):
     assert set(training.vocabulary.tokens[4:]) == words_of(training, "train")
 
 
@@ -124,7 +124,7 @@ def test_rewards_have_all_sentences_about_a_picture_mirrored_as_it_is(tmp_path, 
 
 
 @pytest.mark.parametrize("view", [0, 1])
-def test_rewards_have_what_was_said_of_lookalikes_mirrored_too(tmp_path, data, view):
+def test_rewards_have_captions_of_lookalikes_mirrored_too(tmp_path, data, view):
     train = CaptionDataset(data / "meadow.json", [data / "meadow"]).split("train")
     names = [entry.filename for entry in train]
     alike = {name: [*names[at + 1 :], *names[:at]] for at, name in enumerate(names)}
@@ -146,7 +146,7 @@ def test_rewards_have_what_was_said_of_lookalikes_mirrored_too(tmp_path, data, v
     ]
 
 
-def test_without_a_share_no_file_of_lookalikes_is_read(tmp_path, data):
+def test_lookalikes_without_a_share_are_not_read(tmp_path, data):
     meadow = {"captions": f"{data}/meadow.json", "pictures": [f"{data}/meadow"]}
     known = {"data": [meadow | {"lookalikes": "not there.json"}]}
     training = TrainingData(
@@ -184,7 +184,7 @@ def test_processes_share_every_batch(training):
         assert sum(int(part.reads.sum()) for _, part in parts) == int(captions.reads.sum())
 
 
-def test_a_process_without_a_share_reads_no_word(training):
+def test_a_process_without_a_share_reads_no_words(training):
     plan = training.plan.epoch(0)
     assert len(plan[-1]) == 2
     pictures, captions = Batches(training, 0, plan, 2, 3)[4]

@@ -1,4 +1,4 @@
-"""A run may begin with another's weights, if they are of the same words and the same network."""
+"""A run may start from another's weights, if words and network are the same."""
 
 import re
 import shutil
@@ -64,7 +64,7 @@ def test_a_run_starts_from_a_bundle(tmp_path, data, before):
     assert all(p.dtype == torch.float32 for p in trainer.network.parameters())
 
 
-def test_the_dropout_may_be_another(tmp_path, data, before):
+def test_the_dropout_may_differ(tmp_path, data, before):
     trainer = begin(tmp_path, data, before / "bundle", {"decoder": {"dropout": 0.0}})
     assert trainer.network.decoder.dropout.p == 0
 
@@ -77,7 +77,7 @@ def test_the_weights_are_validated_before_they_are_trained(tmp_path, data, befor
     assert [point["epoch"] for point in curve if "epoch" in point] == [0, 1]
 
 
-def test_where_nothing_is_better_the_weights_stay_as_they_were(tmp_path, data, before):
+def test_the_initial_weights_are_kept_if_none_are_better(tmp_path, data, before):
     still = {"optimisation": {"epochs": 3, "patience": 1, "learning_rate": 1e-12}}
     recipe = write_recipe(tmp_path, data, starts_from(before / "best.safetensors"), still)
     run = train(recipe, tmp_path / "run")
@@ -88,7 +88,7 @@ def test_where_nothing_is_better_the_weights_stay_as_they_were(tmp_path, data, b
     assert len([point for point in read_curve(run) if "epoch" in point]) == 2
 
 
-def test_a_tuned_encoder_goes_on_from_them(tmp_path, data, before):
+def test_a_tuned_encoder_starts_from_the_initial_weights(tmp_path, data, before):
     trainer = begin(tmp_path, data, before / "best.safetensors", TUNED, {"optimisation": {}})
     trainer.fit()
     best = read_tensors(before / "best.safetensors")
@@ -110,11 +110,11 @@ def refused(tmp_path: Path, data: Path, path: Path, *changes: dict[str, Any]) ->
 def test_other_words_are_refused(tmp_path, data, before, name):
     message = refused(tmp_path, data, before / name, {"min_count": 15})
     assert "has 24 tokens and this recipe's data give 16" in message
-    assert "number 16, '" in message
+    assert "token 16, '" in message
     assert "there and None here" in message
 
 
-def test_the_first_word_that_differs_is_named(tmp_path, data, before):
+def test_the_error_names_the_first_different_word(tmp_path, data, before):
     texts = (data / "meadow.json").read_text().replace("dog", "wolf")
     (tmp_path / "meadow.json").write_text(texts)
     captions = [{"captions": f"{tmp_path}/meadow.json", "pictures": [f"{data}/meadow"]}]
@@ -138,7 +138,7 @@ def test_another_network_is_refused(tmp_path, data, before, name, part, change):
     assert part in refused(tmp_path, data, before / name, change)
 
 
-def test_without_a_bundle_shapes_tell(tmp_path, data, before):
+def test_without_a_bundle_shapes_are_compared(tmp_path, data, before):
     alone = tmp_path / "alone.safetensors"
     shutil.copy(before / "best.safetensors", alone)
     assert begin(tmp_path / "fits", data, alone).step == 0
@@ -149,7 +149,7 @@ def test_without_a_bundle_shapes_tell(tmp_path, data, before):
     assert "decoder.embedding.weight" in message
 
 
-def test_what_is_no_file_of_weights_is_refused(tmp_path, data, before):
+def test_a_damaged_file_of_weights_is_refused(tmp_path, data, before):
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     assert "not a complete safetensors" in refused(tmp_path, data, tmp_path / "junk.safetensors")
     assert "config.json" in refused(tmp_path, data, before)  # a run's folder is no bundle
@@ -170,7 +170,7 @@ def encoder_file(tmp_path: Path, **changes: torch.Tensor) -> State:
     return state
 
 
-def test_the_encoder_starts_from_its_file_whose_classifier_is_left_out(tmp_path, data):
+def test_the_encoder_starts_from_its_file_without_the_classifier(tmp_path, data):
     state = encoder_file(tmp_path)
     del state["classifier.weight"]
     change = {"encoder_weights": str(tmp_path / "encoder.safetensors")}

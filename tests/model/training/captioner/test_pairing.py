@@ -1,4 +1,4 @@
-"""Sentences are found by their words and chosen by the captioner; held-out ones never are."""
+"""Sentences are found by their words and chosen by the captioner; excluded ones never are."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ SENTENCES = [
 ]
 
 
-def test_a_corpus_holds_each_sentence_once_and_none_too_short_or_too_long():
+def test_the_index_has_each_sentence_of_suitable_length_once():
     assert SentenceIndex(SENTENCES).sentences == [
         "a brown dog runs through the grass",
         "two brown dogs run through the snow",
@@ -31,14 +31,14 @@ def test_a_corpus_holds_each_sentence_once_and_none_too_short_or_too_long():
     ]
 
 
-def test_the_likest_come_first_with_a_likeness_of_at_most_1():
+def test_the_most_similar_sentences_come_first():
     found = SentenceIndex(SENTENCES).search(["Two brown dogs running through the snow"], 3)
     assert found[0].sentence == "two brown dogs run through the snow"
     assert found[1].sentence == "a brown dog runs through the grass"
     assert 1 > found[0].similarity > found[1].similarity > found[2].similarity > 0
 
 
-def test_likeness_is_the_cosine_with_the_mean_of_the_captions():
+def test_similarity_is_the_cosine_with_the_mean_of_the_captions():
     corpus = SentenceIndex(SENTENCES)
     (same, *_) = corpus.search(["a man rides a wave on the surfboard"], 1)
     (half, *_) = corpus.search(["a man rides a wave on the surfboard", "unknown words alone"], 1)
@@ -47,20 +47,20 @@ def test_likeness_is_the_cosine_with_the_mean_of_the_captions():
     )  # what nobody knows changes no direction
 
 
-def test_what_was_said_of_the_picture_is_not_found_again():
+def test_the_pictures_own_captions_are_not_found():
     found = SentenceIndex(SENTENCES).search(["A brown dog runs through the grass ."], 4)
     assert "a brown dog runs through the grass" not in [one.sentence for one in found]
     assert len(found) == 3
 
 
-def test_held_out_sentences_are_never_found_however_they_are_written():
+def test_excluded_sentences_are_not_found_in_any_spelling():
     corpus = SentenceIndex(SENTENCES, without=["A MAN rides a wave on a surfboard."])
     assert "a man rides a wave on a surfboard" not in corpus.sentences
     assert len(corpus.sentences) == 3
 
 
 def test_a_corpus_without_sentences_is_refused():
-    with pytest.raises(ValueError, match="no sentence of 5 to 18 words"):
+    with pytest.raises(ValueError, match="no line with a sentence of 5 to 18 words"):
         SentenceIndex(["dog", "cat"])
 
 
@@ -75,27 +75,28 @@ def make_matcher(candidates: int = 36) -> tuple[Matcher, Captioner]:
     return Matcher(captioner, mean, SentenceIndex(sentences), candidates), captioner
 
 
-def test_a_matcher_chooses_what_is_worth_most_of_the_candidates():
+def test_a_matcher_chooses_the_candidates_with_the_highest_scores():
     matcher, captioner = make_matcher(candidates=8)
     words = captioner.vocabulary.tokens
-    picture, said = Image.new("RGB", (48, 32), "green"), [" ".join(words[4:8])]
-    chosen = matcher(picture, said, 3)
+    picture, captions = Image.new("RGB", (48, 32), "green"), [" ".join(words[4:8])]
+    chosen = matcher(picture, captions, 3)
 
     decoder = captioner.network.decoder
     with torch.inference_mode():
         seen = decoder.encode_context(captioner.encode(captioner.prepare([picture])))
-        worth = {}
-        for sentence, likeness in matcher._corpus.search(said, 8):
+        scores = {}
+        for sentence, similarity in matcher._corpus.search(captions, 8):
             ids = [*captioner.vocabulary.encode(sentence), captioner.vocabulary.end_id]
-            ((own,), _), ((usual,), _) = (
+            ((logprobs,), _), ((usual,), _) = (
                 score_tokens(decoder, one, [ids]) for one in (seen, matcher._mean_context)
             )
-            likely, grounded = sum(own) / len(ids), (sum(own) - sum(usual)) / len(ids)
-            worth[sentence] = likely + grounded + 2 * likeness
-    assert chosen == sorted(worth, key=worth.__getitem__, reverse=True)[:3]
+            likely = sum(logprobs) / len(ids)
+            image_gain = (sum(logprobs) - sum(usual)) / len(ids)
+            scores[sentence] = likely + image_gain + 2 * similarity
+    assert chosen == sorted(scores, key=scores.__getitem__, reverse=True)[:3]
 
 
-def test_a_matcher_gives_fewer_where_there_are_no_more():
+def test_a_matcher_returns_fewer_sentences_if_there_are_no_more():
     matcher, captioner = make_matcher(candidates=2)
-    said = [" ".join(captioner.vocabulary.tokens[4:9])]
-    assert len(matcher(Image.new("RGB", (32, 32)), said, 5)) == 2
+    captions = [" ".join(captioner.vocabulary.tokens[4:9])]
+    assert len(matcher(Image.new("RGB", (32, 32)), captions, 5)) == 2

@@ -1,4 +1,4 @@
-"""Rewards are CIDEr-D with the end token as a word, and no trick of a caption pays."""
+"""Rewards are CIDEr-D with the end token as a word, and cannot be tricked."""
 
 import pytest
 
@@ -54,16 +54,19 @@ def test_every_caption_of_a_picture_has_its_own_reward():
     assert len(set(rewards)) == 3
 
 
-def test_what_was_said_of_lookalikes_has_its_share():
+def test_captions_of_lookalikes_have_their_share():
     captions = [[ids("a dog runs on the grass"), ids("two children play")], [ids("a red hat")]]
-    own, others = [TEXTS[1], TEXTS[2]], [[*TEXTS[0], *TEXTS[3]], []]
-    of_own, of_others = make_reward()(captions, own), make_reward()(captions[:1], others[:1])
-    (first, second), alone = make_reward(share=0.3)(captions, own, others)
-    assert first == pytest.approx(0.7 * of_own[0][0] + 0.3 * of_others[0][0])
-    assert second == pytest.approx(0.7 * of_own[0][1] + 0.3 * of_others[0][1])
-    assert of_own[0][0] > of_own[0][1] == 0
+    references, others = [TEXTS[1], TEXTS[2]], [[*TEXTS[0], *TEXTS[3]], []]
+    of_references, of_others = (
+        make_reward()(captions, references),
+        make_reward()(captions[:1], others[:1]),
+    )
+    (first, second), alone = make_reward(share=0.3)(captions, references, others)
+    assert first == pytest.approx(0.7 * of_references[0][0] + 0.3 * of_others[0][0])
+    assert second == pytest.approx(0.7 * of_references[0][1] + 0.3 * of_others[0][1])
+    assert of_references[0][0] > of_references[0][1] == 0
     assert of_others[0][1] > 0
-    assert alone == of_own[1]  # a picture of which no lookalike is known
+    assert alone == of_references[1]  # no lookalike of this picture is known
 
 
 def test_bleu_adds_its_weight():
@@ -77,20 +80,20 @@ def test_bleu_adds_its_weight():
     assert more[0] - plain[0] == pytest.approx(3)
 
 
-def test_a_sentence_of_the_picture_earns_most_of_all_and_other_words_nothing():
+def test_a_reference_earns_the_highest_reward_and_other_words_none():
     assert reward("a woman in a red hat", 2) == pytest.approx(10)
     assert reward("the brown dog is running", 2) == 0
 
 
 def lost_by_the_end(text: str) -> float:
-    """How much less a caption earns than CIDEr-D without the end token would give it."""
+    """Return how much lower a reward is than CIDEr-D without the end token."""
     references = [[words(sentence)[:-1] for sentence in picture] for picture in TEXTS]
     frequencies = DocumentFrequencies.of(references)
     (plain,) = cider_each([text.split()], references[:1], frequencies=frequencies)
     return plain - reward(text)
 
 
-def test_to_end_where_no_sentence_ends_does_not_pay():
+def test_ending_where_no_reference_ends_lowers_the_reward():
     whole = lost_by_the_end("a man plays a guitar with a friend")
     for text in ("a man plays a guitar with a", "a man with a guitar and a"):
         assert lost_by_the_end(text) > 5 * whole > 0
@@ -101,18 +104,18 @@ def test_a_caption_that_does_not_end_earns_less():
     assert reward("a man with a guitar", ends=False) < reward("a man with a guitar")
 
 
-def test_the_end_alone_is_worth_nothing():
+def test_an_empty_caption_earns_nothing():
     assert reward("") == 0
 
 
-def test_what_is_said_twice_costs_the_penalty():
+def test_repetition_costs_the_penalty():
     for text in ("a man and a man", "a man with a guitar with a guitar"):
         assert reward(text, penalty=0.7) == pytest.approx(reward(text) - 0.7)
     for text in ("a man with a guitar", "a man and a dog", "two men with a man with a guitar"):
         assert reward(text, penalty=0.7) == reward(text)
 
 
-def test_a_word_that_the_vocabulary_lacks_is_not_the_unknown_token():
+def test_a_word_missing_from_the_vocabulary_is_not_the_unknown_token():
     text = "two children play with a zebra"
     known = Vocabulary.build(text for picture in TEXTS for text in picture)
     caption = [*known.encode(text), known.end_id]
@@ -121,6 +124,6 @@ def test_a_word_that_the_vocabulary_lacks_is_not_the_unknown_token():
     assert reward(text, 3) < 0.7 * whole
 
 
-def test_a_picture_need_not_be_one_of_the_corpus():
+def test_a_picture_outside_the_corpus_can_be_rewarded():
     (rewards,) = make_reward()([[ids("a dog plays a guitar")]], [["A dog plays a guitar"]])
     assert rewards == [pytest.approx(10)]

@@ -37,7 +37,7 @@ def human(texts: Sequence[Sequence[str]] = TEXTS) -> CaptionBatch:
 
 def by_length(captions: Sequence[Sequence[Sequence[int]]], *_: object) -> list[list[float]]:
     """Reward every second word of a small vocabulary, whatever the picture."""
-    return [[sum(0.3 * (i % 2) for i in ids) + ids[-1] / 7 for ids in own] for own in captions]
+    return [[sum(0.3 * (i % 2) for i in ids) + ids[-1] / 7 for ids in drawn] for drawn in captions]
 
 
 def make_loss(network: CaptionNetwork | None = None, **changes: object) -> SelfCriticalLoss:
@@ -56,12 +56,12 @@ def gradients(network: CaptionNetwork, loss: Tensor) -> dict[str, Tensor]:
 def log_probability(
     decoder: Decoder, grid: Tensor, ids: Sequence[int], temperature: float = 1.0
 ) -> Tensor:
-    """Read a caption step by step, as a search does; never written tokens have no chance."""
-    picture = decoder.encode_context(grid)
-    state = tuple(part[:, None] for part in picture.start)
+    """Read a caption step by step, as a search does, without tokens that are never written."""
+    context = decoder.encode_context(grid)
+    state = tuple(part[:, None] for part in context.start)
     total = grid.new_zeros(())
     for last, token in zip([Vocabulary.start_id, *ids], ids, strict=False):
-        logprobs, state, _ = decoder.step(torch.tensor([[last]]), state, picture)
+        logprobs, state, _ = decoder.step(torch.tensor([[last]]), state, context)
         allowed = logprobs[0, 0].index_fill(0, torch.tensor([0, 1, UNKNOWN]), -torch.inf)
         total = total + (allowed / temperature).log_softmax(-1)[token]
     return total
@@ -85,14 +85,14 @@ def test_captions_are_words_then_an_end_then_padding():
     assert 0 < finished < 150
 
 
-def test_captions_end_early_where_all_have_ended():
+def test_drawing_stops_when_all_captions_have_ended():
     network = tiny_network(tiny_config()).eval()
     with torch.no_grad():
         network.decoder.output_bias[END] = 100.0
     assert draw_captions(network.decoder, grids(), 5, max_words=6).tolist() == [[[END]] * 5] * 3
 
 
-def test_the_seed_draws_the_captions():
+def test_the_seed_determines_the_drawn_captions():
     decoder = tiny_network(tiny_config()).eval().decoder
     draws = []
     for seed in (1, 1, 2):
@@ -103,19 +103,19 @@ def test_the_seed_draws_the_captions():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_words_are_drawn_as_often_as_they_are_likely(temperature):
+def test_captions_are_drawn_as_often_as_they_are_likely(temperature):
     decoder = tiny_network(tiny_config()).eval().decoder
     torch.manual_seed(0)
     drawn = draw_captions(decoder, grids(1), 20_000, max_words=1, temperature=temperature)[0]
     for caption in ([END], [10, END], [12, END], [12, 14]):
         share = (drawn[:, : len(caption)] == torch.tensor(caption)).all(1).float().mean().item()
         with torch.no_grad():
-            chance = log_probability(decoder, grids(1), caption, temperature).exp().item()
-        assert share == pytest.approx(chance, abs=0.01)
+            probability = log_probability(decoder, grids(1), caption, temperature).exp().item()
+        assert share == pytest.approx(probability, abs=0.01)
 
 
 @pytest.mark.parametrize("number", [0.0, 1 - 2**-24], ids=["least", "greatest"])
-def test_the_edges_of_chance_draw_what_may_be_written(monkeypatch, number):
+def test_extreme_random_numbers_draw_allowed_tokens(monkeypatch, number):
     decoder = tiny_network(tiny_config()).eval().decoder
     monkeypatch.setattr(torch, "rand_like", lambda like: torch.full_like(like, number))
     drawn = draw_captions(decoder, grids(), 2, max_words=3)
@@ -143,11 +143,11 @@ def test_captions_are_rewarded_without_their_padding():
     torch.manual_seed(0)
     lookalikes = [["a man sits"], [], ["the dog"]]
     loss(grids(), replace(human(), lookalikes=lookalikes), 0.0)
-    ((captions, *told),) = seen
+    ((captions, *sentences),) = seen
     torch.manual_seed(0)
     drawn = draw_captions(loss.network.decoder, grids(), 4, max_words=6)
     assert captions == [[[i for i in row if i] for row in rows] for rows in drawn.tolist()]
-    assert told == [TEXTS, lookalikes]
+    assert sentences == [TEXTS, lookalikes]
 
 
 # The gradient
@@ -160,12 +160,12 @@ def test_the_gradient_is_that_of_reinforce_by_hand(kind, temperature):
     torch.manual_seed(0)
     drawn = draw_captions(network.decoder, grid, 4, max_words=6, temperature=temperature)
     captions = drawn.tolist()
-    captions = [[[token for token in ids if token] for ids in own] for own in captions]
+    captions = [[[token for token in ids if token] for ids in drawn] for drawn in captions]
     by_hand, tokens = grid.new_zeros(()), 0
-    for picture, own in enumerate(captions):
-        rewards = by_length([own], None)[0]
+    for picture, drawn in enumerate(captions):
+        rewards = by_length([drawn], None)[0]
         sentences = len(TEXTS[picture])
-        for i, ids in enumerate(own):
+        for i, ids in enumerate(drawn):
             others = [reward for j, reward in enumerate(rewards) if j != i]
             advantage = rewards[i] - sum(others) / len(others)
             one = grid[picture : picture + 1]
@@ -193,9 +193,9 @@ def test_on_average_the_gradient_is_that_of_the_expected_reward(temperature):
     words = (END, UNKNOWN + 1, UNKNOWN + 2)
     captions = [[END], *([*pair] for pair in product(words[1:], words))]
     logprobs = [log_probability(network.decoder, grids(1), ids, temperature) for ids in captions]
-    chances = torch.stack(logprobs).exp()
-    assert chances.sum().item() == pytest.approx(1, abs=1e-5)
-    expected = chances @ torch.tensor(by_length([captions], None)[0])
+    probabilities = torch.stack(logprobs).exp()
+    assert probabilities.sum().item() == pytest.approx(1, abs=1e-5)
+    expected = probabilities @ torch.tensor(by_length([captions], None)[0])
     true = gradients(network, expected)
 
     settings = SelfCriticalConfig(samples=20_000, temperature=temperature, cross_entropy_share=0.0)
@@ -207,9 +207,9 @@ def test_on_average_the_gradient_is_that_of_the_expected_reward(temperature):
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=0.01, msg=name)
 
 
-def test_captions_that_are_worth_the_same_teach_nothing():
+def test_equal_rewards_have_no_gradient():
     loss = make_loss()
-    loss.rewards = lambda captions, *_: [[2.0] * len(own) for own in captions]
+    loss.rewards = lambda captions, *_: [[2.0] * len(drawn) for drawn in captions]
     (term,) = loss.train()(grids(), human(), 0.0).terms
     assert not any(gradient.any() for gradient in gradients(loss.network, term.total).values())
 
@@ -244,7 +244,7 @@ def test_a_tuned_encoder_learns_from_rewards_too():
     assert all(p.grad is not None and p.grad.any() for p in learned)
 
 
-def test_the_detector_stays_as_it_is():
+def test_the_detector_is_not_trained():
     loss = make_loss(tiny_network(tiny_config(dropout=0.0, detected_words=8)), samples=2)
     terms = loss.train()(grids(), human(), 0.0).terms
     sum(term.total for term in terms).backward()
@@ -272,7 +272,7 @@ def test_the_cross_entropy_has_its_share():
     assert losses[0.0].watched.keys() == {"reward", "length", "finished"}
 
 
-def test_a_picture_weighs_as_much_as_there_are_sentences_about_it():
+def test_a_pictures_weight_is_its_number_of_sentences():
     once, thrice = [["a"]] * 2, [["a"], ["a", "a dog", "the dog"]]
     loss, terms = make_loss(), []
     for texts in (once, thrice):
@@ -285,7 +285,7 @@ def test_a_picture_weighs_as_much_as_there_are_sentences_about_it():
     assert terms[0].total.item() != pytest.approx(terms[1].total.item(), rel=1e-2)
 
 
-def test_a_process_without_a_share_costs_nothing_and_moves_nothing():
+def test_a_process_without_a_share_has_no_loss_and_no_gradient():
     captions = human()
     captions.reads[:] = False
     losses = make_loss(cross_entropy_share=0.2).train()(grids(), captions, 0.0)
@@ -317,7 +317,7 @@ def test_reward_length_and_ends_are_watched():
 
 
 def learn(steps: int, precision: torch.dtype = torch.float32) -> list[float]:
-    """Teach a tiny decoder by rewards alone, and give the mean reward at each step."""
+    """Train a tiny decoder by rewards alone, and return the mean reward at each step."""
     network = tiny_network(tiny_config(dropout=0.0, detected_words=8))
     loss = SelfCriticalLoss(
         network,

@@ -1,4 +1,4 @@
-"""Training learns, leaves what it should, and changes only what it may."""
+"""Training a captioner learns, writes its files, and changes only what it may."""
 
 import json
 import math
@@ -116,10 +116,10 @@ def test_the_loss_falls(learned):
     assert losses[-1] < 0.1
 
 
-def test_pictures_learned_by_heart_are_told_word_by_word(learned):
+def test_pictures_learned_by_heart_are_captioned_word_by_word(learned):
     words = Vocabulary.build(BY_HEART.values())
-    told = [words.decode(words.encode(caption)) for caption in BY_HEART.values()]
-    assert texts(Captioner.load(learned / "bundle", "cpu")) == told
+    expected = [words.decode(words.encode(caption)) for caption in BY_HEART.values()]
+    assert texts(Captioner.load(learned / "bundle", "cpu")) == expected
 
 
 def test_validation_scores_rise_to_their_best(learned):
@@ -141,7 +141,7 @@ def test_the_bundle_captions_as_the_averaged_network_does(learned):
         assert ours[0].logprob == pytest.approx(theirs[0].logprob, abs=0.01)
 
 
-def test_what_is_kept_is_the_average_and_not_the_last_weights(short):
+def test_the_average_is_kept_and_not_the_last_weights(short):
     best = read_tensors(short / "best.safetensors")
     assert changed(best, network_of(final(short), "average/module.")) == set()
     assert "decoder.embedding.weight" in changed(best, network_of(final(short)))
@@ -150,7 +150,7 @@ def test_what_is_kept_is_the_average_and_not_the_last_weights(short):
 # What a run leaves behind
 
 
-def test_the_recipe_stands_beside_the_run(short):
+def test_the_recipe_is_in_the_runs_folder(short):
     recipe = json.loads((short / "recipe.json").read_text())
     assert recipe["name"] == "toy"
     assert recipe["optimisation"]["epochs"] == 1
@@ -158,7 +158,7 @@ def test_the_recipe_stands_beside_the_run(short):
     assert recipe["max_words"] == 20  # the defaults, too
 
 
-def test_the_environment_stands_beside_the_run(short):
+def test_the_environment_is_in_the_runs_folder(short):
     environment = json.loads((short / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
     assert environment["threads"] == 1
@@ -175,7 +175,7 @@ def test_the_curve_has_every_epoch(short):
     assert validated["cider"] == pytest.approx(sum(sets) / 2)
 
 
-def test_the_curve_of_rewards_has_what_captions_are_like(tmp_path, data):
+def test_the_curve_of_rewards_describes_the_drawn_captions(tmp_path, data):
     recipe = write_recipe(tmp_path, data, REWARDED, ONE_EPOCH, {"max_words": 6})
     trained, validated = read_curve(train(recipe, tmp_path / "run"))
     assert trained.keys() >= {"reward", "length", "finished", "loss", "learning_rate", "seconds"}
@@ -209,7 +209,7 @@ def test_the_bundle_says_where_it_comes_from(short):
 # When it ends
 
 
-def test_training_stops_when_validation_has_not_risen(tmp_path, data):
+def test_training_stops_when_validation_stops_rising(tmp_path, data):
     still = {"optimisation": {"epochs": 9, "patience": 2, "learning_rate": 1e-12}}
     recipe = write_recipe(tmp_path, data, still)
     run = train(recipe, tmp_path / "run")
@@ -217,7 +217,7 @@ def test_training_stops_when_validation_has_not_risen(tmp_path, data):
     assert validated == [1, 2, 3]  # the first is the best, and two more were no better
     assert read_progress(run / "checkpoint.safetensors")["best"]["epoch"] == 0
     assert Captioner.load(run / "bundle", "cpu").config.provenance["best_epoch"] == 1
-    train(recipe, run)  # and it does not go on when it is asked again
+    train(recipe, run)  # training it again takes no more steps
     assert [point["epoch"] for point in read_curve(run) if "epoch" in point] == [1, 2, 3]
 
 
@@ -225,7 +225,7 @@ def test_training_stops_when_validation_has_not_risen(tmp_path, data):
 
 
 def one_caption(smoothing: float) -> tuple[CaptionLoss, torch.Tensor, Any, float]:
-    """Make a loss, a grid and a caption with its log-probability as the captioner gives it."""
+    """Return a loss, a grid and a caption with the log-probability that the captioner gives it."""
     captioner = tiny_captioner(dropout=0.0, detected_words=8)
     text = "a dog runs on the grass"
     grid = captioner.encode(captioner.prepare([draw(1)])).clone()
@@ -235,7 +235,7 @@ def one_caption(smoothing: float) -> tuple[CaptionLoss, torch.Tensor, Any, float
 
 
 def total(losses: Losses) -> float:
-    """Give the cross-entropy, whose weight is the number of tokens."""
+    """Return the cross-entropy, whose weight is the number of tokens."""
     words, detector = losses.terms
     assert words.total == losses.watched["loss"].total
     assert words.weight == detector.weight == 7
@@ -247,7 +247,7 @@ def test_the_loss_in_evaluation_is_the_captions_log_probability():
     assert total(loss.eval()(grid, captions, 0.0)) == pytest.approx(-logprob, rel=1e-4)
 
 
-def test_labels_are_smoothed_while_training_alone():
+def test_labels_are_smoothed_only_in_training():
     loss, grid, captions, logprob = one_caption(smoothing=0.1)
     smoothed = total(loss.train()(grid, captions, 0.0))
     plain = total(one_caption(smoothing=0.0)[0].train()(grid, captions, 0.0))
@@ -255,7 +255,7 @@ def test_labels_are_smoothed_while_training_alone():
     assert smoothed != pytest.approx(plain, rel=1e-3)
 
 
-def test_a_batch_without_words_costs_nothing_and_moves_nothing():
+def test_a_batch_without_words_has_no_loss_and_no_gradient():
     loss, grid, captions, _ = one_caption(smoothing=0.1)
     captions.reads[:] = False
     losses = loss.train()(grid, captions, 0.0)
@@ -268,7 +268,7 @@ def test_a_batch_without_words_costs_nothing_and_moves_nothing():
     assert not any(gradient.any() for gradient in gradients)
 
 
-def test_the_detector_learns_from_its_own_loss_alone():
+def test_the_detector_learns_only_from_its_own_loss():
     loss, grid, captions, _ = one_caption(smoothing=0.1)
     detector = loss.network.decoder.detector
     written, detected = (term.total for term in loss.train()(grid, captions, 0.0).terms)
@@ -281,7 +281,7 @@ def test_the_detector_learns_from_its_own_loss_alone():
     assert detected.item() == pytest.approx(expected.item() * truth.numel(), rel=1e-4)
 
 
-def test_the_detector_starts_from_the_words_that_captions_usually_say(tmp_path, data):
+def test_the_detector_starts_from_the_words_frequencies_in_captions(tmp_path, data):
     trainer = make_trainer(write_recipe(tmp_path, data), tmp_path / "run")
     texts = [c for entries in trainer.task.data.train for entry in entries for c in entry.captions]
     word = trainer.task.data.vocabulary.tokens[6]
@@ -312,7 +312,7 @@ def test_scheduled_sampling_changes_what_is_learned_from_the_second_epoch_on(tmp
 
 
 def trained_from_its_start(tmp_path: Path, data: Path, *changes: dict[str, Any]) -> set[str]:
-    """Train for an epoch; the names of the encoder's weights and statistics that changed."""
+    """Train for an epoch, and return the names of the encoder's tensors that changed."""
     trainer = make_trainer(write_recipe(tmp_path, data, ONE_EPOCH, *changes), tmp_path / "run")
     before = {name: t.clone() for name, t in trainer.network.state_dict().items()}
     stages = trainer.network.encoder.stages()
@@ -384,7 +384,7 @@ def test_a_tuned_encoder_reads_pixels_in_the_fast_layout(tmp_path, data):
     assert layouts == [True] * 5
 
 
-def test_pixels_are_not_taken_for_a_grid_of_as_many_channels(tmp_path, data, monkeypatch):
+def test_pixels_are_not_mistaken_for_a_grid_with_as_many_channels(tmp_path, data, monkeypatch):
     # A picture 96 pixels wide, and an encoder of 96 channels.
     change = {"encoder": {"name": "timm/test_resnet"}, "preprocessing": {"size": 96}}
     trainer = make_trainer(write_recipe(tmp_path, data, TUNED, change), tmp_path / "run")
@@ -417,18 +417,19 @@ def test_bfloat16_trains_float32_weights(tmp_path, data, kind):
     assert losses["bfloat16"] != losses["float32"]
 
 
-# Chance is each process's own. So these captions are not drawn: the first word of one is the
-# likeliest, of the next the second likeliest, and so on, and every later word is the likeliest.
+# Each process draws other random numbers, so these captions are not drawn at random: the first word
+# of one is the likeliest, of the next the second likeliest, and so on; every later word is the
+# likeliest.
 RANKED = """
 import torch
 from model.training.captioner import self_critical
 
 def ranked(decoder, grid, samples, max_words, *, temperature):
-    picture = decoder.encode_context(grid.detach())
-    state = tuple(part[:, None].expand(-1, samples, -1) for part in picture.start)
+    context = decoder.encode_context(grid.detach())
+    state = tuple(part[:, None].expand(-1, samples, -1) for part in context.start)
     tokens, steps = torch.ones(len(grid), samples, dtype=torch.long), []
     for _ in range(max_words + 1):
-        logprobs, state, _ = decoder.step(tokens, state, picture)
+        logprobs, state, _ = decoder.step(tokens, state, context)
         best = logprobs[..., 2:].topk(samples).indices + 2
         tokens = best[..., 0] if steps else best[:, 0]
         tokens = tokens + (tokens == 3)

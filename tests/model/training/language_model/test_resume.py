@@ -1,6 +1,6 @@
-"""A language model's training that was cut off, or shared by processes, ends as one that was not.
+"""An interrupted or distributed training of a language model ends as an uninterrupted one does.
 
-Bit for bit in one process; in two, but for the order of sums.
+Bit for bit in one process; in two, up to the order of sums.
 """
 
 import json
@@ -35,14 +35,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory, kind: str) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, kind: str) -> Path:
     """A run that nothing stopped."""
     folder = tmp_path_factory.mktemp(kind)
     return train_text(write_text_recipe(folder, tale(), KINDS[kind]), folder / "run")
 
 
 def assert_same(run: Path, other: Path) -> None:
-    """Compare all that training changes, and all that it leaves behind."""
+    """Compare everything that training changes and writes."""
     assert_same_checkpoint(run, other)
     for name in ("best.safetensors", "bundle/model.safetensors"):
         assert_same_tensors(run / name, other / name)
@@ -67,7 +67,9 @@ def validations(run: Path) -> list[dict[str, float]]:
     return [point for point in read_curve(run) if "epoch" in point]
 
 
-def test_a_run_killed_at_a_random_moment_ends_as_an_unbroken_one(tmp_path, unbroken, kind):
+def test_a_run_killed_at_a_random_moment_ends_as_an_uninterrupted_one(
+    tmp_path, uninterrupted, kind
+):
     recipe, run = write_text_recipe(tmp_path, tale(), KINDS[kind], EVERY_STEP), tmp_path / "run"
     checkpoint = run / "checkpoint.safetensors"
     moment = random.SystemRandom().randrange(1, 9)  # of 15 steps
@@ -81,25 +83,27 @@ def test_a_run_killed_at_a_random_moment_ends_as_an_unbroken_one(tmp_path, unbro
     assert process.returncode == -signal.SIGKILL, output.decode()
     assert moment <= read_progress(checkpoint)["step"] < 15
     assert not (run / "bundle").exists()
-    assert_same(train_text(recipe, run), unbroken)
+    assert_same(train_text(recipe, run), uninterrupted)
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 13])
-def test_a_run_stopped_before_any_step_ends_as_an_unbroken_one(tmp_path, unbroken, kind, step):
+def test_a_run_stopped_before_any_step_ends_as_an_uninterrupted_one(
+    tmp_path, uninterrupted, kind, step
+):
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], EVERY_STEP)
     run = train_until(recipe, tmp_path / "run", step)
     assert read_progress(run / "checkpoint.safetensors")["step"] == step
-    assert_same(train_text(recipe, run), unbroken)
+    assert_same(train_text(recipe, run), uninterrupted)
 
 
 @pytest.mark.parametrize("step", [5, 15])
-def test_a_run_stopped_while_it_validates_does_so_again(tmp_path, unbroken, kind, step):
+def test_a_run_stopped_during_validation_validates_again(tmp_path, uninterrupted, kind, step):
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], EVERY_STEP)
     run = train_until(recipe, tmp_path / "run", step, method="_validate")
-    assert_same(train_text(recipe, run), unbroken)
+    assert_same(train_text(recipe, run), uninterrupted)
 
 
-def test_a_run_stopped_again_and_again_carries_the_same_state(tmp_path, kind):
+def test_a_run_stopped_several_times_carries_the_same_state(tmp_path, kind):
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], EVERY_STEP)
     whole = train_until(recipe, tmp_path / "whole", 8)
     broken = tmp_path / "broken"
@@ -112,48 +116,48 @@ def test_a_run_stopped_again_and_again_carries_the_same_state(tmp_path, kind):
     assert all(t.any() for t in states.values())
 
 
-def test_steps_after_the_last_checkpoint_are_taken_again(tmp_path, unbroken, kind):
+def test_steps_after_the_last_checkpoint_are_repeated(tmp_path, uninterrupted, kind):
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], {"checkpoint_steps": 3})
     run = train_until(recipe, tmp_path / "run", 8)
     assert read_progress(run / "checkpoint.safetensors")["step"] == 6
-    assert_same(train_text(recipe, run), unbroken)
+    assert_same(train_text(recipe, run), uninterrupted)
 
 
-def test_a_run_stopped_before_its_first_checkpoint_begins_again(tmp_path, unbroken, kind):
+def test_a_run_stopped_before_its_first_checkpoint_starts_over(tmp_path, uninterrupted, kind):
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind])
     run = train_until(recipe, tmp_path / "run", 3)
     assert not (run / "checkpoint.safetensors").exists()
-    assert_same(train_text(recipe, run), unbroken)
+    assert_same(train_text(recipe, run), uninterrupted)
 
 
-def test_a_finished_run_stays_as_it_is(tmp_path, unbroken):
-    shutil.copytree(unbroken.parent, tmp_path / "copy")
-    before = (unbroken / "checkpoint.safetensors").read_bytes()
+def test_a_finished_run_is_left_unchanged(tmp_path, uninterrupted):
+    shutil.copytree(uninterrupted.parent, tmp_path / "copy")
+    before = (uninterrupted / "checkpoint.safetensors").read_bytes()
     run = train_text(tmp_path / "copy" / "recipe.toml", tmp_path / "copy" / "run")
     assert (run / "checkpoint.safetensors").read_bytes() == before
-    assert_same(run, unbroken)
+    assert_same(run, uninterrupted)
 
 
-def test_a_run_that_began_again_is_never_taken_for_the_old_one(tmp_path, unbroken, kind):
+def test_a_run_that_started_over_never_resumes_from_the_old_one(tmp_path, uninterrupted, kind):
     run = tmp_path / "run"
     train_text(write_text_recipe(tmp_path, tale(), KINDS[kind], {"seed": 6}), run)
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind])
     train_until(recipe, run, 3, resume=False)
-    assert_same(train_text(recipe, run), unbroken)
+    assert_same(train_text(recipe, run), uninterrupted)
 
 
-def test_another_recipes_checkpoint_is_refused(tmp_path, unbroken, kind):
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, uninterrupted, kind):
     for change in ({"optimisation": {"streams": 4}}, {"network": {"hidden_size": 13}}):
-        shutil.copytree(unbroken, tmp_path / "run", dirs_exist_ok=True)
+        shutil.copytree(uninterrupted, tmp_path / "run", dirs_exist_ok=True)
         (tmp_path / "run" / "recipe.json").unlink()
         recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], change)
         with pytest.raises(ValueError, match="of another network"):
             train_text(recipe, tmp_path / "run")
 
 
-def test_two_runs_of_a_recipe_are_the_same_and_of_two_seeds_are_not(tmp_path, unbroken, kind):
+def test_the_same_recipe_repeats_a_run_and_another_seed_does_not(tmp_path, uninterrupted, kind):
     twin = train_text(write_text_recipe(tmp_path, tale(), KINDS[kind]), tmp_path / "twin")
-    assert_same(twin, unbroken)
+    assert_same(twin, uninterrupted)
     recipe = write_text_recipe(tmp_path, tale(), KINDS[kind], {"seed": 6})
     other = read_tensors(train_text(recipe, tmp_path / "other") / "best.safetensors")
     ours = read_tensors(twin / "best.safetensors")
@@ -173,7 +177,7 @@ def test_a_checkpoint_can_be_written_before_the_first_step(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_killed_and_resumed_train_as_one_does(tmp_path):
-    # Five streams: they cannot be shared evenly. Dropout would be drawn otherwise.
+    # Five streams: they cannot be shared evenly. Dropout would differ.
     change = {"network": DEEP["network"] | {"dropout": 0.0}}
     one = train_text(write_text_recipe(tmp_path / "one", tale(), change), tmp_path / "one/run")
     recipe = write_text_recipe(tmp_path / "two", tale(), change, {"checkpoint_steps": 2})
@@ -191,7 +195,7 @@ def test_two_processes_killed_and_resumed_train_as_one_does(tmp_path):
     assert resumed.returncode == 0, output.decode()
     environment = json.loads((together / "environment.json").read_text())
     assert environment["processes"] == 2
-    # A run of two processes can also be gone on with by one.
+    # A run of two processes can also be resumed by one.
     alone = train_text(recipe, tmp_path / "alone")
     for run in (together, alone):
         for name in ("checkpoint.safetensors", "best.safetensors"):

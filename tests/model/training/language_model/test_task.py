@@ -1,4 +1,4 @@
-"""A language model learns, remembers from chunk to chunk, and leaves what it should."""
+"""Training a language model learns, carries the state between chunks, and writes its files."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ State = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on lines of three words, of which every one can be learned but no order of them."""
+    """A run on lines of three words, whose words can be learned but not their order."""
     folder = tmp_path_factory.mktemp("lines")
     network = {"hidden_size": 24, "embedding_size": 12, "tie_output": True, "dropout": 0.1}
     recipe = write_text_recipe(
@@ -79,7 +79,7 @@ def changed(before: State, after: State) -> set[str]:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
-def test_a_text_that_repeats_itself_is_learned_by_heart(tmp_path, cell):
+def test_a_repetitive_text_is_learned_by_heart(tmp_path, cell):
     change = {
         "network": {"cell": cell, "hidden_size": 32},
         "optimisation": QUICK | {"epochs": 12},
@@ -96,9 +96,9 @@ def test_a_text_that_repeats_itself_is_learned_by_heart(tmp_path, cell):
     assert written == " sea shells. she sells sea shells. "
 
 
-def test_what_was_read_in_earlier_chunks_is_remembered(tmp_path):
-    # Whether a b comes next shows only seven letters back, and gradients go back three. Whoever
-    # forgets at every chunk knows 1, 2 or 3 letters: they can foretell no better than `unaware`.
+def test_earlier_chunks_are_remembered(tmp_path):
+    # Whether a b comes next shows only seven letters back, and gradients go back three. A
+    # network that forgets at every chunk knows 1, 2 or 3 letters: its loss is at least `unaware`.
     change = {
         "prompt": "",
         "network": {"cell": "gru", "hidden_size": 32},
@@ -111,8 +111,8 @@ def test_what_was_read_in_earlier_chunks_is_remembered(tmp_path):
     assert of_steps(run, "loss")[-1] < unaware / 2
 
 
-def entropy(chance: float) -> float:
-    return -chance * math.log(chance) - (1 - chance) * math.log(1 - chance)
+def entropy(p: float) -> float:
+    return -p * math.log(p) - (1 - p) * math.log(1 - p)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -136,7 +136,7 @@ def test_every_cell_takes_a_step(tmp_path, cell, layers):
 
 
 def watched(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Note at each step what the trainer reads and carries, and its gradient around clipping."""
+    """Record at each step what the trainer reads and carries, and its gradient around clipping."""
     seen: list[dict[str, Any]] = []
     take, clip = trainer._step, trainer.accelerator.clip_grad_norm_
 
@@ -153,9 +153,9 @@ def watched(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
         }
         return values, norm
 
-    def clipped(parameters: Any, most: float) -> torch.Tensor:
+    def clipped(parameters: Any, max_norm: float) -> torch.Tensor:
         seen[-1]["gradient"] = gradient_of(trainer.network)
-        norm = clip(parameters, most)
+        norm = clip(parameters, max_norm)
         seen[-1]["clipped"] = gradient_of(trainer.network)
         return norm
 
@@ -168,7 +168,7 @@ def gradient_of(network: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in network.parameters()])
 
 
-def test_a_chunk_begins_where_the_one_before_ended(trainer, monkeypatch):
+def test_a_chunk_begins_where_the_last_one_ended(trainer, monkeypatch):
     seen = watched(trainer, monkeypatch)
     trainer.fit()
     epochs = [seen[i : i + 5] for i in range(0, len(seen), 5)]
@@ -187,13 +187,13 @@ def test_a_chunk_begins_where_the_one_before_ended(trainer, monkeypatch):
         assert (whole[:, 0] == start_id).all()
         # The whole text is read, but for the few letters that do not fill the streams.
         around = torch.cat([trainer.task.corpus.train] * 2).tolist()
-        told = whole[:, 1:].flatten().tolist()
-        assert len(trainer.task.corpus.train) - len(told) < len(whole)
-        assert any(around[i : i + len(told)] == told for i in range(len(around)))
-    assert not torch.equal(texts[0], texts[1])  # elsewhere cut
+        read = whole[:, 1:].flatten().tolist()
+        assert len(trainer.task.corpus.train) - len(read) < len(whole)
+        assert any(around[i : i + len(read)] == read for i in range(len(around)))
+    assert not torch.equal(texts[0], texts[1])  # cut elsewhere
 
 
-def test_the_gradient_ends_at_the_edge_of_the_chunk(trainer, monkeypatch):
+def test_the_gradient_ends_at_the_start_of_the_chunk(trainer, monkeypatch):
     seen = watched(trainer, monkeypatch)
     trainer.fit()
     for step in seen[:7]:
@@ -211,7 +211,7 @@ def test_the_gradient_ends_at_the_edge_of_the_chunk(trainer, monkeypatch):
             torch.testing.assert_close(ours, theirs)
 
 
-def test_the_gradient_is_clipped_and_its_own_norm_is_told(tmp_path, monkeypatch):
+def test_the_gradient_is_clipped_and_its_norm_before_that_is_logged(tmp_path, monkeypatch):
     change = {"optimisation": {"epochs": 1, "clip_norm": 0.1}}
     trainer = make_text_trainer(write_text_recipe(tmp_path, tale(), change), tmp_path / "run")
     seen = watched(trainer, monkeypatch)
@@ -229,7 +229,7 @@ def test_the_gradient_is_clipped_and_its_own_norm_is_told(tmp_path, monkeypatch)
     assert point["loss"] == pytest.approx(sum(step["loss"] for step in seen) / len(seen))
 
 
-def test_a_small_gradient_stays_as_it_is(tmp_path, monkeypatch):
+def test_a_small_gradient_is_not_clipped(tmp_path, monkeypatch):
     change = {"optimisation": {"epochs": 1, "clip_norm": 1e6}}
     trainer = make_text_trainer(write_text_recipe(tmp_path, tale(), change), tmp_path / "run")
     seen = watched(trainer, monkeypatch)
@@ -250,7 +250,7 @@ def test_the_learning_rate_rises_and_falls(trainer, monkeypatch):
     assert logged == pytest.approx([step["rate"] for step in seen[4::5]])
 
 
-def test_a_step_that_has_nothing_to_foretell_changes_little(tmp_path):
+def test_a_step_with_nothing_to_predict_changes_little(tmp_path):
     # One stream, one token a step: where a text starts, that token is the start.
     change = {"optimisation": {"epochs": 1, "streams": 1, "steps": 1}}
     recipe = write_text_recipe(tmp_path, tale(10), LINES, change)
@@ -262,7 +262,7 @@ def test_a_step_that_has_nothing_to_foretell_changes_little(tmp_path):
 # Validation
 
 
-def random_writer(*, ends: bool = False) -> LanguageModel:
+def random_language_model(*, ends: bool = False) -> LanguageModel:
     """Make a model of few tokens with random weights."""
     torch.manual_seed(3)
     config = RecurrentConfig(hidden_size=10, layers=2, dropout=0.5)
@@ -280,22 +280,22 @@ def letters(count: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("count", [2, 40, 300, 511])
-def test_a_short_text_costs_what_the_language_model_says(count):
-    language_model, tokens = random_writer(), letters(count)
+def test_the_loss_of_a_short_text_is_the_language_models(count):
+    language_model, tokens = random_language_model(), letters(count)
     by_hand = -language_model.logprobs(tokens.tolist()).mean().item()
     language_model.network.train()
     assert nats_per_token(language_model.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_a_long_text_is_read_in_several_streams():
-    language_model, tokens = random_writer(), letters(3 * 256 + 31)
+    language_model, tokens = random_language_model(), letters(3 * 256 + 31)
     thirds = [language_model.logprobs(third.tolist()).mean() for third in tokens[:798].view(3, 266)]
     by_hand = -torch.stack(thirds).mean().item()
     assert nats_per_token(language_model.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_where_a_text_starts_is_not_foretold_and_where_it_ends_is():
-    language_model, start, end = random_writer(ends=True), 1, 2
+def test_end_tokens_are_predicted_and_start_tokens_are_not():
+    language_model, start, end = random_language_model(ends=True), 1, 2
     tokens = torch.tensor([start, 5, 6, end, start, 7, end, start, 4, 4, 9, end])
     logprobs = language_model.logprobs(tokens.tolist())
     by_hand = -logprobs[tokens != start].mean().item()
@@ -307,7 +307,7 @@ def test_where_a_text_starts_is_not_foretold_and_where_it_ends_is():
     assert loss.item() == pytest.approx(9 * by_hand, rel=1e-5)
 
 
-def test_validation_is_of_the_average(short):
+def test_the_average_is_validated(short):
     best = read_tensors(short / "best.safetensors")
     assert changed(best, final(short, "average/module.")) == set()
     assert changed(best, final(short))
@@ -321,7 +321,7 @@ def test_validation_is_of_the_average(short):
 # When it ends
 
 
-def test_training_stops_when_validation_has_not_fallen_and_keeps_the_best(tmp_path, monkeypatch):
+def test_training_stops_when_validation_stops_falling_and_keeps_the_best(tmp_path, monkeypatch):
     averages: list[State] = []
 
     def scripted(network: TextNetwork, *_: Any) -> float:
@@ -341,14 +341,14 @@ def test_training_stops_when_validation_has_not_fallen_and_keeps_the_best(tmp_pa
     shipped = read_tensors(run / "bundle" / "model.safetensors")
     assert changed({n: t.to(shipped[n].dtype) for n, t in best.items()}, shipped) == set()
     assert LanguageModel.load(run / "bundle", "cpu").config.provenance["best_epoch"] == 2
-    train_text(recipe, run)  # and it does not go on when it is asked again
+    train_text(recipe, run)  # training it again takes no more steps
     assert len(averages) == 4
 
 
 # What a run leaves behind
 
 
-def test_the_recipe_and_the_environment_stand_beside_the_run(short):
+def test_the_recipe_and_the_environment_are_in_the_runs_folder(short):
     recipe = json.loads((short / "recipe.json").read_text())
     assert recipe["optimisation"]["epochs"] == 1
     assert recipe["network"]["cell"] == "lstm"  # the defaults, too
@@ -398,14 +398,14 @@ def test_lines_of_words_are_written_with_their_ends(lines):
     assert of_steps(lines, "loss")[-1] < 0.8  # the entropy: (log(5) + log(4)) / 4 = 0.75
     pieces = list(language_model.generate("the", n=20, max_tokens=30))
     for index in range(20):
-        own = [piece for piece in pieces if piece.index == index]
-        noun, verb = "".join(piece.text for piece in own).split()
+        line = [piece for piece in pieces if piece.index == index]
+        noun, verb = "".join(piece.text for piece in line).split()
         assert noun in NOUNS
         assert verb in VERBS
-        assert own[-1].finish_reason == "stop"
+        assert line[-1].finish_reason == "stop"
 
 
-def test_a_text_of_the_bundle_is_scored_end_and_all(lines):
+def test_the_bundle_scores_a_text_with_its_end(lines):
     language_model = LanguageModel.load(lines / "bundle", "cpu")
     likely, odd = language_model.score("the dog runs"), language_model.score("runs the dog")
     assert [token.token for token in likely.tokens] == ["the", "dog", "runs", "<END>"]
@@ -413,7 +413,7 @@ def test_a_text_of_the_bundle_is_scored_end_and_all(lines):
     assert likely.logprob == pytest.approx(-math.log(20), abs=0.3)
 
 
-def test_a_text_begins_as_lines_do_and_not_where_streams_were_cut(lines):
+def test_a_text_begins_like_a_line_and_not_where_streams_were_cut(lines):
     language_model = LanguageModel.load(lines / "bundle", "cpu")
     assert math.exp(language_model.score("the").tokens[0].logprob) > 0.97
     written = "".join(piece.text for piece in language_model.generate(n=1, seed=2))
@@ -446,7 +446,7 @@ def test_too_few_streams_for_the_processes_are_refused(tmp_path, monkeypatch):
         make_text_trainer(write_text_recipe(tmp_path, tale()), tmp_path / "run")
 
 
-def test_a_corpus_that_is_not_there_or_no_text_is_refused(tmp_path):
+def test_a_corpus_that_is_missing_or_not_text_is_refused(tmp_path):
     recipe = write_text_recipe(tmp_path, tale())
     (tmp_path / "corpus.txt").write_bytes(b"caf\xe9" * 100)
     with pytest.raises(ValueError, match=r"corpus\.txt is not text in UTF-8"):
@@ -456,7 +456,7 @@ def test_a_corpus_that_is_not_there_or_no_text_is_refused(tmp_path):
         train_text(recipe, tmp_path / "run")
 
 
-def test_the_command_trains_and_tells_what_is_wrong(tmp_path):
+def test_the_command_trains_and_reports_errors(tmp_path):
     recipe = write_text_recipe(tmp_path, tale(), ONE_EPOCH)
     words = ["train", "text", "--config", str(recipe), "--output", str(tmp_path / "run")]
     assert CliRunner().invoke(app, words).exit_code == 0
