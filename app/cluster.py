@@ -22,7 +22,7 @@ from app.main import create_app
 from app.serving.engine import Engine
 from app.settings import Settings, read_settings
 
-__all__ = ["ClusterOptions", "app", "create_replica", "fit_to_share"]
+__all__ = ["ClusterOptions", "Replica", "app", "create_replica", "fit_to_share"]
 
 # Ray holds back requests beyond a replica's limit, without a deadline. The limit is therefore a bit
 # above the replica's own queue size, so that excess requests get its 429 instead.
@@ -47,7 +47,7 @@ class ClusterOptions(BaseModel):
         return self
 
 
-class SingleRequestId:
+class _SingleRequestId:
     """Removes X-Request-ID from responses, since Ray's proxy adds the same header."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,7 +86,7 @@ def create_replica() -> FastAPI:
     # Under uvicorn, weights that cannot be loaded end the process. Here `Replica.check_health`
     # reports them to whoever deploys.
     service.router.lifespan_context = lambda _: _running(engine, service.state)
-    service.add_middleware(SingleRequestId)
+    service.add_middleware(_SingleRequestId)
     return service
 
 

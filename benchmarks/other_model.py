@@ -49,7 +49,7 @@ class OtherModel:
     std: tuple[float, float, float]
 
 
-def make_blip(scale: Scale) -> OtherModel:
+def _make_blip(scale: Scale) -> OtherModel:
     """Build BLIP-base as in Salesforce/blip-image-captioning-base."""
     from transformers import BlipConfig, BlipForConditionalGeneration  # noqa: PLC0415 - optional
 
@@ -72,7 +72,7 @@ def make_blip(scale: Scale) -> OtherModel:
     )
 
 
-def make_vit_gpt2(scale: Scale) -> OtherModel:
+def _make_vit_gpt2(scale: Scale) -> OtherModel:
     """Build ViT-GPT2 as in nlpconnect/vit-gpt2-image-captioning."""
     from transformers import (  # noqa: PLC0415
         GPT2Config,
@@ -104,8 +104,8 @@ def make_vit_gpt2(scale: Scale) -> OtherModel:
 
 
 MODELS: dict[str, Callable[[Scale], OtherModel]] = {
-    "blip-base": make_blip,
-    "vit-gpt2": make_vit_gpt2,
+    "blip-base": _make_blip,
+    "vit-gpt2": _make_vit_gpt2,
 }
 
 

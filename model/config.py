@@ -9,6 +9,29 @@ from pydantic.dataclasses import dataclass
 
 from model.vocabulary import Level
 
+__all__ = [
+    "FORMAT",
+    "BundleConfig",
+    "CalibrationConfig",
+    "CaptionerConfig",
+    "CellName",
+    "ConsensusConfig",
+    "DecoderConfig",
+    "DecodingConfig",
+    "EncoderConfig",
+    "FeatureName",
+    "Fraction",
+    "GoldenConfig",
+    "Positive",
+    "PreprocessingConfig",
+    "RecurrentConfig",
+    "SamplingConfig",
+    "TextConfig",
+    "Triple",
+    "describe_fault",
+    "merge_config",
+]
+
 FORMAT: Literal[2] = 2
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self
 
-__all__ = ["END", "PAD", "START", "UNKNOWN", "Level", "Vocabulary"]
+__all__ = ["END", "PAD", "START", "UNKNOWN", "Level", "Vocabulary", "split"]
 
 PAD, START, END, UNKNOWN = "<PAD>", "<START>", "<END>", "<UNK>"
 

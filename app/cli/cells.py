@@ -24,7 +24,7 @@ __all__ = ["cells"]
 _MAX_SHOWN = 4_000  # characters to colour in a terminal
 
 
-class TextKind(StrEnum):
+class _TextKind(StrEnum):
     """The kind of text, which decides the properties to look for."""
 
     AUTO = "auto"
@@ -47,8 +47,8 @@ def cells(
         typer.Option("--property", help="Colour by the unit that follows this property best."),
     ] = None,
     kind: Annotated[
-        TextKind, typer.Option(help="The kind of text; decides which properties to look for.")
-    ] = TextKind.AUTO,
+        _TextKind, typer.Option(help="The kind of text; decides which properties to look for.")
+    ] = _TextKind.AUTO,
     html: Annotated[
         Path | None, typer.Option(help="Also write the coloured text as a web page.")
     ] = None,
@@ -87,7 +87,7 @@ def cells(
 
 
 def _choose_unit(
-    activations: TextActivations, unit: str | None, property_name: str | None, kind: TextKind
+    activations: TextActivations, unit: str | None, property_name: str | None, kind: _TextKind
 ) -> tuple[int, str]:
     """Print the tables, and return the unit to colour by and a title."""
     from model.interpretation.properties import properties_of  # noqa: PLC0415
@@ -99,7 +99,7 @@ def _choose_unit(
         best = ranking.units[0]
         return best.unit, f"{best.name}: {property_name}"
     chosen = None if unit is None else activations.find([int(unit) if unit.isdecimal() else unit])
-    in_c = kind is TextKind.C or (kind is TextKind.AUTO and looks_like_c(activations.text))
+    in_c = kind is _TextKind.C or (kind is _TextKind.AUTO and looks_like_c(activations.text))
     rankings = []
     for each in properties_of("c" if in_c else "prose"):
         try:

@@ -14,7 +14,7 @@ __all__ = ["study"]
 Value = TypeVar("Value")
 
 
-class Precision(StrEnum):
+class _Precision(StrEnum):
     """Precision of training; bfloat16 is faster on processors that support it."""
 
     FLOAT32 = "float32"
@@ -22,7 +22,7 @@ class Precision(StrEnum):
     FLOAT16 = "float16"
 
 
-class TrainingDevice(StrEnum):
+class _TrainingDevice(StrEnum):
     """Where to train; auto prefers a GPU."""
 
     AUTO = "auto"
@@ -64,11 +64,11 @@ def study_cells(
         ),
     ] = 20,
     precision: Annotated[
-        Precision, typer.Option(help="The precision of training.")
-    ] = Precision.FLOAT32,
+        _Precision, typer.Option(help="The precision of training.")
+    ] = _Precision.FLOAT32,
     device: Annotated[
-        TrainingDevice, typer.Option(help="Where to train; auto prefers a GPU.")
-    ] = TrainingDevice.AUTO,
+        _TrainingDevice, typer.Option(help="Where to train; auto prefers a GPU.")
+    ] = _TrainingDevice.AUTO,
     seed: Annotated[int, typer.Option(min=0, help="The random seed.")] = 1,
 ) -> None:
     """Train every cell with the same number of parameters, compare with n-grams, write a report.

@@ -47,13 +47,13 @@ def middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(CorrelationIdMiddleware, validator=lambda id_: bool(_VALID_ID(id_))),
         *([cors] if settings.cors_origins else []),
-        Middleware(SecurityHeaders),
-        Middleware(RequestLog),
-        Middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes),
+        Middleware(_SecurityHeaders),
+        Middleware(_RequestLog),
+        Middleware(_BodyLimit, max_upload_bytes=settings.max_upload_bytes),
     ]
 
 
-class SecurityHeaders:
+class _SecurityHeaders:
     """Adds security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -68,7 +68,7 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
-class RequestLog:
+class _RequestLog:
     """Logs one line per request, and turns an unexpected error into a 500 and a traceback.
 
     Routes add fields to the line with `structlog.contextvars.bind_contextvars`.
@@ -110,7 +110,7 @@ class RequestLog:
             log("request", method=scope["method"], path=path, status=status, ms=milliseconds)
 
 
-class BodyLimit:
+class _BodyLimit:
     """Refuses bodies that are too large, by their Content-Length or else while they arrive.
 
     Args:

@@ -22,7 +22,19 @@ from torch import Tensor, nn
 
 from model.config import CellName
 
-__all__ = ["CELLS", "Cell", "CellState", "LSTMCell", "make_cell", "wide"]
+__all__ = [
+    "CELLS",
+    "Cell",
+    "CellState",
+    "GRUCell",
+    "LSTMCell",
+    "MUT1Cell",
+    "MUT2Cell",
+    "MUT3Cell",
+    "RNNCell",
+    "make_cell",
+    "wide",
+]
 
 CellState = tuple[Tensor, ...]  # h, or h and c; h is also the output
 
