@@ -7,12 +7,11 @@ import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from app.errors import PictureError, TooManyPixels, UnsupportedImage
+from model.pictures import upright_rgb
 
 __all__ = ["FORMATS", "SUFFIXES", "DecodedPicture", "decode_picture", "read_picture"]
 
@@ -23,16 +22,6 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", 
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Image.init()  # register the formats now, not in the first threads that decode
-
-_TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -87,8 +76,7 @@ def decode_picture(data: bytes, max_pixels: int) -> DecodedPicture:
             )
         # Pillow calls a JPEG with embedded previews MPO.
         file_format = "JPEG" if image.format == "MPO" else str(image.format)
-        image.load()
-        return DecodedPicture(_to_rgb(_upright(image)), file_format)
+        return DecodedPicture(upright_rgb(image), file_format)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -108,39 +96,3 @@ def _unidentified_error(data: bytes) -> PictureError:
         if accepts is not None and accepts(data[:16]) is True:
             return PictureError(f"the picture's {name} header is damaged or cut short")
     return UnsupportedImage("unsupported image format: send JPEG, PNG, WebP, GIF, BMP or TIFF")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation, if it can be read."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # a malformed EXIF block raises nearly anything, but affects no pixel
-        return image
-    transposition = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
-    return image if transposition is None else image.transpose(transposition)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_8_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deep greys linearly from the smallest usual range that contains them.
-
-    16-bit files use 0..65535. 32-bit and floating-point files do not say what white is: 1, 255 and
-    65535 are usual. If none of them fits, the least value becomes black and the greatest white.
-    """
-    values: np.ndarray[Any, np.dtype[np.float32]] = np.asarray(image).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    least, greatest = float(values.min()), float(values.max())
-    whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
-    white = next((w for w in whites if greatest <= w), None)
-    if white is None or least < 0:
-        values, white = values - least, max(greatest - least, 1e-12)
-    return Image.fromarray((values * (255 / white)).round().astype(np.uint8))

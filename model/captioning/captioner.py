@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from array_api_compat import array_namespace
-from PIL import Image, ImageOps
+from PIL import Image
 
 from model.arrays import Array
 from model.bundle.discovery import SHIPPED_WEIGHTS
@@ -39,6 +39,7 @@ from model.decoding.constraints import (
 )
 from model.decoding.hypothesis import Hypothesis
 from model.networks.image_context import DecoderState, ImageContext
+from model.pictures import upright_rgb
 from model.preprocessing import Preprocessing
 from model.runtime.base import Runner
 from model.runtime.device import choose_device
@@ -447,7 +448,7 @@ def _open(picture: Photograph) -> Image.Image:
         return picture
     if isinstance(picture, str | Path):
         with Image.open(picture) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+            return upright_rgb(opened)
     raise TypeError(
         f"an object of type {type(picture).__name__} is not a picture: give a PIL image or "
         "the path of a picture file (`caption` also takes a list of these)"

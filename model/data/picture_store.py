@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from model.pictures import upright_rgb
+
 __all__ = ["PictureStore"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
@@ -63,7 +65,7 @@ class PictureStore:
         return filename in self._locations
 
     def read(self, filename: str) -> Image.Image:
-        """Read one picture as RGB.
+        """Read one picture, upright and in RGB.
 
         Raises:
             KeyError: no source has it.
@@ -75,7 +77,7 @@ class PictureStore:
             content = file.read(-1 if location.length is None else location.length)
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-                return picture.convert("RGB")
+                return upright_rgb(picture)
         except (OSError, SyntaxError, ValueError) as error:  # as Pillow's readers raise them
             raise OSError(
                 f"{filename} in {location.path} is not a complete picture: {error}"

@@ -238,6 +238,14 @@ def test_a_grey_file_is_read_as_rgb(captioner, tmp_path):
     assert captioner.caption(tmp_path / "grey.png") == captioner.caption(grey.convert("RGB"))
 
 
+def test_a_transparent_file_is_blended_with_white(captioner, tmp_path):
+    picture = pictures(1)[0].convert("RGBA")
+    picture.putalpha(Image.new("L", picture.size, 0))
+    picture.save(tmp_path / "clear.png")
+    white = Image.new("RGB", picture.size, "white")
+    assert captioner.caption(tmp_path / "clear.png") == captioner.caption(white)
+
+
 @pytest.mark.parametrize("wrong", [None, 5, b"GIF89a", np.zeros((8, 8, 3), np.uint8), object()])
 def test_an_object_that_is_no_picture_is_refused(captioner, wrong):
     message = f"an object of type {type(wrong).__name__} is not a picture: give a PIL image or the"
