@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
     from model.text.deltas import TextDelta
-    from model.text.generation import GenerationRequest
     from model.text.language_model import LanguageModel
     from model.text.prefill import Incremental
+    from model.text.request import GenerationRequest
     from model.text.scores import Activations, TextScore
 
 __all__ = ["CaptionedPicture", "Engine", "GenerationChunk", "ModelTiming", "Timing"]

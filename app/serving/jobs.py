@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
     from model.text.deltas import TextDelta
-    from model.text.generation import Generation, GenerationRequest
+    from model.text.generation import Generation
     from model.text.language_model import LanguageModel
     from model.text.prefill import Incremental
+    from model.text.request import GenerationRequest
 
 __all__ = [
     "CaptionJob",

@@ -30,9 +30,10 @@ from model.runtime.pytorch import TorchTextRunner
 from model.runtime.select import load_text_runner
 from model.text.continuous_batch import ContinuousBatch
 from model.text.deltas import DeltaBuffer, TextDelta
-from model.text.generation import Generation, GenerationRequest
+from model.text.generation import Generation
 from model.text.normalization import with_known_characters
 from model.text.prefill import Incremental, iter_activations, iter_logprobs, prefill, run_to_end
+from model.text.request import GenerationRequest
 from model.text.scores import Activations, TextScore, TextToken
 from model.text.sequence import GeneratedSequence
 from model.vocabulary import Vocabulary

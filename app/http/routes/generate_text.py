@@ -27,7 +27,7 @@ from app.http.streaming import EventStream, encode_event
 from app.serving.engine import GenerationChunk, ModelTiming
 from model.config import SamplingConfig
 from model.text.deltas import TextAssembler, TextPart, draw_seed
-from model.text.generation import GenerationRequest
+from model.text.request import GenerationRequest
 
 __all__ = ["router"]
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from click.testing import Result
 
+from tests.tiny import save_tiny_language_model
+
 Run = Callable[..., Result]
 
 
@@ -21,12 +23,12 @@ def test_scores_are_listed(run: Run, bundle: Path, tmp_path: Path) -> None:
     config["scores"] = {"flickr8k test": {"3": {"CIDEr": 0.5, "BLEU-4": 0.25}}}
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "config.json").write_text(json.dumps(config))
-    config |= {"name": "writer", "kind": "text"}
+    language_model = save_tiny_language_model(tmp_path / "b")
+    config = json.loads((language_model / "config.json").read_text())
     config["scores"] = {"a-corpus/validation": {"model": {
         "nats_per_character": 1.25, "perplexity": 3.49, "bits_per_character": 1.803,
     }}}  # fmt: skip
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "config.json").write_text(json.dumps(config))
+    (language_model / "config.json").write_text(json.dumps(config))
     table = run("models", "--weights", tmp_path).stdout
     assert max(map(len, table.splitlines())) <= 80
     lines = [line.split() for line in table.splitlines()]

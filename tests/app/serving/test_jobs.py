@@ -10,7 +10,7 @@ from app.serving import jobs
 from app.serving.jobs import CaptionJob, CaptionJobResult
 from model.captioning.captioner import Captioner
 from model.config import DecodingConfig, SamplingConfig
-from model.text.generation import GenerationRequest
+from model.text.request import GenerationRequest
 from tests.app.photos import encoded, photo
 from tests.tiny import tiny_language_model
 

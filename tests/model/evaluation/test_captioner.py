@@ -46,6 +46,7 @@ class Config:
     name: str = "eye"
     version: str = "0.1"
     calibration: CalibrationConfig | None = None
+    decoding: DecodingConfig = field(default=DecodingConfig(length_penalty=0.5))
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ class Eye:
 
     config: Config = field(default_factory=Config)
     calls: list[tuple[int, int]] = field(default_factory=list)
-    options: list[dict[str, object]] = field(default_factory=list)
+    decodings: list[DecodingConfig] = field(default_factory=list)
 
     def caption(
-        self, pictures: Sequence[Image.Image], *, beam_size: int, **options: object
+        self, pictures: Sequence[Image.Image], decoding: DecodingConfig
     ) -> list[list[Caption]]:
+        beam_size = decoding.beam_size
         self.calls.append((len(pictures), beam_size))
-        self.options.append(options)
+        self.decodings.append(decoding)
         best = [PHRASES[picture.getpixel((0, 0))] for picture in pictures]
         texts = best if beam_size > 1 else [text.split()[1] for text in best]
         sure = None if self.config.calibration is None else 0.75
@@ -115,17 +117,14 @@ def test_a_decoding_reaches_the_captioner_at_every_beam_size():
     decoding = DecodingConfig(num_captions=2, length_penalty=0.7, no_echo_words=("and",))
     eye, _ = run(beam_sizes=(1, 4), decoding=decoding)
     assert eye.calls == [(3, 1), (3, 4)]
-    narrow, wide = (
-        DecodingConfig(beam_size=beam_size, **options)
-        for beam_size, options in zip((1, 4), eye.options, strict=True)
-    )
+    narrow, wide = eye.decodings
     assert wide == replace(decoding, beam_size=4)
     assert narrow == replace(decoding, beam_size=1, num_captions=1)
 
 
 def test_without_a_decoding_the_captioner_uses_its_own():
     eye, _ = run(beam_sizes=(1,))
-    assert eye.options == [{}]
+    assert eye.decodings == [replace(eye.config.decoding, beam_size=1)]
 
 
 def test_the_size_of_a_batch_changes_no_result():

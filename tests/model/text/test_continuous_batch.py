@@ -9,9 +9,10 @@ import pytest
 
 from model.text import continuous_batch
 from model.text.deltas import TextDelta
-from model.text.generation import Generation, GenerationRequest
+from model.text.generation import Generation
 from model.text.language_model import LanguageModel
 from model.text.ngram_model import count
+from model.text.request import GenerationRequest
 from tests.tiny import VERSE, WORDS, tiny_language_model
 
 MODELS = {

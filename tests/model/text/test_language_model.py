@@ -13,8 +13,8 @@ import model.text.prefill
 from model.bundle.format import BundleError
 from model.config import SamplingConfig
 from model.text.deltas import TextDelta
-from model.text.generation import GenerationRequest
 from model.text.language_model import LanguageModel
+from model.text.request import GenerationRequest
 from model.text.scores import TextScore, TextToken
 from model.vocabulary import Vocabulary
 from tests.tiny import VERSE, WORDS, save_tiny_language_model, tiny_language_model
