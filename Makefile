@@ -16,10 +16,10 @@ caption: $(VENV)/installed  ## caption one photograph: make caption IMAGE=photo.
 	$(BIN)/unrolled caption --num-captions 3 "$(IMAGE)"
 
 test: $(VENV)/installed-development  ## run the tests, without those marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: $(VENV)/installed-development  ## run all the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
 	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/bulk/test_ray_data.py
