@@ -202,8 +202,9 @@ class DecodingConfig:
         Field(
             ge=0,
             lt=2**63,
-            description="With `temperature`: the same seed draws the same captions. Caption number "
-            "i, from 0 on, is drawn with `seed` + i; without a seed one is chosen at random.",
+            description="With `temperature`: the same seed draws the same captions, one each with "
+            "`seed`, `seed` + 1 and so on; they come back best first. Without a seed one is chosen "
+            "at random.",
         ),
     ] = None
 

@@ -1,4 +1,4 @@
-"""Give training pictures more captions: sentences of a corpus that a captioner finds fitting.
+"""Add captions to training pictures: sentences of a corpus that a captioner finds fitting.
 
     python scripts/pair_captions.py weights/captioner --corpus captions.txt \
         --dataset dataset_coco4k.json --pictures 'coco4k-*.tar' \

@@ -97,7 +97,7 @@ def invalid_options() -> Iterator[None]:
 def config_options(
     config: Any, *, into: str, leave_out: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of a configuration, with its bounds and description.
+    """Add to a command one option for each field of a configuration, bounds and help included.
 
     Args:
         config: a pydantic dataclass, such as `DecodingConfig`.

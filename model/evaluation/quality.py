@@ -28,7 +28,7 @@ class TooFewCaptions(ValueError):
 
 @dataclass(frozen=True)
 class Judge:
-    """Tells good captions from bad ones, on one set of pictures.
+    """Separates good captions from bad ones, on one set of pictures.
 
     `cider` is the CIDEr-D from which a caption is good, on coco-caption's scale of 0 to 10, with
     the document frequencies of the references.
