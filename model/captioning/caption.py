@@ -59,7 +59,7 @@ class Caption:
         attention: Sequence[Grid] | None = None,
         image_gain: Sequence[float] | None = None,
     ) -> Self:
-        """Put a hypothesis into words; `attention` and `image_gain` have one item a token."""
+        """Put a hypothesis into words; `attention` and `image_gain` have one item per token."""
         nothing = [None] * len(hypothesis.tokens)
         return cls(
             text=vocabulary.decode(hypothesis.tokens),

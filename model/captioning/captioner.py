@@ -109,7 +109,7 @@ class Captioner:
         device: str | torch.device = "cpu",
         **rest: Any,
     ) -> Self:
-        """Make a captioner of a PyTorch network; the `rest` is as for the class itself."""
+        """Make a captioner of a PyTorch network; the rest are those of the class."""
         from model.runtime.pytorch import TorchRunner  # noqa: PLC0415 - imports PyTorch
 
         runner = TorchRunner(network, config.preprocessing.size, device)

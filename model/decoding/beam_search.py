@@ -56,7 +56,7 @@ def search(
     """
     if not (batch := state[0].shape[0]):
         return []
-    beam_size, penalty = decoding.beam_size, decoding.length_penalty
+    beam_size, length_penalty = decoding.beam_size, decoding.length_penalty
     xp, where = array_namespace(state[0]), device(state[0])
     on_host = str(where) == "cpu"  # elsewhere, looking at a number makes the host wait
     rows = xp.arange(batch, device=where)[:, None]  # (batch, 1)
@@ -70,7 +70,7 @@ def search(
         totals = alive[:, :, None] + logprobs  # (batch, beam, vocabulary)
         for constraint in constraints:
             constraint.mask(totals, history)
-        found.add_finished(totals[:, :, end_token] / (t + 1) ** penalty, t)
+        found.add_finished(totals[:, :, end_token] / (t + 1) ** length_penalty, t)
         totals[:, :, end_token] = _DEAD
         alive, places = top_k(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
         parents, tokens = places // logprobs.shape[-1], places % logprobs.shape[-1]
@@ -78,11 +78,11 @@ def search(
         history = xp.concat([history[rows, parents], tokens[..., None]], axis=-1)
         state = tuple(part[rows, parents] for part in state)
         # A sequence only loses log-probability; a longer one gains most by the longest divisor.
-        found.close_settled(xp.max(alive, axis=1) / decoding.max_length**penalty)
+        found.close_settled(xp.max(alive, axis=1) / decoding.max_length**length_penalty)
         # A step too many beats waiting.
         if (on_host or t % _CHECK_EVERY == 0) and xp.all(found.done):
             break
-    return found.results(alive / (t + 1) ** penalty)
+    return found.results(alive / (t + 1) ** length_penalty)
 
 
 def _start(
@@ -103,10 +103,10 @@ class _Found:
     """The best sequences that have ended, and the way back to the tokens of each.
 
     Args:
-        beam: any array (batch, beam) of the search's kind.
+        beam: an array (batch, beam) of the library and on the device that the search uses.
         num_settled: sequences of each member that must be certain before its search is over.
         num_results: sequences of each member to keep.
-        end_token: ends them.
+        end_token: the token that ends a sequence.
 
     Attributes:
         done: whether the search of each member is over (batch,). Alone, it would have stopped then,

@@ -90,7 +90,8 @@ def to_image(
     Args:
         text, activations, title: as in `to_html`.
         columns: after how many characters a line is wrapped.
-        rows: after how many the text is cut off; a last line says how much is missing.
+        rows: the number of rows after which the text is cut off; a last line says how much is
+            missing.
         scale: how many pixels wide a pixel of the font is.
 
     Raises:

@@ -103,7 +103,7 @@ class GradientStudy:
         units: of the vanilla RNN in `scaled` and `clipping`.
         flows: of every network and part.
         scaled: of a vanilla RNN, for each spectral radius of its recurrent weights.
-        clipping: short trainings of it, each with every seed.
+        clipping: short training runs of it, each with every seed.
     """
 
     text: str
@@ -177,7 +177,7 @@ class GradientStudy:
 
     @property
     def _repeats(self) -> list[list[ClippingCurve]]:
-        """Return the trainings that differ in nothing but their seed, group by group."""
+        """Return the runs that differ in nothing but their seed, group by group."""
         groups: dict[tuple[float, float | None], list[ClippingCurve]] = {}
         for run in self.clipping:
             groups.setdefault((run.spectral_radius, run.clip), []).append(run)
@@ -247,7 +247,7 @@ class GradientStudy:
             )
             for runs in self._repeats
         ]
-        yield Panel("after these trainings", _BACK, _RATIO, lines, log=True)
+        yield Panel("after these training runs", _BACK, _RATIO, lines, log=True)
 
 
 def _band_line(

@@ -1,6 +1,6 @@
 """Study how far back each cell's gradient reaches, before and after training, and clipping.
 
-See `model.studies.flow` for the measurement and `model.studies.clipping` for the trainings.
+See `model.studies.flow` for the measurement and `model.studies.clipping` for the training runs.
 """
 
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class GradientStudySettings:
         rows: how many places of the text to measure from.
         radii: spectral radii of the vanilla RNN's recurrent weights, of which the smallest and
             the largest are trained with and without clipping.
-        training_steps: of these trainings (0: none).
+        training_steps: of these training runs (0: none).
         seeds: how many times each of them is repeated, with the weights of `seed`, `seed` + 1, ...
         seed: of new weights and of the places.
     """

@@ -52,7 +52,7 @@ class ContinuousBatch:
             self._sequences += sequences
 
     def step(self) -> None:
-        """Generate the next token of every sequence that is not far ahead of its reader."""
+        """Generate the next token of every sequence that is not too far ahead of its reader."""
         with self._lock:
             began = time.perf_counter()
             self._sequences = [

@@ -1,4 +1,4 @@
-"""The curves of captioner trainings that continue from each other, as panels of lines."""
+"""The curves of captioner training runs that continue from each other, as panels of lines."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -88,7 +88,7 @@ async def generate_text(
 
 
 def _sampling(default: SamplingConfig, body: TextRequest, max_tokens: int) -> SamplingConfig:
-    """Merge the request's options into the model's own; the service bounds the length."""
+    """Merge the request's options into the model's own; the service caps the length."""
     options = {field.name: getattr(body, field.name) for field in fields(SamplingConfig)}
     if options["max_tokens"] is None:
         options["max_tokens"] = min(default.max_tokens, max_tokens)

@@ -21,7 +21,7 @@ _DecodingParameters: Any = create_model("_DecodingParameters", **optional_fields
 
 
 class CaptionParameters(_DecodingParameters):  # type: ignore[misc] # made from DecodingConfig
-    """How to caption; what is left out is the model's own default, see `GET /models/{name}`."""
+    """Captioning options; those left out take the model's defaults, see `GET /models/{name}`."""
 
     model_config = ConfigDict(extra="forbid")
 
