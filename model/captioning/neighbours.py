@@ -37,7 +37,8 @@ class NeighbourIndex:
     """An index of pictures with people's captions, as a bundle keeps it.
 
     Attributes:
-        mean: of all features, float16 (channels,). What all pictures share does not say how alike two of them are.
+        mean: of all features, float16 (channels,). What all pictures share does not
+            say how alike two of them are.
         basis: their principal axes, float16 (channels, dimensions).
         pictures: direction of each along those, int8 (pictures, dimensions); its length does not
             matter.
