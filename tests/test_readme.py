@@ -82,7 +82,7 @@ def test_the_caption_response_fits_the_schema():
 
 
 def test_every_error_shown_fits_the_schema():
-    from app.http.schemas.captions import ErrorResponse
+    from app.http.schemas.errors import ErrorResponse
 
     (shown,) = re.findall(r'```json\n(\{"error".*?)```', TEXTS["docs/api.md"], re.DOTALL)
     ErrorResponse.model_validate(json.loads(shown))

@@ -68,6 +68,7 @@ def test_the_cost_of_a_step_is_that_counted_by_hand(bench: Bench):
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_its_report(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -179,6 +180,7 @@ def test_a_folder_without_photographs_is_refused(bench: Bench, tmp_path: Path):
         _ = replace(bench, pictures=tmp_path).photographs
 
 
+@pytest.mark.slow
 def test_the_server_is_measured_and_stopped(bench: Bench):
     table = server.measure_latency(bench)
     assert table.rows[0]["request"] == "POST /caption, beam 1"

@@ -113,6 +113,7 @@ def test_an_overload_is_summarised():
     assert values["/health/live: other than 200"] == 1
 
 
+@pytest.mark.slow
 def test_an_overloaded_server_answers_every_request(bench: Bench):
     (table,) = overload.measure(bench)
     values = {row["measure"]: row["value"] for row in table.rows}
@@ -121,6 +122,7 @@ def test_an_overloaded_server_answers_every_request(bench: Bench):
     assert values["/health/live: other than 200"] == 0
 
 
+@pytest.mark.slow
 def test_both_servers_are_compared_at_each_number_of_clients(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
@@ -139,6 +141,7 @@ def test_both_servers_are_compared_at_each_number_of_clients(
         assert unrolled["p50 ms"] <= unrolled["p95 ms"] <= unrolled["p99 ms"]
 
 
+@pytest.mark.slow
 def test_a_soak_reports_memory_over_time(bench: Bench):
     (table,) = soak.measure(bench)
     assert [row["requests"] for row in table.rows] == [0, *range(2, 21, 2)]

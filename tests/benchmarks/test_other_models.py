@@ -16,6 +16,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(weights, ROOT / "examples", slow_rounds=1, threads=1, runtime="torch")
 
 
+@pytest.mark.slow
 def test_without_transformers_the_servers_are_still_measured(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):

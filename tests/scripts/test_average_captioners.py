@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from model.captioning.captioner import Captioner
@@ -21,6 +22,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return Captioner.load(folder, device="cpu").network.state_dict()
 
 
+@pytest.mark.slow
 def test_each_tensor_is_the_weighted_mean(tmp_path):
     one = save_finalized_captioner(tmp_path / "one", seed=1)
     two = save_tiny_captioner(tmp_path / "two", seed=2)
@@ -43,6 +45,7 @@ def test_each_tensor_is_the_weighted_mean(tmp_path):
     assert not averaged.config.decoding.consensus
 
 
+@pytest.mark.slow
 def test_a_different_network_is_refused(tmp_path):
     one = save_tiny_captioner(tmp_path / "one")
     two = save_tiny_captioner(tmp_path / "two", hidden_size=24)

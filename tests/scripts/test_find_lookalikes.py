@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from model.data.karpathy import CaptionDataset
@@ -32,6 +33,7 @@ def find(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_pictures_of_the_same_colour_are_nearest(tmp_path):
     done = find(tmp_path, "--count", "3")
     assert done.returncode == 0, done.stderr
@@ -41,6 +43,7 @@ def test_pictures_of_the_same_colour_are_nearest(tmp_path):
     assert [sorted(others) for others in lookalikes] == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
 
 
+@pytest.mark.slow
 def test_more_lookalikes_than_other_pictures_are_refused(tmp_path):
     done = find(tmp_path, "--count", "4")
     assert done.returncode == 2

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from model.data.karpathy import CaptionDataset
@@ -13,6 +14,7 @@ from tests.tiny import save_tiny_captioner, tiny_vocabulary
 SCRIPT = Path(__file__).parents[2] / "scripts" / "pair_captions.py"
 
 
+@pytest.mark.slow
 def test_only_training_pictures_get_sentences_of_the_corpus(tmp_path):
     words = tiny_vocabulary().tokens[4:]
     sentences = [" ".join(words[(i + j) % len(words)] for j in range(5)) for i in range(6)]

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from model.captioning.captioner import Captioner
 from tests.tiny import save_finalized_captioner
 
@@ -38,6 +40,7 @@ def ship(trained: Path, folder: Path, *more: str) -> Captioner:
     return Captioner.load(folder / "shipped", device="cpu", self_test=True)
 
 
+@pytest.mark.slow
 def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     trained = save_finalized_captioner(tmp_path / "trained")
     shipped = ship(trained, tmp_path, "--length-penalty", "0.5", "--no-repeat-ngram-size", "2")
@@ -60,6 +63,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
         assert tensor.equal(shipped.network.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_a_captioner_is_shipped_without_reports(tmp_path):
     trained = save_finalized_captioner(tmp_path / "trained")
     (tmp_path / "card.md").write_text("# Card\n\n{confidence}\n")
@@ -69,6 +73,7 @@ def test_a_captioner_is_shipped_without_reports(tmp_path):
     assert (shipped.config.scores, shipped.card) == ({}, "# Card\n\nNot measured yet.\n")
 
 
+@pytest.mark.slow
 def test_a_finished_captioner_stays_finished_if_its_decoding_is_unchanged(tmp_path):
     trained = save_finalized_captioner(tmp_path / "trained")
     before = Captioner.load(trained, device="cpu")

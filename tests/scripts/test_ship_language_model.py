@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from model.bundle.write import save_bundle
 from model.data.corpus import Corpus
 from model.text.language_model import LanguageModel
@@ -13,6 +15,7 @@ from tests.model.evaluation.test_language_model import RHYME, writer_of
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ship_language_model.py"
 
 
+@pytest.mark.slow
 def test_scores_and_a_sample_go_into_the_bundle(tmp_path):
     (tmp_path / "rhyme.txt").write_text(RHYME)
     language_model = writer_of(Corpus.read(tmp_path / "rhyme.txt"))

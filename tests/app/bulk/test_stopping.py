@@ -91,6 +91,7 @@ def test_a_killed_parquet_run_resumes(start, many: list[str], tmp_path: Path) ->
     assert [row["path"] for row in rows(output)] == many
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_at_once_and_leaves_complete_lines(
     start, many: list[str], tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_ctrl_c_stops_at_once_and_leaves_complete_lines(
     assert 5 < len(rows(output)) < len(many) * 10
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal_leaves_standard_output_alone(
     start, many: list[str], bundle: Path
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_missing_bundle_is_reported(run: Run, tmp_path: Path) -> None:
     assert "is not a folder" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_the_command_quietly(bundle: Path, folder: Path) -> None:
     shell = f'"{sys.executable}" -c "from app.cli.main import app; app()" caption "$@" | head -n 1'
     files = [str(folder / "a.jpg")] * 30

@@ -9,6 +9,7 @@ from click.testing import Result
 Run = Callable[..., Result]
 
 
+@pytest.mark.slow
 def test_a_model_is_exported_once(run: Run, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path))
     folders = {run("export").stdout.strip() for _ in range(2)}
@@ -17,6 +18,7 @@ def test_a_model_is_exported_once(run: Run, tmp_path: Path, monkeypatch) -> None
     assert (folder / "step.xml").is_file()
 
 
+@pytest.mark.slow
 def test_all_models_are_exported(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

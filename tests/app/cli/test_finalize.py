@@ -34,6 +34,7 @@ def finalize(bundle: Path, *options: object) -> Result:
     return run(bundle, "finalize", "captioner", bundle, *golden, *options)
 
 
+@pytest.mark.slow
 def test_a_bundle_is_finalized_and_evaluated(bundle: Path) -> None:
     new, folder = bundle.parent / "new", bundle.parent
     result = finalize(bundle, "--output", new, "--level", 0.3)

@@ -58,6 +58,7 @@ def test_the_service_starts_captions_logs_and_stops(bundle: Path, tmp_path: Path
     assert lines[-1]["event"].startswith("Finished")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what a process has loaded from /proc")
 def test_with_openvino_pytorch_is_never_loaded(
     finished_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +99,7 @@ def test_a_broken_bundle_ends_the_process(bundle: Path, tmp_path: Path) -> None:
     assert "Traceback" not in served.stderr
 
 
+@pytest.mark.slow
 def test_weights_that_fail_their_self_test_end_the_process(
     finished_bundle: Path, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_both_studies_write_a_report(corpus: Path, tmp_path: Path) -> None:
     cells = tmp_path / "cells"
     found = run("cells", "--corpus", corpus, "--output", cells, *CELLS)

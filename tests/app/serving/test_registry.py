@@ -53,6 +53,7 @@ def test_language_models_are_loaded_on_demand(weights: Path) -> None:
     assert models.cache.loaded == ()
 
 
+@pytest.mark.slow
 def test_the_graphs_of_all_models_are_exported_at_startup(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,18 +34,16 @@ def _idle(writing: Service) -> Iterator[None]:
 def test_a_streamed_text_arrives_while_it_is_generated(writing: Service) -> None:
     received = []
     body = {"model": "verse", "max_tokens": 1500, "seed": 1, "stream": True}
-    began = time.monotonic()
     with writing.client.stream("POST", "/generate-text", json=body) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: {"):
-                received.append(
-                    (time.monotonic() - began, json.loads(line[6:])["choices"][0]["text"])
-                )
+                if not received:
+                    assert writing.engine.worker.in_flight == 1  # the rest is yet to come
+                received.append(json.loads(line[6:])["choices"][0]["text"])
     assert len(received) > 5
-    assert received[0][0] < received[-1][0] / 3
-    assert max(len(text) for _, text in received) < 750
+    assert max(map(len, received)) < 750
     assert (
-        "".join(text for _, text in received)
+        "".join(received)
         == generate(writing.client, **(body | {"stream": False}))["choices"][0]["text"]
     )
 
@@ -55,9 +52,7 @@ def test_captions_do_not_wait_for_a_long_text(writing: Service) -> None:
     with long_text(writing) as lines:
         next(lines)
         for _ in range(3):
-            began = time.monotonic()
             assert captions(raw(writing.client, JPEG))
-            assert time.monotonic() - began < 2
         assert writing.engine.worker.in_flight == 1
 
 
@@ -65,9 +60,7 @@ def test_texts_share_the_inference_thread(writing: Service) -> None:
     with long_text(writing) as lines, long_text(writing) as others:
         next(lines)
         next(others)
-        began = time.monotonic()
         assert texts(writing.client, seed=1)
-        assert time.monotonic() - began < 2
         assert writing.engine.worker.in_flight == 2
 
 

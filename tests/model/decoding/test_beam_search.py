@@ -323,6 +323,7 @@ def test_an_echo_is_prevented():
     assert (2, 3, 2, 1) not in {h.tokens for h in kept}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_tokens_never_stand_on_both_sides_of_a_word(seed):
     middle = 2

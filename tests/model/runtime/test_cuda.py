@@ -22,6 +22,7 @@ def load_captured(folder, device="cpu", **options) -> Captioner:
     return captioner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 def test_captions_equal_those_of_the_modules(decoder, tmp_path):
     folder = save_tiny_captioner(tmp_path / "tiny", **decoder)
@@ -38,6 +39,7 @@ def test_captions_equal_those_of_the_modules(decoder, tmp_path):
     assert set(capture.batches) == {1, 4, 8}
 
 
+@pytest.mark.slow
 def test_a_finalized_captioner_returns_the_same_details(tmp_path):
     folder = save_finalized_captioner(tmp_path / "finalized")
     captured, eager = load_captured(folder, capture=EagerCapture()), Captioner.load(folder, "cpu")
@@ -50,6 +52,7 @@ def test_a_finalized_captioner_returns_the_same_details(tmp_path):
         assert scored[0].logprob == pytest.approx(scored[1].logprob, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_less_precision_changes_log_probabilities_little(tmp_path):
     folder = save_tiny_captioner(tmp_path / "tiny")
     rounded = load_captured(folder, precision="bfloat16", capture=EagerCapture())

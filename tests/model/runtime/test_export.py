@@ -23,6 +23,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[CaptionerC
     return load_bundle(save_tiny_captioner(tmp_path / "tiny"), CaptionerConfig)
 
 
+@pytest.mark.slow
 def test_another_process_exports_a_bundle_once(bundle, monkeypatch):
     assert exported_folder(bundle) is None
     (folder,) = export(bundle)
@@ -34,6 +35,7 @@ def test_another_process_exports_a_bundle_once(bundle, monkeypatch):
     assert export(bundle) == [folder]
 
 
+@pytest.mark.slow
 def test_one_process_exports_all_missing_bundles(bundle, tmp_path, monkeypatch):
     made = export_in_process(bundle)
     language_model = load_bundle(save_tiny_language_model(tmp_path / "writer"), TextConfig)
@@ -51,6 +53,7 @@ def test_one_process_exports_all_missing_bundles(bundle, tmp_path, monkeypatch):
     assert argument == str(language_model.folder)
 
 
+@pytest.mark.slow
 def test_other_weights_have_their_own_graphs(bundle, tmp_path):
     made = export_in_process(bundle)
     other = load_bundle(save_tiny_captioner(tmp_path / "other", seed=1), CaptionerConfig)
@@ -58,12 +61,14 @@ def test_other_weights_have_their_own_graphs(bundle, tmp_path):
     assert exported_folder(bundle) == made
 
 
+@pytest.mark.slow
 def test_other_library_versions_have_their_own_graphs(bundle, monkeypatch):
     export_in_process(bundle)
     monkeypatch.setattr(export_module, "version", lambda name: "0")
     assert exported_folder(bundle) is None
 
 
+@pytest.mark.slow
 def test_an_incomplete_folder_is_exported_again(bundle):
     folder = export_in_process(bundle)
     (folder / "step.bin").unlink()

@@ -35,6 +35,7 @@ def agree(one: Caption, other: Caption) -> None:
             assert np.array(mine.attention) == pytest.approx(np.array(theirs.attention), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 def test_captions_equal_those_of_pytorch(decoder, tmp_path, monkeypatch):
     bundle = save_tiny_captioner(tmp_path / "tiny", **decoder)
@@ -48,6 +49,7 @@ def test_captions_equal_those_of_pytorch(decoder, tmp_path, monkeypatch):
                 agree(one, other)
 
 
+@pytest.mark.slow
 def test_a_finalized_captioner_returns_the_same_details(tmp_path, monkeypatch):
     bundle = save_finalized_captioner(tmp_path / "finalized")
     torch_captioner, openvino_captioner = load_with_both(bundle, tmp_path / "cache", monkeypatch)
@@ -63,6 +65,7 @@ def test_a_finalized_captioner_returns_the_same_details(tmp_path, monkeypatch):
         agree(scored, torch_captioner.score(picture, "a red ball", attention=True, image_gain=True))
 
 
+@pytest.mark.slow
 def test_outputs_are_not_overwritten_by_the_next_step(tmp_path, monkeypatch):
     bundle = save_tiny_captioner(tmp_path / "tiny")
     _, captioner = load_with_both(bundle, tmp_path / "cache", monkeypatch)
@@ -76,6 +79,7 @@ def test_outputs_are_not_overwritten_by_the_next_step(tmp_path, monkeypatch):
         assert np.array_equal(array, copy)
 
 
+@pytest.mark.slow
 def test_the_pytorch_network_is_not_available(tmp_path, monkeypatch):
     bundle = save_tiny_captioner(tmp_path / "tiny")
     _, captioner = load_with_both(bundle, tmp_path / "cache", monkeypatch)
@@ -84,6 +88,7 @@ def test_the_pytorch_network_is_not_available(tmp_path, monkeypatch):
         _ = captioner.network
 
 
+@pytest.mark.slow
 def test_pytorch_is_never_imported(tmp_path, monkeypatch):
     bundle = save_finalized_captioner(tmp_path / "finalized")
     load_with_both(bundle, tmp_path / "cache", monkeypatch)

@@ -30,6 +30,7 @@ def both(request, tmp_path, monkeypatch) -> tuple[LanguageModel, LanguageModel]:
     return loaded[0], loaded[1]
 
 
+@pytest.mark.slow
 def test_texts_equal_those_of_pytorch(both):
     torch_model, openvino_model = both
     assert isinstance(torch_model.runner, TorchTextRunner)
@@ -51,6 +52,7 @@ def test_texts_equal_those_of_pytorch(both):
             assert one.logprob == pytest.approx(other.logprob, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_equals_that_of_pytorch(both):
     torch_model, openvino_model = both
     generator = torch.Generator().manual_seed(0)
@@ -68,6 +70,7 @@ def test_a_step_equals_that_of_pytorch(both):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_outputs_are_not_overwritten_by_the_next_step(both):
     _, language_model = both
     state = language_model.runner.place(language_model.network.initial_state(2))

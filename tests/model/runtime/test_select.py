@@ -23,6 +23,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle[CaptionerC
     return load_bundle(save_tiny_captioner(tmp_path / "tiny"), CaptionerConfig)
 
 
+@pytest.mark.slow
 def test_openvino_is_the_default_on_a_cpu(bundle):
     export_in_process(bundle)
     assert isinstance(load_runner(bundle, "cpu", "auto"), OpenVinoRunner)
@@ -59,6 +60,7 @@ def test_pytorch_runs_what_openvino_cannot(bundle, monkeypatch, caplog):
         load_runner(bundle, "cpu", "openvino")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runtime", "precision"),
     [
@@ -107,6 +109,7 @@ def test_a_language_model_uses_openvino_only_if_it_is_exported(language_model):
         load_text_runner(language_model, "cuda", "openvino")
 
 
+@pytest.mark.slow
 def test_asking_for_openvino_exports_a_language_model(language_model):
     assert isinstance(load_text_runner(language_model, "cpu", "openvino"), OpenVinoTextRunner)
     assert exported_folder(language_model) is not None

@@ -3,7 +3,6 @@
 # ruff: noqa: RUF001 - the characters that are easily mistaken are what this is about
 import random
 import string
-import time
 import unicodedata
 
 import pytest
@@ -77,9 +76,7 @@ def test_any_text_is_read():
         assert with_known_characters(once, PLAIN) == once
 
 
-def test_a_long_text_takes_no_longer_than_its_length():
+def test_a_long_run_of_marks_is_read():
     # To put the marks of a whole run in order would take hours.
     text = "e" + "\u0301\u0323" * 200_000
-    began = time.perf_counter()
     assert with_known_characters(text, PLAIN) == "e"
-    assert time.perf_counter() - began < 10

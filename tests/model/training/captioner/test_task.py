@@ -109,6 +109,7 @@ def changed(before: State, after: State) -> set[str]:
 # What is learned
 
 
+@pytest.mark.slow
 def test_the_loss_falls(learned):
     losses = [point["loss"] for point in read_curve(learned) if "loss" in point]
     assert len(losses) == 4
@@ -403,6 +404,7 @@ def test_pixels_are_not_mistaken_for_a_grid_with_as_many_channels(tmp_path, data
 # Precision and processes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [{}, TUNED, REWARDED], ids=["frozen", "tuned", "rewarded"])
 def test_bfloat16_trains_float32_weights(tmp_path, data, kind):
     losses = {}

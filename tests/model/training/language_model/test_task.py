@@ -78,6 +78,7 @@ def changed(before: State, after: State) -> set[str]:
 # What is learned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_a_repetitive_text_is_learned_by_heart(tmp_path, cell):
     change = {
@@ -96,6 +97,7 @@ def test_a_repetitive_text_is_learned_by_heart(tmp_path, cell):
     assert written == " sea shells. she sells sea shells. "
 
 
+@pytest.mark.slow
 def test_earlier_chunks_are_remembered(tmp_path):
     # Whether a b comes next shows only seven letters back, and gradients go back three. A
     # network that forgets at every chunk knows 1, 2 or 3 letters: its loss is at least `unaware`.
