@@ -237,8 +237,9 @@ class DecodingConfig:
             ValueError: an option is unknown, out of range, or contradicts another.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        if "beam_size" in given and "num_captions" not in given:
-            given["num_captions"] = min(given["beam_size"], self.num_captions)
+        beam_size = given.get("beam_size")
+        if isinstance(beam_size, int) and "num_captions" not in given:
+            given["num_captions"] = max(1, min(beam_size, self.num_captions))
         return merge_config(self, given)
 
 

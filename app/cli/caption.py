@@ -100,10 +100,11 @@ def caption(
         raise typer.BadParameter("--resume needs --output, the file to continue")
 
     from app.bulk.files import FailedFile, caption_files, find_pictures  # noqa: PLC0415
+    from app.serving.huge_pages import huge_pages  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
     show_log("model.runtime.export")  # exporting takes a while, the first time
-    with exit_on(ValueError):
+    with exit_on(ValueError), huge_pages():
         captioner = Captioner.load(
             captioner_folder(settings.weights),
             settings.device,

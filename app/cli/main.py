@@ -50,3 +50,7 @@ def _main(
     if version:
         typer.echo(f"unrolled {VERSION}")
         raise typer.Exit
+
+
+if __name__ == "__main__":
+    app(prog_name="unrolled")

@@ -1,17 +1,16 @@
-"""Put what this process holds in memory, such as weights that every step reads, into huge pages.
+"""Put the weights of a model, which every step reads from end to end, into huge pages.
 
 In pages of 4 kB the processor looks up thousands of addresses for the 30 MB that a step of the
-captioner reads, which takes a tenth of its time or more. Linux only. This changes every large
-mapping of the process, so only a program that owns its process may call it; memory allocated later
-is left as it is.
+captioner reads, which takes a tenth of its time or more. Linux only.
 """
 
 import ctypes
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["use_huge_pages"]
+__all__ = ["huge_pages"]
 
 _PAGE_SIZE = 2 * 2**20  # of a huge page, in bytes
 # The share of a mapping that must be resident: a huge page takes memory as a whole.
@@ -29,27 +28,31 @@ _COLLAPSE = 25
 _HUGEPAGE = 14
 
 
-def use_huge_pages() -> None:
-    """Move the large blocks that this process has in memory now into huge pages.
+@contextmanager
+def huge_pages() -> Iterator[None]:
+    """Move the large blocks of memory that come while a model is loaded into huge pages.
 
-    Does nothing on systems other than Linux, or where huge pages are switched off. Blocks for which
-    the system has too few stay where they are.
+    Memory that the process had before is left as it is. Does nothing on systems other than Linux,
+    or where huge pages are switched off. Blocks for which the system has too few stay where they
+    are.
     """
+    before = set(_large_blocks())
+    yield
+    madvise = ctypes.CDLL(None).madvise
+    for start, size in set(_large_blocks()) - before:
+        block = ctypes.c_void_p(start), ctypes.c_size_t(size)
+        if madvise(*block, _COLLAPSE) != 0:
+            madvise(*block, _HUGEPAGE)
+
+
+def _large_blocks() -> Iterator[tuple[int, int]]:
+    """Yield addresses and sizes in bytes of resident blocks, in whole huge pages."""
     try:
         if "[never]" in _SETTING.read_text(encoding="ascii"):
             return
         mappings = _MAPPINGS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    madvise = ctypes.CDLL(None).madvise
-    for start, size in _large_blocks(mappings):
-        block = ctypes.c_void_p(start), ctypes.c_size_t(size)
-        if madvise(*block, _COLLAPSE) != 0:
-            madvise(*block, _HUGEPAGE)
-
-
-def _large_blocks(mappings: str) -> Iterator[tuple[int, int]]:
-    """Yield addresses and sizes in bytes of resident blocks, in whole huge pages."""
     for first, last, resident in _MAPPING.findall(mappings):
         start, end = int(first, 16), int(last, 16)
         if 1024 * int(resident) < _MIN_RESIDENT * (end - start):

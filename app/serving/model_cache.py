@@ -10,6 +10,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from app.serving.huge_pages import huge_pages
 from model.bundle.read import count_parameters
 
 if TYPE_CHECKING:
@@ -98,11 +99,12 @@ class ModelCache:
         with self._lock:
             while self._models and self._bytes_in_use() + self._sizes[name] > self._limit:
                 self._models.popitem(last=False)
-        language_model = LanguageModel.of(
-            self.bundles[name], self.device, self._runtime, self._threads
-        )
-        for _ in language_model.generate("a", max_tokens=3):
-            pass
+        with huge_pages():
+            language_model = LanguageModel.of(
+                self.bundles[name], self.device, self._runtime, self._threads
+            )
+            for _ in language_model.generate("a", max_tokens=3):
+                pass
         with self._lock:
             self._models[name] = language_model
         return language_model

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.cores import usable_cores
 from app.errors import InvalidParameter, UnknownModel
+from app.serving.huge_pages import huge_pages
 from app.serving.model_cache import ModelCache
 from model.bundle.discovery import find_bundle_folders
 
@@ -145,16 +146,17 @@ def load_models(settings: Settings) -> ModelRegistry:
             export(*captioners, *language_models)
     captioner, parameters = None, 0
     for bundle in captioners:
-        captioner = Captioner.load(
-            bundle.folder,
-            device,
-            runtime=settings.runtime,
-            threads=threads,
-            precision=settings.precision,
-        )
+        with huge_pages():
+            captioner = Captioner.load(
+                bundle.folder,
+                device,
+                runtime=settings.runtime,
+                threads=threads,
+                precision=settings.precision,
+            )
+            if not (settings.self_test and captioner.self_test()):
+                captioner.caption([Image.new("RGB", (640, 480), "white")])
         parameters = count_parameters(bundle)
-        if not (settings.self_test and captioner.self_test()):
-            captioner.caption([Image.new("RGB", (640, 480), "white")])
     limit = settings.language_models_megabytes * 10**6
     cache = ModelCache(language_models, device, limit, threads, settings.runtime)
     if settings.load_language_models == "at_start":

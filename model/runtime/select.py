@@ -2,6 +2,7 @@
 
 import logging
 from importlib.util import find_spec
+from typing import get_args
 
 from model.bundle.read import Bundle
 from model.config import CaptionerConfig, TextConfig
@@ -33,9 +34,18 @@ def load_runner(
 
     Raises:
         BundleError: the weights do not fit the configuration, or are damaged.
-        ValueError: the runtime is not installed, or does not support the device or precision.
+        ValueError: there is no such runtime or precision, the runtime is not installed or does not
+            support the device or precision, or `threads` is less than 1.
         ExportError: the network cannot be exported to OpenVINO.
     """
+    for name, value, names in (
+        ("runtime", runtime, get_args(Runtime)),
+        ("precision", precision, get_args(Precision)),
+    ):
+        if value not in names:
+            raise ValueError(f"{name} must be one of {', '.join(names)}, not {value!r}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
     if takes_openvino(runtime, device):
         try:
             return _load_openvino(bundle, threads, precision)

@@ -1,5 +1,6 @@
 """`POST /caption`: a picture in, its most likely captions out."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -64,6 +65,7 @@ async def caption(
     captioner = engine.models.find_captioner()
     config = captioner.config
     options = parameters.model_dump(exclude={"attention", "image_gain"})
+    _refuse_repeated(request)
     try:
         decoding = config.decoding.merge(**options)
         if decoding.sampled and decoding.seed is None:
@@ -95,3 +97,11 @@ async def caption(
         image=PictureInfo.model_validate(captioned),
         timing_ms=TimingResult.model_validate(captioned.timing),
     )
+
+
+def _refuse_repeated(request: Request) -> None:
+    """Refuse an option that is given twice: one of its values would be ignored."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, count in counts.items() if count > 1 and name != "no_echo_words"]
+    if repeated:
+        raise InvalidParameter(f"{repeated[0]}: is given more than once: give it once")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app.serving import huge_pages
-from app.serving.huge_pages import use_huge_pages
+from app.serving import huge_pages as module
+from app.serving.huge_pages import huge_pages
 
 SIZE = 16 * 2**20
 HUGE = 2 * 2**20
 MAPPINGS = Path("/proc/self/smaps")
 
 pytestmark = pytest.mark.skipif(
-    not MAPPINGS.exists() or not huge_pages._SETTING.exists(), reason="needs Linux with huge pages"
+    not MAPPINGS.exists() or not module._SETTING.exists(), reason="needs Linux with huge pages"
 )
 
 
@@ -34,7 +34,7 @@ def setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A copy of the system's setting that a test can write."""
     path = tmp_path / "enabled"
     path.write_text("always [madvise] never\n")
-    monkeypatch.setattr(huge_pages, "_SETTING", path)
+    monkeypatch.setattr(module, "_SETTING", path)
     return path
 
 
@@ -60,35 +60,44 @@ def kernel_version() -> tuple[int, int]:
 
 @pytest.mark.skipif(kernel_version() < (6, 1), reason="this kernel moves pages later")
 def test_resident_memory_moves_into_huge_pages_unchanged(block, setting) -> None:
-    fill(block)
-    use_huge_pages()
+    with huge_pages():
+        fill(block)
     assert in_huge_pages(block) >= SIZE - 2 * HUGE  # the ends are not whole huge pages
     assert block[:] == bytes(range(256)) * (SIZE // 256)
 
 
 def test_memory_that_is_half_empty_is_left_alone(block, setting) -> None:
-    block[: SIZE // 2] = b"x" * (SIZE // 2)
-    before = smaps_field(block, "Rss")
-    use_huge_pages()
+    with huge_pages():
+        block[: SIZE // 2] = b"x" * (SIZE // 2)
+        before = smaps_field(block, "Rss")
     assert smaps_field(block, "Rss") == before
 
 
 def test_an_older_kernel_is_asked_to_move_pages_later(block, setting, monkeypatch):
-    monkeypatch.setattr(huge_pages, "_COLLAPSE", 9999)
-    fill(block)
-    use_huge_pages()
+    monkeypatch.setattr(module, "_COLLAPSE", 9999)
+    with huge_pages():
+        fill(block)
     assert "hg" in smaps_field(block, "VmFlags").split()
 
 
 def test_nothing_moves_where_huge_pages_are_switched_off(block, setting, monkeypatch) -> None:
     setting.write_text("always madvise [never]\n")
-    fill(block)
-    before = smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")
-    use_huge_pages()
+    with huge_pages():
+        fill(block)
+        before = smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")
     assert (smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")) == before
 
 
 @pytest.mark.parametrize("missing", ["_SETTING", "_MAPPINGS"])
 def test_other_systems_do_nothing(missing, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(huge_pages, missing, tmp_path / "missing")
-    use_huge_pages()
+    monkeypatch.setattr(module, missing, tmp_path / "missing")
+    with huge_pages():
+        pass
+
+
+def test_memory_that_was_there_before_is_left_alone(block, setting) -> None:
+    fill(block)
+    before = smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")
+    with huge_pages():
+        pass
+    assert (smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")) == before

@@ -122,3 +122,10 @@ def test_pytorch_runs_a_language_model_whose_graph_is_damaged(language_model, ca
     assert "PyTorch will" in caplog.text
     with pytest.raises(RuntimeError):
         load_text_runner(language_model, "cpu", "openvino")
+
+
+@pytest.mark.parametrize("wrong", [{"runtime": "x"}, {"precision": "x"}, {"threads": 0}])
+def test_unknown_names_are_refused(tmp_path, wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        Captioner.load(save_tiny_captioner(tmp_path / "tiny"), "cpu", **wrong)

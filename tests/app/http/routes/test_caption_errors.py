@@ -98,3 +98,8 @@ def test_other_methods_are_refused(client: httpx.Client, method: str) -> None:
     response = client.request(method, "/caption")
     assert_error(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
+
+
+def test_an_option_given_twice_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/caption?beam_size=99&beam_size=3", files={"image": ("a.jpg", JPEG)})
+    assert "beam_size: is given more than once" in assert_error(answer, 422, "invalid_parameter")
