@@ -4,10 +4,7 @@ Training and serving share this, so that they cannot drift apart. Decoding files
 `app.pictures.decode`, augmentation is `model.data.augmentation`.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +13,6 @@ from PIL import Image
 from model.config import PreprocessingConfig
 
 __all__ = ["Preprocessing"]
-
-_LARGE = 2**17  # pixels; below it, starting the second thread costs more than it saves
 
 
 class Preprocessing:
@@ -48,45 +43,14 @@ class Preprocessing:
             picture = _centre_square(picture)
         if picture.mode != "RGB":
             picture = picture.convert("RGB")
-        pixels = np.asarray(_resize(picture, size))  # (size, size, 3)
+        resized = picture.resize((size, size), Image.Resampling.BICUBIC)
+        pixels = np.asarray(resized)  # (size, size, 3)
         scaled = np.empty((3, size, size), dtype=np.float32)
         for channel, table in enumerate(self._tables):
             # A table yields the same numbers as arithmetic in a fifth of the time. Bytes are never
             # out of range, and `clip` skips the check for that.
             np.take(table, pixels[:, :, channel], out=scaled[channel], mode="clip")
         return scaled
-
-
-def _resize(picture: Image.Image, size: int) -> Image.Image:
-    """Resize to a square, large pictures by two threads, which changes no pixel."""
-    if picture.size == (size, size):
-        return picture
-    wide = picture.width >= picture.height
-    # For a tall picture Pillow decides by the result's size which axis to resize first,
-    # and half a picture would be rounded differently.
-    if not wide or picture.width * picture.height < _LARGE or size % 2:
-        return _resize_band(picture, size, 0.0, 1.0)
-    picture.load()  # before two threads do
-    upper = _helper(os.getpid()).submit(_resize_band, picture, size, 0.0, 0.5)
-    whole = Image.new("RGB", (size, size))
-    whole.paste(_resize_band(picture, size, 0.5, 1.0), (0, size // 2))
-    # The second thread may be busy with another picture.
-    waits = upper.cancel()
-    whole.paste(_resize_band(picture, size, 0.0, 0.5) if waits else upper.result(), (0, 0))
-    return whole
-
-
-def _resize_band(picture: Image.Image, size: int, top: float, bottom: float) -> Image.Image:
-    """Resize the band between two heights, 0 to 1; pixels next to it count at its edges."""
-    box = (0, top * picture.height, picture.width, bottom * picture.height)
-    height = round((bottom - top) * size)
-    return picture.resize((size, height), Image.Resampling.BICUBIC, box)
-
-
-@cache
-def _helper(_process: int) -> ThreadPoolExecutor:
-    """Return the second thread of a process; a forked process needs a new one."""
-    return ThreadPoolExecutor(1, "resize")
 
 
 def _centre_square(picture: Image.Image) -> Image.Image:

@@ -1,15 +1,9 @@
 """Preprocessing against the same computation by hand, in batches and one by one."""
 
-import multiprocessing
-import os
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from model import preprocessing
 from model.config import PreprocessingConfig
 from model.preprocessing import Preprocessing
 
@@ -53,73 +47,6 @@ def test_squash_keeps_the_whole_picture():
     wide = picture(90, 40)
     expected = by_hand(wide.resize((32, 32), Image.Resampling.BICUBIC), config)
     np.testing.assert_allclose(Preprocessing(config)([wide])[0], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [224, 260, 45])
-@pytest.mark.parametrize(
-    "shape",
-    [
-        (640, 480),
-        (1201, 799),
-        (500, 500),
-        (501, 500),
-        (500, 501),
-        (600, 220),
-        (480, 640),
-        (764, 1200),
-    ],
-)
-@pytest.mark.parametrize("busy", [False, True])
-def test_two_threads_change_no_pixel(shape, size, busy, monkeypatch):
-    config = PreprocessingConfig(size=size)
-    large = picture(*shape)
-    once = large.resize((size, size), Image.Resampling.BICUBIC)
-    with ThreadPoolExecutor(1) as helper:
-        monkeypatch.setattr(preprocessing, "_helper", lambda _: helper)
-        done = Event()
-        if busy:  # with another's picture
-            helper.submit(done.wait)
-        whole = Preprocessing(config)([large])
-        done.set()
-    assert (whole == Preprocessing(config)([once])).all()
-
-
-def test_shapes_of_every_kind_have_the_pixels_of_one_resize():
-    random = np.random.default_rng(1)
-    for _ in range(60):
-        width, height = random.integers(200, 1300, 2).tolist()
-        large = picture(width, height)
-        once = large.resize((64, 64), Image.Resampling.BICUBIC)
-        assert np.array_equal(np.asarray(preprocessing._resize(large, 64)), np.asarray(once))
-
-
-def test_a_large_picture_takes_two_threads(monkeypatch):
-    asked = []
-
-    class Helper(ThreadPoolExecutor):
-        def submit(self, *arguments: object) -> object:
-            asked.append(arguments[1:])
-            return super().submit(*arguments)
-
-    with Helper(1) as helper:
-        monkeypatch.setattr(preprocessing, "_helper", lambda _: helper)
-        for shape in ((640, 480), (300, 200), (480, 640)):
-            Preprocessing(PreprocessingConfig(size=32))([picture(*shape)])
-    assert [picture.size for picture, *_ in asked] == [(640, 480)]
-
-
-def in_another_process(large: Image.Image) -> np.ndarray:
-    return Preprocessing(PreprocessingConfig(size=32))([large])
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_a_forked_process_resizes_too():
-    large = picture(640, 480)
-    own = in_another_process(large)  # so that this process has its second thread
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        others = pool.apply_async(in_another_process, [large]).get(timeout=60)
-    assert (others == own).all()
 
 
 @pytest.mark.parametrize(
