@@ -275,11 +275,12 @@ class Captioner:
             exist.
 
         Raises:
-            TypeError: something is neither a picture nor a path.
-            ValueError: an option is unknown, out of range, or needs what the bundle lacks.
+            TypeError: something is neither a picture nor a path, or `decoding` is of another type.
+            ValueError: a picture has no pixels, or an option is unknown, out of range, or needs
+                what the bundle lacks.
             OSError: a file cannot be read as a picture.
         """
-        decoding = (decoding or self.config.decoding).merge(**options)
+        decoding = self._merge(decoding, options)
         self.check_support(decoding, image_gain=image_gain)  # before the work, not after it
         several = isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes)
         opened = list(map(_open, pictures if several else [pictures]))  # type: ignore[arg-type]
@@ -311,7 +312,7 @@ class Captioner:
             UnsupportedOption: the bundle lacks what an option needs.
             DecodingCancelled: `cancelled`, which is asked before every step, returned True.
         """
-        decoding = (decoding or self.config.decoding).merge(**options)
+        decoding = self._merge(decoding, options)
         self.check_support(decoding, image_gain=image_gain)
         ranked = self._rank(grid, self._find(grid, decoding, cancelled), decoding)
         hypotheses = [one.hypothesis for best in ranked for one in best]
@@ -351,6 +352,8 @@ class Captioner:
             TypeError, OSError: as in `caption`.
             UnsupportedOption: the image gain is asked for and the bundle has no mean picture.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
         self.check_support(DecodingConfig(), image_gain=image_gain)
         grid = self.encode(self.prepare([_open(picture)]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
@@ -362,6 +365,14 @@ class Captioner:
             attention=attention_maps(self.runner, grid, tokens) if attention else None,
             image_gain=self._image_gains([hypothesis])[0] if image_gain else None,
         )
+
+    def _merge(self, decoding: DecodingConfig | None, options: dict[str, Any]) -> DecodingConfig:
+        if decoding is not None and not isinstance(decoding, DecodingConfig):
+            raise TypeError(
+                f"decoding must be a DecodingConfig, not {type(decoding).__name__}: give single "
+                "options by name, such as beam_size=5"
+            )
+        return (decoding or self.config.decoding).merge(**options)
 
     def _find(
         self, grid: Array, decoding: DecodingConfig, cancelled: Callable[[], bool]
@@ -445,6 +456,8 @@ class Captioner:
 def _open(picture: Photograph) -> Image.Image:
     """Return a picture, read from its file and turned upright if it is a path."""
     if isinstance(picture, Image.Image):
+        if 0 in picture.size:
+            raise ValueError(f"a picture of {picture.width} x {picture.height} pixels is empty")
         return picture
     if isinstance(picture, str | Path):
         with Image.open(picture) as opened:

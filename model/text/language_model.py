@@ -126,6 +126,8 @@ class LanguageModel:
 
     def encode(self, text: str) -> list[int]:
         """Cut a text into tokens that the model knows, and return their ids."""
+        if not isinstance(text, str):
+            raise TypeError(f"a text must be a string, not {type(text).__name__}")
         if self.config.level == "character":
             text = with_known_characters(text, self.vocabulary)
         return self.vocabulary.encode(text)

@@ -383,3 +383,15 @@ def test_a_device_is_checked():
         choose_device("toaster")
     with pytest.raises(ValueError, match="has no device"):
         choose_device("cuda" if not torch.cuda.is_available() else "mps")
+
+
+def test_wrong_types_are_refused_in_a_sentence(captioner):
+    (picture,) = pictures(1)
+    with pytest.raises(TypeError, match="decoding must be a DecodingConfig, not dict"):
+        captioner.caption(picture, {"beam_size": 3})
+    with pytest.raises(TypeError, match="text must be a string, not NoneType"):
+        captioner.score(picture, None)
+    with pytest.raises(ValueError, match="beam_size"):
+        captioner.caption(picture, beam_size="3x")
+    with pytest.raises(ValueError, match="0 x 3 pixels is empty"):
+        captioner.caption(Image.new("RGB", (0, 3)))

@@ -615,3 +615,8 @@ def test_a_model_without_tokens_is_refused(tmp_path):
     folder = save_tiny_language_model(tmp_path / "tiny", text="")
     with pytest.raises(BundleError, match="its vocabulary has no token to write with"):
         LanguageModel.load(folder, device="cpu")
+
+
+def test_a_text_must_be_a_string():
+    with pytest.raises(TypeError, match="a text must be a string, not NoneType"):
+        tiny_language_model().score(None)
