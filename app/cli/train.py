@@ -12,18 +12,21 @@ __all__ = ["train"]
 train = typer.Typer(help="Train a model.", no_args_is_help=True)
 
 
+Recipe = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")]
+Output = Annotated[
+    Path | None, typer.Option(help="The folder of the run; by default runs/ and the recipe's name.")
+]
+Seed = Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")]
+Resume = Annotated[bool, typer.Option(help="Continue an interrupted run.")]
+
+
 @train.command("captioner")
 def train_captioner(
     *,
-    config: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The folder of the run; by default runs/ and the recipe's name."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = True,
+    config: Recipe,
+    output: Output = None,
+    seed: Seed = None,
+    resume: Resume = True,
 ) -> None:
     """Train a captioner from a recipe."""
     with require_extra("training"):
@@ -35,15 +38,10 @@ def train_captioner(
 @train.command("text")
 def train_text(
     *,
-    config: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="The recipe, a TOML file.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The folder of the run; by default runs/ and the recipe's name."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="A seed to use instead of the recipe's.")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = True,
+    config: Recipe,
+    output: Output = None,
+    seed: Seed = None,
+    resume: Resume = True,
 ) -> None:
     """Train a language model from a recipe."""
     with require_extra("training"):
