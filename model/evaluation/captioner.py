@@ -121,7 +121,15 @@ def _judge(calibration: CalibrationConfig | None, scorer: Scorer) -> Judge | Non
         return None
 
 
-def _reliability(captions: Sequence[Caption], judge: Judge) -> Reliability:
-    confidences = [caption.confidence for caption in captions]
+def _reliability(captions: Sequence[Caption], judge: Judge) -> Reliability | None:
+    """Compare confidences with what is good; captions that were drawn or cut off have none."""
     good = judge([caption.text for caption in captions])
-    return measure_reliability(torch.tensor(confidences), torch.tensor(good))
+    known = [
+        (caption.confidence, is_good)
+        for caption, is_good in zip(captions, good, strict=True)
+        if caption.confidence is not None
+    ]
+    if not known:
+        return None
+    confidences, outcomes = zip(*known, strict=True)
+    return measure_reliability(torch.tensor(confidences), torch.tensor(outcomes))

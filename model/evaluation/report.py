@@ -34,7 +34,7 @@ _EXAMPLES = 12
 class Result:
     """The scores and diversity of the captions of one `beam_size`.
 
-    `calibration` measures their confidence, where they have one.
+    `calibration` measures the confidence of those that have one; None if there are none.
     """
 
     beam_size: int
@@ -172,7 +172,11 @@ def _cells(result: Result, *, calibrated: bool) -> list[str]:
         f"{result.diversity.mean_length:.1f}",
         *(str(getattr(result.diversity, name)) for name in _COUNTS),
         *(_hundredfold(getattr(result.diversity, name)) for name in _SHARES),
-        *(_hundredfold(getattr(result.calibration, name)) for name in _CALIBRATION if calibrated),
+        *(
+            _hundredfold(getattr(result.calibration, name, None))
+            for name in _CALIBRATION
+            if calibrated
+        ),
     ]
 
 

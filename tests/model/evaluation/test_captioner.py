@@ -191,6 +191,38 @@ def test_confidence_is_compared_with_what_is_good():
     assert "| ECE | ECE by chance | Brier |" in report.as_markdown()
 
 
+@dataclass
+class Unsure(Eye):
+    """Has no confidence in red pictures, nor at the beam sizes in `silent`."""
+
+    silent: tuple[int, ...] = ()
+
+    def caption(
+        self, pictures: Sequence[Image.Image], decoding: DecodingConfig
+    ) -> list[list[Caption]]:
+        found = super().caption(pictures, decoding)
+        return [
+            [replace(one, confidence=None) for one in captions]
+            if decoding.beam_size in self.silent or picture.getpixel((0, 0)) == (255, 0, 0)
+            else captions
+            for picture, captions in zip(pictures, found, strict=True)
+        ]
+
+
+def test_captions_without_a_confidence_are_left_out_of_its_measure():
+    report = evaluate(
+        Unsure(CALIBRATED, silent=(1,)), ManyColours(), split="test", beam_sizes=(1, 3),
+        java=False, progress=False,
+    )  # fmt: skip
+    none, some = (result.calibration for result in report.results)
+    assert none is None
+    assert some.count == 16
+    assert some.confidence == pytest.approx(0.75)
+    first, second = report.as_markdown().splitlines()[4:6]
+    assert first.endswith("| - | - | - |")
+    assert not second.endswith("| - |")
+
+
 def test_without_confidence_there_is_nothing_to_compare():
     _, report = run()
     assert report.good_cider is None
