@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
+_MOST_GOLDEN = 10
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,15 @@ def finalize(
     Args:
         captioner: trained; its decoding, except for the consensus, is kept.
         datasets: each with the two splits of the settings.
-        golden: pictures for the self-test, RGB; see `choose_golden`.
+        golden: at most ten pictures for the self-test, RGB; see `choose_golden`.
         settings: see `FinalizeSettings`.
 
     Raises:
-        ValueError: a split is unknown or empty, the confidence cannot be fitted, or a golden
-            picture is unsuitable.
+        ValueError: a split is unknown or empty, the confidence cannot be fitted, or the golden
+            pictures are unsuitable or too many.
     """
+    if len(golden) > _MOST_GOLDEN:
+        raise ValueError(f"at most ten golden pictures, not {len(golden)}: leave some out")
     training = encode_training_pictures(
         captioner,
         datasets,
@@ -205,7 +208,7 @@ def choose_golden(
     left out, since another processor's rounding might change it too.
 
     Raises:
-        ValueError: every picture had to be left out, or there are more than ten.
+        ValueError: every picture had to be left out.
     """
     if captioner.device != "cpu":
         network = copy.deepcopy(captioner.network)

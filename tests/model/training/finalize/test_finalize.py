@@ -124,6 +124,11 @@ def test_a_picture_whose_caption_depends_on_rounding_is_left_out():
     assert kept.expected.file == "golden/1.png"
 
 
+def test_too_many_golden_pictures_are_refused_before_any_work(captioner):
+    with pytest.raises(ValueError, match="at most ten golden pictures, not 11: leave some out"):
+        finalize(captioner, [], [draw(1)] * 11, SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
