@@ -59,7 +59,7 @@ class CaptionerTask(TrainingTask[tuple[Tensor, CaptionBatch, float]]):
         self.fingerprinted_data = [self.data.train, self.data.validation, self.data.lookalikes]
         self.vocabulary = self.data.vocabulary
         self.provenance = {"data": [data.name for data in self.data.sets]}
-        self.validates_first = recipe.initial_weights is not None
+        self.validates_first = bool(recipe.initial_weights)
         self.config = CaptionerConfig(
             name=recipe.name,
             version=recipe.version,

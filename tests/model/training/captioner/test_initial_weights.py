@@ -77,6 +77,11 @@ def test_the_weights_are_validated_before_they_are_trained(tmp_path, data, befor
     assert [point["epoch"] for point in curve if "epoch" in point] == [0, 1]
 
 
+def test_an_empty_path_means_no_initial_weights(tmp_path, data):
+    trainer = make_trainer(write_recipe(tmp_path, data, {"initial_weights": ""}), tmp_path / "run")
+    assert not trainer.task.validates_first
+
+
 def test_the_initial_weights_are_kept_if_none_are_better(tmp_path, data, before):
     still = {"optimisation": {"epochs": 3, "patience": 1, "learning_rate": 1e-12}}
     recipe = write_recipe(tmp_path, data, starts_from(before / "best.safetensors"), still)
