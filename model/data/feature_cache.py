@@ -24,6 +24,7 @@ from model.preprocessing import Preprocessing
 
 __all__ = ["FeatureCache", "Progress"]
 
+_FORMAT = 2  # raise it when pictures are read differently
 _PART = 256  # pictures in a file: at 7 x 7 x 1280 in half precision, 32 MB
 
 
@@ -109,7 +110,7 @@ def _digest(
     preprocessing: Preprocessing,
     dtype: torch.dtype,
 ) -> str:
-    digest = hashlib.sha256(f"{asdict(preprocessing.config)} {dtype} {_PART}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {asdict(preprocessing.config)} {dtype} {_PART}".encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().float().numpy().tobytes())

@@ -133,6 +133,13 @@ def test_everything_that_changes_the_features_changes_the_folder(tmp_path, datas
     assert len(set((tmp_path / "cache").iterdir())) == 2
 
 
+def test_a_cache_of_pictures_that_were_read_differently_is_not_used(tmp_path, dataset, monkeypatch):
+    make_cache(tmp_path, dataset)
+    monkeypatch.setattr(features, "_FORMAT", features._FORMAT + 1)
+    make_cache(tmp_path, dataset)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
 def test_other_pictures_have_another_folder(tmp_path, dataset):
     make_cache(tmp_path, dataset)
     make_cache(tmp_path, dataset, entries=dataset.split("val"))
