@@ -28,7 +28,7 @@ from model.bundle.format import (
     BundleError,
 )
 from model.bundle.tensors import read_shapes
-from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig
+from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig, describe_fault
 from model.vocabulary import Vocabulary
 
 __all__ = [
@@ -139,9 +139,7 @@ def read_config(folder: Path) -> CaptionerConfig | TextConfig:
         config: CaptionerConfig | TextConfig = TypeAdapter(BundleConfig).validate_python(data)
         return config
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise BundleError(f"{path}: {where}: {first['msg']}") from error
+        raise BundleError(f"{path}: {describe_fault(error)}") from error
 
 
 def _files(config: CaptionerConfig | TextConfig) -> list[str]:

@@ -18,6 +18,7 @@ from model.config import (
     PreprocessingConfig,
     RecurrentConfig,
     SamplingConfig,
+    describe_fault,
 )
 from model.vocabulary import Level
 
@@ -225,9 +226,7 @@ def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Reci
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid {language}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the recipe"
-        raise ValueError(f"{path}: {where}: {first['msg']}") from error
+        raise ValueError(f"{path}: {describe_fault(error)}") from error
 
 
 def data_path(relative: str) -> str:

@@ -116,7 +116,7 @@ def test_a_path_that_is_not_a_folder_is_refused(tmp_path):
         ("", "is not JSON"),
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "the whole file"),
+        ("[]", "config.json: Input should be a valid dictionary"),
         ('{"format": 3}', "has the format 3, but this program reads 2"),
         ('{"format": 2}', "discriminator 'kind'"),
     ],
@@ -137,7 +137,7 @@ def test_an_invalid_configuration_is_refused(bundle, text, fault):
         ({"decoding": {"beam_size": 1000}}, "decoding.beam_size"),
         ({"encoder": {"name": "hub/evil"}}, "encoder.name"),
         ({"preprocessing": {"size": 10**9}}, "preprocessing.size"),
-        ({"preprocessing": {"std": [0, 1, 1]}}, "std must be positive"),
+        ({"preprocessing": {"std": [0, 1, 1]}}, "preprocessing: std must be positive"),
     ],
 )
 def test_a_configuration_out_of_range_names_the_field(bundle, changes, fault):

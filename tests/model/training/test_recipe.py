@@ -113,7 +113,8 @@ def test_self_critical_training_is_optional(tmp_path):
 @pytest.mark.parametrize("other", ['encoder_weights = "b"', "pretrained = true"])
 def test_only_one_source_of_initial_weights_is_allowed(tmp_path, other):
     start = f'initial_weights = "a"\n{other}\n'
-    assert "initial_weights include the encoder's" in refused(tmp_path, start + MINIMAL)
+    message = refused(tmp_path, start + MINIMAL)
+    assert "recipe.toml: initial_weights include the encoder's" in message
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "a b", ".hidden"])
