@@ -2,8 +2,9 @@
 
 One code path for a CPU, a GPU with mixed precision, and several processes started by torchrun or
 `accelerate launch`. What a step sees and draws is a function of the seed and the step, so a run
-that was killed and is resumed ends with exactly the weights that it would have had. What is
-trained is a `TrainingTask`.
+that was killed and is resumed ends with exactly the weights that it would have had. The curve holds
+the gradient's norm before clipping; where it is not finite, the run stops (in float16, a step is
+skipped instead). What is trained is a `TrainingTask`.
 """
 
 import hashlib
