@@ -109,7 +109,7 @@ class Captioner:
         device: str | torch.device = "cpu",
         **rest: Any,
     ) -> Self:
-        """Make a captioner of a PyTorch network; the rest are those of the class."""
+        """Build a captioner from a PyTorch network; `rest` are the class's other arguments."""
         from model.runtime.pytorch import TorchRunner  # noqa: PLC0415 - imports PyTorch
 
         runner = TorchRunner(network, config.preprocessing.size, device)
@@ -435,7 +435,7 @@ class Captioner:
     def _confidence(self, ranked: RankedHypothesis, decoding: DecodingConfig) -> float | None:
         """Return the chance that a caption is good, where the calibration holds for it."""
         calibration, (hypothesis, agreement) = self.config.calibration, ranked
-        # It was fitted to finished captions that a beam search found.
+        # It was fitted to the best captions of beam searches; one that was cut off gets none.
         if calibration is None or not hypothesis.finished or decoding.sampled:
             return None
         evidence = Evidence(

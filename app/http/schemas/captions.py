@@ -72,8 +72,8 @@ class CaptionResult(_Result):
         ge=0,
         le=1,
         description="The probability that the caption is good, as defined by the model's "
-        "calibration (see `GET /models/{name}`). Absent if the caption was cut off or the model "
-        "has no calibration.",
+        "calibration (see `GET /models/{name}`). Absent if the caption was cut off or drawn, or "
+        "the model has no calibration.",
     )
     agreement: float | None = Field(
         None,
@@ -100,7 +100,7 @@ class TimingResult(_Result):
     decode: float = Field(description="Decoding and preparing the picture.")
     queue: float = Field(description="Waiting for a free thread or for the model.")
     encode: float = Field(description="The CNN.")
-    search: float = Field(description="The LSTM with beam search.")
+    search: float = Field(description="The decoder: search or drawing.")
     total: float = Field(description="From the complete request to the captions.")
 
 
