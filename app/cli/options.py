@@ -83,7 +83,7 @@ def settings_from(**overrides: Any) -> Settings:
 
 @contextmanager
 def invalid_options() -> Iterator[None]:
-    """Turn an option that does not fit into a wrong command, which exits with 2.
+    """Report an option that does not fit as a usage error (exit status 2).
 
     Raises:
         BadParameter: the block raised a ValueError; the message is the same.

@@ -43,8 +43,7 @@ class NeighbourIndex:
         pictures: direction of each along those, int8 (pictures, dimensions); its length does not
             matter.
         ngrams: the keys of n-grams (see `ngram_key`), int64 (ngrams,), in ascending order.
-        rarity: the logarithm of how many pictures there are for each that an n-gram is said of,
-            float32 (ngrams,).
+        rarity: log(pictures / pictures whose captions have the n-gram), float32 (ngrams,).
         unseen: that of any other n-gram, float32 (1,).
         starts: where in the next two each picture begins, and their end, int32 (pictures + 1,).
         columns: indices of n-grams, uint16 (entries,).

@@ -100,7 +100,7 @@ class _Subject:
 
     name: str
     vocabulary: Vocabulary
-    rows: Tensor  # (rows, warm-up + steps + 2)
+    rows: Tensor  # (rows, warm-up + steps + 1)
     train: Tensor | None
     networks: Iterator[tuple[str, str, TextNetwork]]
 
@@ -243,7 +243,7 @@ def _bundle(settings: GradientStudySettings, language_model: LanguageModel) -> _
     length = _length(settings)
     if settings.corpus is None:
         written: list[list[int]] = [[] for _ in range(settings.rows)]
-        pieces = language_model.generate(
+        deltas = language_model.generate(
             n=settings.rows,
             seed=settings.seed,
             max_tokens=length,
@@ -253,9 +253,9 @@ def _bundle(settings: GradientStudySettings, language_model: LanguageModel) -> _
             no_repeat_ngram_size=0,
         )
         ids = {token: number for number, token in enumerate(language_model.vocabulary.tokens)}
-        for piece in pieces:
-            if piece.token is not None:
-                written[piece.index].append(ids[piece.token])
+        for delta in deltas:
+            if delta.token is not None:
+                written[delta.index].append(ids[delta.token])
         rows = torch.tensor([row[:length] for row in written])
         return _Subject(f"what {name} writes", language_model.vocabulary, rows, None, networks)
     corpus = Corpus.read(

@@ -65,7 +65,13 @@ class GeneratedSequence:
         self._before = "" if after_space else self._space
 
     def mask(self, logprobs: NDArray[np.floating]) -> None:
-        """Set what would repeat an n-gram to -inf, unless nothing else is left (vocabulary,)."""
+        """Set the log-probabilities (vocabulary,) of tokens that would repeat an n-gram to -inf.
+
+        Where none would be left, change nothing.
+
+        Args:
+            logprobs: (vocabulary,)
+        """
         if not (repeats := self._followers.get(self._recent)):
             return
         masked = logprobs.copy()

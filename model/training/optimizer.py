@@ -9,7 +9,7 @@ __all__ = ["parameter_groups", "update_average"]
 
 
 def parameter_groups(module: nn.Module, peak: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Group a module's trained parameters: only matrices decay.
+    """Group a module's trained parameters: weight decay applies to matrices only.
 
     Each group keeps the peak of its learning rate as `peak`, for the schedule.
     """

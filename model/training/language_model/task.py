@@ -150,8 +150,8 @@ class LanguageModelTask(TrainingTask[Tensor]):
             network, self.config, self.vocabulary, device=self.accelerator.device
         )
         prompt, tokens = self.recipe.prompt, _SAMPLE_TOKENS[self.recipe.level]
-        pieces = language_model.generate(prompt, max_tokens=tokens, temperature=0.8)
-        sample = prompt + "".join(piece.text for piece in pieces)
+        deltas = language_model.generate(prompt, max_tokens=tokens, temperature=0.8)
+        sample = prompt + "".join(delta.text for delta in deltas)
         return Validation(loss, {"validation_loss": loss}, sample)
 
     def checkpoint_due(self, step: int, minutes: float) -> bool:
