@@ -1,7 +1,9 @@
 """An n-gram model as a language model: it generates and scores texts as a network does.
 
-language_model = count(Path("shakespeare.txt"), order=7)
-print("".join(delta.text for delta in language_model.generate("ROMEO:", seed=1)))
+    language_model = count(Path("shakespeare.txt"), order=7)
+    print("".join(delta.text for delta in language_model.generate("ROMEO:", seed=1)))
+
+Counting takes the place of training; nothing is saved.
 """
 
 from pathlib import Path
