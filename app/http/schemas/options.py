@@ -1,6 +1,6 @@
 """Request parameters made from the fields of a configuration, with its bounds and descriptions."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -18,12 +18,9 @@ def optional_fields(config: Any) -> dict[str, Any]:
 
 
 def _optional(field: FieldInfo) -> tuple[Any, Any]:
-    metadata = (
-        [*field.metadata, Field(allow_inf_nan=False)]
-        if field.annotation is float
-        else (field.metadata)
-    )
-    bounded: Any = field.annotation
-    for item in metadata:
-        bounded = Annotated[bounded, item]
-    return bounded | None, Field(None, description=field.description)
+    kind: Any = field.annotation
+    if float in (kind, *get_args(kind)):
+        kind = Annotated[kind, Field(allow_inf_nan=False)]
+    for bound in field.metadata:
+        kind = Annotated[kind, bound]
+    return kind | None, Field(None, description=field.description)
