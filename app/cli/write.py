@@ -21,7 +21,8 @@ from app.cli.options import (
 )
 from app.cli.terminal import exit_on, print_note, printable_text
 from model.config import SamplingConfig
-from model.text.deltas import TextAssembler, draw_seed
+from model.seeds import draw_seed
+from model.text.deltas import TextAssembler
 
 if TYPE_CHECKING:
     from model.text.deltas import TextDelta

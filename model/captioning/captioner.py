@@ -9,7 +9,6 @@ Puts preprocessing, encoder, decoder, search and reranking together.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -45,6 +44,7 @@ from model.runtime.base import Runner
 from model.runtime.device import choose_device
 from model.runtime.options import Precision, Runtime
 from model.runtime.select import load_runner
+from model.seeds import draw_seed
 from model.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -388,7 +388,7 @@ class Captioner:
         constraints = self._constraints(decoding)
         if decoding.sampled:
             if decoding.seed is None:
-                decoding = decoding.merge(seed=secrets.randbelow(2**32))
+                decoding = decoding.merge(seed=draw_seed())
             return sampling.sample(
                 step,
                 context.start,

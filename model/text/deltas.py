@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,8 +12,6 @@ __all__ = [
     "TextAssembler",
     "TextDelta",
     "TextPart",
-    "draw_seed",
-    "printable_text",
     "summarise",
 ]
 
@@ -103,13 +100,3 @@ def summarise(logprobs: Sequence[float]) -> dict[str, float]:
     mean = logprob / max(1, len(logprobs))
     perplexity = math.exp(min(700.0, -mean))
     return {"logprob": logprob, "mean_logprob": mean, "perplexity": perplexity}
-
-
-def draw_seed() -> int:
-    """Return a random seed, small enough to be typed again."""
-    return secrets.randbelow(2**32)
-
-
-def printable_text(text: str) -> str:
-    """Replace what is not valid Unicode, such as raw bytes from a command line."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from model.text.deltas import summarise
+
 __all__ = ["Activations", "TextScore", "TextToken"]
 
 
@@ -32,7 +34,7 @@ class TextScore:
     @property
     def perplexity(self) -> float:
         """Exp of the mean negative log-probability of a token; 1 for no tokens."""
-        return math.exp(min(700.0, -self.logprob / max(1, len(self.tokens))))
+        return summarise([token.logprob for token in self.tokens])["perplexity"]
 
     @property
     def bits_per_character(self) -> float:

@@ -17,7 +17,7 @@ from app.http.schemas.captions import (
     TimingResult,
 )
 from app.http.uploads import JsonUpload, read_upload
-from model.text.deltas import draw_seed
+from model.seeds import draw_seed
 
 __all__ = ["router"]
 

@@ -26,7 +26,8 @@ from app.http.schemas.texts import (
 from app.http.streaming import EventStream, encode_event
 from app.serving.engine import GenerationChunk, ModelTiming
 from model.config import SamplingConfig
-from model.text.deltas import TextAssembler, TextPart, draw_seed
+from model.seeds import draw_seed
+from model.text.deltas import TextAssembler, TextPart
 from model.text.request import GenerationRequest
 
 __all__ = ["router"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.text.deltas import TextAssembler, TextDelta, draw_seed, summarise
+from model.text.deltas import TextAssembler, TextDelta, summarise
 
 DELTAS = [
     TextDelta(0, "a", "a", -1.0, (("a", -1.0), ("b", -2.0))),
@@ -44,7 +44,3 @@ def test_a_text_is_summarised_by_its_logprobs() -> None:
     }  # fmt: skip
     assert summarise([])["perplexity"] == 1
     assert summarise([-1e9])["perplexity"] < float("inf")
-
-
-def test_seeds_are_drawn_at_random() -> None:
-    assert len({draw_seed() for _ in range(9)}) == 9
