@@ -8,6 +8,7 @@ from pathlib import Path
 
 from model.data.corpus import Corpus
 from model.files import write_text
+from model.reporting.tables import table
 from model.text.language_model import LanguageModel
 from model.text.ngram import NGram
 
@@ -47,15 +48,13 @@ class TextReport:
     def as_markdown(self) -> str:
         """Return a table of the model and the n-gram models."""
         token = self.level
-        lines = [
-            f"{self.corpus}: {self.training_tokens:,} {token}s train, {self.tokens:,} validate",
-            "",
-            f"| model | nats / {token} | perplexity | bits / character |",
-            "|---|---:|---:|---:|",
-            self._row(self.model, self.nats),
-        ]
-        lines += [self._row(f"{n}-gram", nats) for n, nats in enumerate(self.ngrams, start=1)]
-        return "\n".join(lines)
+        header = ["model", f"nats / {token}", "perplexity", "bits / character"]
+        rows = [self._cells(self.model, self.nats)]
+        rows += [self._cells(f"{n}-gram", nats) for n, nats in enumerate(self.ngrams, start=1)]
+        return (
+            f"{self.corpus}: {self.training_tokens:,} {token}s train, {self.tokens:,} validate\n\n"
+            f"{table(header, rows)}"
+        )
 
     def write(self, path: Path) -> None:
         """Write `path`.json and `path`.md."""
@@ -66,9 +65,9 @@ class TextReport:
         write_text(path.with_name(f"{path.name}.json"), json.dumps(numbers, indent=1) + "\n")
         write_text(path.with_name(f"{path.name}.md"), self.as_markdown() + "\n")
 
-    def _row(self, name: str, nats: float) -> str:
+    def _cells(self, name: str, nats: float) -> list[str]:
         bits = nats / self.nats * self.bits_per_character
-        return f"| {name} | {nats:.4f} | {math.exp(nats):.2f} | {bits:.3f} |"
+        return [name, f"{nats:.4f}", f"{math.exp(nats):.2f}", f"{bits:.3f}"]
 
 
 def evaluate_text(

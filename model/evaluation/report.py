@@ -11,6 +11,7 @@ from model.evaluation.diversity import Diversity
 from model.evaluation.metrics import Scores
 from model.evaluation.reliability import Reliability
 from model.files import write_text
+from model.reporting.tables import table
 
 __all__ = ["PictureCaptions", "Report", "Result"]
 
@@ -107,9 +108,7 @@ class Report:
         lines = [
             f"# {self.model} {self.version} on {self.dataset} {self.split}",
             "",
-            _row(names),
-            _row(["---:"] * len(names)),
-            *(_row(_cells(result, calibrated=calibrated)) for result in self.results),
+            table(names, [_cells(one, calibrated=calibrated) for one in self.results], text=0),
             "",
             f"{self.pictures} pictures in {self.seconds:.1f} s. Scores and shares are times 100; "
             "CIDEr is CIDEr-D, as coco-caption computes it. "
@@ -159,9 +158,11 @@ class Report:
             "",
             f"Some of the pictures, drawn at random; beam {best}:",
             "",
-            _row(["picture", "caption", "a person's"]),
-            _row(["---"] * 3),
-            *(_row([one.filename, one.captions[best], one.references[0]]) for one in drawn),
+            table(
+                ["picture", "caption", "a person's"],
+                [[one.filename, one.captions[best], one.references[0]] for one in drawn],
+                text=3,
+            ),
         ]
 
 
@@ -182,10 +183,6 @@ def _cells(result: Result, *, calibrated: bool) -> list[str]:
 
 def _hundredfold(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _json(content: object) -> str:
