@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.runtime.options import Device, Precision, Runtime
 
 __all__ = ["Settings", "SettingsError", "read_settings"]
@@ -29,10 +30,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
-    weights: Path = Field(
-        Path(__file__).resolve().parents[1] / "weights",
-        description="Folder of bundles, or a single bundle.",
-    )
+    weights: Path = Field(SHIPPED_WEIGHTS, description="Folder of bundles, or a single bundle.")
     device: Device = Field(
         "auto", description="Where the models run: auto (a GPU if there is one), cpu, cuda or mps."
     )

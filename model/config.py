@@ -22,12 +22,14 @@ __all__ = [
     "FeatureName",
     "Fraction",
     "GoldenConfig",
+    "Name",
     "Positive",
     "PreprocessingConfig",
     "RecurrentConfig",
     "SamplingConfig",
     "TextConfig",
     "Triple",
+    "Version",
     "describe_fault",
     "merge_config",
 ]
@@ -39,6 +41,8 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 CellName = Literal["rnn", "lstm", "gru", "mut1", "mut2", "mut3"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Version = Annotated[str, Field(min_length=1, max_length=64)]
 Triple = tuple[float, float, float]
 FeatureName = Literal[
     "mean_logprob",
@@ -306,8 +310,8 @@ class CaptionerConfig:
     and the self-test.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-    version: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Name
+    version: Version
     preprocessing: PreprocessingConfig
     encoder: EncoderConfig
     decoder: DecoderConfig
@@ -409,8 +413,8 @@ class TextConfig:
     `level` is what a token is; `ends` is whether texts end by themselves.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-    version: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Name
+    version: Version
     level: Level
     network: RecurrentConfig
     sampling: SamplingConfig

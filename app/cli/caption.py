@@ -33,6 +33,7 @@ from app.cli.terminal import (
 )
 from app.cores import usable_cores
 from model.bundle.discovery import captioner_folder
+from model.bundle.format import WEIGHTS
 from model.config import DecodingConfig
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _output_settings(
     return {
         "model": config.name,
         "version": config.version,
-        "weights": config.sha256.get("model.safetensors"),
+        "weights": config.sha256.get(WEIGHTS),
         **asdict(decoding),
         **asdict(optional_fields),
     }

@@ -19,6 +19,7 @@ __all__ = [
     "BeamSizes",
     "DeviceName",
     "ModelName",
+    "ModelOption",
     "Pictures",
     "RuntimeName",
     "TextFormat",
@@ -39,9 +40,9 @@ RuntimeName = Annotated[
     typer.Option(help="What runs the captioner; auto: OpenVINO on a CPU, else PyTorch."),
 ]
 
-ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A bundle's name in the weights folder, or its path.")
-]
+_MODEL_HELP = "A bundle's name in the weights folder, or its path."
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)]
+ModelOption = Annotated[str, typer.Option("--model", help=_MODEL_HELP)]
 
 # Options of the commands that read a data set.
 Pictures = Annotated[

@@ -13,6 +13,7 @@ import typer
 from app.cli.loading import load_language_model
 from app.cli.options import (
     DeviceName,
+    ModelOption,
     TextFormat,
     Weights,
     config_options,
@@ -34,7 +35,7 @@ __all__ = ["write"]
 @config_options(SamplingConfig, into="sampling_options")
 def write(
     *,
-    model: Annotated[str, typer.Option(help="A bundle's name in the weights folder, or its path.")],
+    model: ModelOption,
     prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
     sampling_options: dict[str, Any],
     seed: Annotated[

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import torch
 
+from model.bundle.format import CONFIG
 from model.config import CellName, RecurrentConfig
 from model.data.corpus import Corpus
 from model.files import write_text
@@ -226,7 +227,7 @@ def _check_folder(folder: Path, recipe: str) -> None:
 def _train(folder: Path, recipe: str, report_progress: ReportProgress) -> tuple[Epoch, ...]:
     """Train one network, unless it is already trained."""
     path = folder / "recipe.toml"
-    if (folder / "bundle" / "config.json").exists() and path.exists():
+    if (folder / "bundle" / CONFIG).exists() and path.exists():
         report_progress(f"{folder.name} is already finished")
         return finished_epochs(folder)
     write_text(path, recipe)

@@ -14,10 +14,12 @@ from model.config import (
     DecodingConfig,
     EncoderConfig,
     Fraction,
+    Name,
     Positive,
     PreprocessingConfig,
     RecurrentConfig,
     SamplingConfig,
+    Version,
     describe_fault,
 )
 from model.vocabulary import Level
@@ -120,9 +122,9 @@ class CaptionerRecipe:
     the training captions to be learned. `device` `auto` is a GPU if there is one.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+    name: Name
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
-    version: Annotated[str, Field(min_length=1, max_length=64)] = "1"
+    version: Version = "1"
     seed: int = 0
     encoder: EncoderConfig = EncoderConfig()
     encoder_weights: str | None = None
@@ -185,9 +187,9 @@ class TextRecipe:
     validation a sample that continues `prompt` is shown.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+    name: Name
     corpus: str
-    version: Annotated[str, Field(min_length=1, max_length=64)] = "1"
+    version: Version = "1"
     seed: int = 0
     level: Level = "character"
     ends: bool = False

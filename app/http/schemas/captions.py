@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.http.schemas.options import optional_fields
+from app.http.schemas.results import Result
 from model.config import DecodingConfig
 
 __all__ = [
@@ -37,13 +38,7 @@ class CaptionParameters(_DecodingParameters):  # type: ignore[misc] # made from 
     ] = False
 
 
-class _Result(BaseModel):
-    """A response part that is filled from a dataclass of the same field names."""
-
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-
-class TokenResult(_Result):
+class TokenResult(Result):
     """A word of a caption, or the end token."""
 
     token: str
@@ -60,7 +55,7 @@ class TokenResult(_Result):
     )
 
 
-class CaptionResult(_Result):
+class CaptionResult(Result):
     """A caption, with its log-probability and how confident the model is."""
 
     text: str
@@ -86,7 +81,7 @@ class CaptionResult(_Result):
     tokens: list[TokenResult]
 
 
-class PictureInfo(_Result):
+class PictureInfo(Result):
     """The picture as it was captioned, upright."""
 
     width: int = Field(ge=1)
@@ -94,7 +89,7 @@ class PictureInfo(_Result):
     format: Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
 
 
-class TimingResult(_Result):
+class TimingResult(Result):
     """Time taken by each stage, in milliseconds."""
 
     decode: float = Field(description="Decoding and preparing the picture.")

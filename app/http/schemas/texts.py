@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import PydanticCustomError
 
 from app.http.schemas.options import optional_fields
+from app.http.schemas.results import Result
 from app.http.uploads import Base64Picture
 from model.config import SamplingConfig
 from model.interpretation.properties import PROPERTIES
@@ -156,26 +157,20 @@ class ActivationsRequest(_Request):
     top: Annotated[int, Field(ge=1, le=100, description="Number of units, with `property`.")] = 5
 
 
-class _Result(BaseModel):
-    """A response part that is filled from a dataclass of the same field names."""
-
-    model_config = ConfigDict(from_attributes=True, frozen=True, protected_namespaces=())
-
-
-class ModelTimingResult(_Result):
+class ModelTimingResult(Result):
     """Time taken, in milliseconds."""
 
     model: float = Field(description="The model's work on this request.")
     total: float = Field(description="From the complete request to the result, waiting included.")
 
 
-class _Response(_Result):
+class _Response(Result):
     model: str
     model_version: str
     request_id: str
 
 
-class TokenLogprobs(_Result):
+class TokenLogprobs(Result):
     """The tokens of a text, in the format of the OpenAI completions API."""
 
     tokens: list[str]
@@ -188,7 +183,7 @@ class TokenLogprobs(_Result):
     text_offset: list[int] = Field(description="The offset of each token in `text`, in characters.")
 
 
-class TextChoice(_Result):
+class TextChoice(Result):
     """A text, or the next part of a streamed one."""
 
     index: int = Field(ge=0)
@@ -201,7 +196,7 @@ class TextChoice(_Result):
     logprobs: TokenLogprobs | None = Field(None, description="If requested.")
 
 
-class Usage(_Result):
+class Usage(Result):
     """Tokens read and generated, for all texts together; the prompt counts once."""
 
     prompt_tokens: int
@@ -227,7 +222,7 @@ class TextChunk(_Response):
     timing_ms: ModelTimingResult | None = Field(None, description="In the last chunk.")
 
 
-class TokenScore(_Result):
+class TokenScore(Result):
     """A token of the scored text."""
 
     token: str
@@ -249,7 +244,7 @@ class ScoreResponse(_Response):
     timing_ms: ModelTimingResult
 
 
-class ChanceResult(_Result):
+class ChanceResult(Result):
     """The best unit's score when the property is shifted to other places in the text."""
 
     mean: float
@@ -258,7 +253,7 @@ class ChanceResult(_Result):
     )
 
 
-class PropertyResult(_Result):
+class PropertyResult(Result):
     """The property that the units were compared with."""
 
     name: str
@@ -269,7 +264,7 @@ class PropertyResult(_Result):
     chance: ChanceResult
 
 
-class UnitResult(_Result):
+class UnitResult(Result):
     """A unit and its activations: tanh(c) of an LSTM, h of other cells, -1 to 1."""
 
     unit: int = Field(ge=0)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from model.bundle.format import CONFIG
 from model.bundle.write import save_bundle
 from model.captioning.calibration import Evidence
 from model.captioning.caption import Caption
@@ -90,7 +91,7 @@ class Finalized:
             ValueError: the folder holds something other than a bundle.
             BundleError: the bundle cannot be used.
         """
-        if folder.exists() and not (folder / "config.json").exists():
+        if folder.exists() and not (folder / CONFIG).exists():
             raise ValueError(f"{folder} exists and is not a bundle: give a new folder")
         captioner = self.captioner
         save_bundle(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.captioning.neighbours import NeighbourIndex, ngram_key
+from model.captioning.neighbours import MAX_ORDER, NeighbourIndex, ngram_key
 from model.evaluation.cider import Cider, DocumentFrequencies
 from model.evaluation.ngrams import Ngram
 from model.vocabulary import Vocabulary, split
@@ -42,7 +42,7 @@ def build_neighbour_index(
     Raises:
         ValueError: the vocabulary is too large for n-grams to be numbered.
     """
-    if (len(vocabulary) + 1) ** 4 > np.iinfo(np.int64).max:
+    if (len(vocabulary) + 1) ** MAX_ORDER > np.iinfo(np.int64).max:
         raise ValueError(f"a vocabulary of {len(vocabulary)} tokens is too large for a consensus")
     mean, basis, directions = _principal_components(features, dimensions)
     words = [[split(caption, vocabulary.level) for caption in each] for each in captions]
