@@ -81,7 +81,7 @@ class Cell(nn.Module, ABC):
     """One step of a recurrent network.
 
     Attributes:
-        parts: the number of tensors in its state: 1 (h) or 2 (h and c).
+        num_states: the number of tensors in its state: 1 (h) or 2 (h and c).
         blocks: the size of the projected input, in multiples of `hidden_size`.
         width: the size of the projected input.
 
@@ -89,7 +89,7 @@ class Cell(nn.Module, ABC):
         hidden_size: units.
     """
 
-    parts: ClassVar[int] = 1
+    num_states: ClassVar[int] = 1
     blocks: ClassVar[int]
 
     def __init__(self, hidden_size: int) -> None:
@@ -175,7 +175,7 @@ class _FusedCell(Cell):
         training = torch.is_grad_enabled()  # keeps what the backward pass needs
         outputs, *after = type(self).kernel(
             inputs,
-            before if self.parts > 1 else before[0],
+            before if self.num_states > 1 else before[0],
             [projection.weight, weight, projection.bias, bias],
             # Biases, one layer, no dropout, one direction, (batch, time, ...).
             *(True, 1, 0.0, training, False, True),
@@ -206,7 +206,7 @@ class LSTMCell(_FusedCell):
     The projected input and U hold i, f, g, o in this order, as in PyTorch.
     """
 
-    parts = 2
+    num_states = 2
     blocks = 4
     kernel = staticmethod(torch.lstm)
 

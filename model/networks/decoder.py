@@ -198,8 +198,8 @@ class AttentionDecoder(Decoder):
         hidden = config.hidden_size
         self.to_values = nn.Linear(channels, hidden)
         self.attention = make_attention(config, hidden, hidden)
-        self.parts = CELLS[config.cell].parts
-        self.initial = nn.Linear(hidden, 2 * self.parts * hidden)
+        self.num_states = CELLS[config.cell].num_states
+        self.initial = nn.Linear(hidden, 2 * self.num_states * hidden)
         self.attention_cell: Cell = make_cell(config.cell, hidden)
         self.from_word = self.attention_cell.input_projection(config.embedding_size)
         self.from_picture = nn.Linear(hidden, self.attention_cell.width, bias=False)
@@ -212,7 +212,7 @@ class AttentionDecoder(Decoder):
         cells = grid.flatten(1, 2)  # (batch, cells, channels)
         values = self.dropout(torch.relu(self.to_values(cells)))
         mean = values.mean(1)  # (batch, hidden)
-        start = torch.tanh(self.initial(mean).float()).chunk(2 * self.parts, dim=-1)
+        start = torch.tanh(self.initial(mean).float()).chunk(2 * self.num_states, dim=-1)
         keys, gates = self.attention.keys(values), self.from_picture(mean)
         return ImageContext(gates, keys, values, self.detect(grid), start)
 
@@ -221,7 +221,7 @@ class AttentionDecoder(Decoder):
     ) -> tuple[Tensor, CellState, Tensor | None]:
         """Decide where to look, attend, decide what to say."""
         precision = words.dtype  # the state's may be higher
-        looking, speaking = state[: self.parts], state[self.parts :]
+        looking, speaking = state[: self.num_states], state[self.num_states :]
         assert context.gates is not None  # noqa: S101 - set by `encode_context`
         inputs = words + context.gates[:, None] + self.from_language(speaking[0].to(precision))
         looking = self.attention_cell(inputs, looking)
@@ -245,7 +245,7 @@ class GlobalDecoder(Decoder):
         """Read the pooled picture with the cell."""
         first = self.from_word(self.dropout(self.to_embedding(grid.mean((1, 2)))))
         zeros = torch.zeros(grid.shape[0], self.config.hidden_size, device=grid.device)
-        start: CellState = self.cell(first, (zeros,) * self.cell.parts)
+        start: CellState = self.cell(first, (zeros,) * self.cell.num_states)
         return ImageContext(None, None, None, self.detect(grid), start)
 
     def advance(

@@ -33,7 +33,7 @@ class Recurrent(nn.Module):
             raise ValueError(f"layers must be at least 1, got {layers}")
         cells = [make_cell(cell, hidden_size) for _ in range(layers)]
         sizes = [input_size] + [hidden_size] * (layers - 1)
-        self.parts = cells[0].parts
+        self.num_states = cells[0].num_states
         self.hidden_size = hidden_size
         self.cells = nn.ModuleList(cells)
         self.projections = nn.ModuleList(
@@ -45,7 +45,7 @@ class Recurrent(nn.Module):
         """Return the state before the first step: zeros, each (layers, batch, hidden)."""
         weight = next(self.parameters())
         zeros = weight.new_zeros(len(self.cells), batch, self.hidden_size, device=device)
-        return (wide(zeros),) * self.parts
+        return (wide(zeros),) * self.num_states
 
     def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Take one step.

@@ -70,7 +70,7 @@ def gradient_flow(network: TextNetwork, tokens: Tensor, steps: int) -> Mapping[s
     # A loss that does not depend on h has no gradient further back either: ratios of zero.
     last_norm = squares[0, 0].sqrt().clamp(min=torch.finfo(torch.float64).tiny)
     norms = {"state": squares.sum(1).sqrt() / last_norm}
-    if network.recurrent.parts > 1:
+    if network.recurrent.num_states > 1:
         norms |= {"h": squares[:, 0].sqrt() / last_norm, "c": squares[:, 1].sqrt() / last_norm}
     return {part: norm.cpu().numpy() for part, norm in norms.items()}
 

@@ -71,7 +71,7 @@ def iter_activations(network: TextNetwork, tokens: Sequence[int]) -> Iterator[Te
     recurrent, state = network.recurrent, network.initial_state(1)
     for chunk in _chunks(tokens, _STEPS, state):
         states, state = recurrent.states(network.read(chunk), state)
-        values = torch.tanh(states[1]) if recurrent.parts > 1 else states[0]
+        values = torch.tanh(states[1]) if recurrent.num_states > 1 else states[0]
         yield values[0].flatten(1).cpu()
 
 

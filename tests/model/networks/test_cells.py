@@ -73,7 +73,7 @@ def test_a_cell_computes_its_equations(name):
     weights = {key.removesuffix(".weight"): value for key, value in cell.state_dict().items()}
     weights |= {f"in.{key}": value for key, value in projection.state_dict().items()}
     x, h, c = random(3, 4)
-    state = (h, c)[: cell.parts]
+    state = (h, c)[: cell.num_states]
     torch.testing.assert_close(
         cell(projection(x), state), equations(name, weights, x, h, c), **EXACT
     )
@@ -89,12 +89,12 @@ def test_cells_agree_with_pytorch(name):
         theirs.bias_ih.copy_(projection.bias)
         theirs.weight_hh.copy_(cell.recurrent.weight)
         theirs.bias_hh.copy_(cell.recurrent.bias if name == "gru" else torch.zeros(1))
-    state = (random(2, 5), random(2, 5))[: cell.parts]
-    expected = state if cell.parts > 1 else state[0]
+    state = (random(2, 5), random(2, 5))[: cell.num_states]
+    expected = state if cell.num_states > 1 else state[0]
     for _ in range(4):
         x = random(2, 3)
         state, expected = cell(projection(x), state), theirs(x, expected)
-        torch.testing.assert_close(state, expected if cell.parts > 1 else (expected,), **EXACT)
+        torch.testing.assert_close(state, expected if cell.num_states > 1 else (expected,), **EXACT)
 
 
 @pytest.mark.parametrize("name", ["mut1", "mut2"])
@@ -114,9 +114,9 @@ def test_any_leading_dimensions_work(name):
     cell = make_cell(name, 4)
     projected = cell.input_projection(3)(torch.randn(2, 5, 3))
     assert projected.shape == (2, 5, cell.width)
-    state = tuple(torch.randn(2, 5, 4) for _ in range(cell.parts))
+    state = tuple(torch.randn(2, 5, 4) for _ in range(cell.num_states))
     together = cell(projected, state)
-    assert len(together) == cell.parts
+    assert len(together) == cell.num_states
     for b in range(2):
         alone = cell(projected[b, 0], tuple(part[b, 0] for part in state))
         torch.testing.assert_close(tuple(part[b, 0] for part in together), alone)

@@ -38,7 +38,7 @@ def test_a_sequence_equals_its_steps(name, layers):
     results = []
     for outputs, after in (network(inputs, state), by_steps(network, inputs, state)):
         assert outputs.shape == (2, 6, 4)
-        assert [part.shape for part in after] == [(layers, 2, 4)] * network.parts
+        assert [part.shape for part in after] == [(layers, 2, 4)] * network.num_states
         torch.testing.assert_close(outputs[:, -1], after[0][-1], **EXACT)
         score = (outputs**2).sum() + sum(part.sin().sum() for part in after)
         results.append((outputs, after, torch.autograd.grad(score, leaves)))
@@ -71,7 +71,7 @@ def test_states_returns_those_of_every_layer(name):
     network = shaken(Recurrent(name, 3, 4, 3))
     inputs, state = random(2, 5, 3), random_state(network, 2)
     states, last = network.states(inputs, state)
-    assert [part.shape for part in states] == [(2, 5, 3, 4)] * network.parts
+    assert [part.shape for part in states] == [(2, 5, 3, 4)] * network.num_states
     torch.testing.assert_close((states[0][:, :, -1], last), network(inputs, state), **EXACT)
     for t, x in enumerate(inputs.unbind(1)):
         _, state = network.step(x, state)
@@ -177,7 +177,7 @@ def test_the_state_keeps_small_additions_in_half_precision():
 def test_the_initial_state_is_zero(name):
     network = Recurrent(name, 3, 4, 2)
     state = network.initial_state(5)
-    assert len(state) == network.parts == CELLS[name].parts
+    assert len(state) == network.num_states == CELLS[name].num_states
     for part in state:
         assert part.shape == (2, 5, 4)
         assert part.dtype == torch.float32

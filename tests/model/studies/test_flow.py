@@ -38,7 +38,7 @@ def test_products_of_jacobians(cell: str, layers: int) -> None:
     flow = gradient_flow(network, row, STEPS)
     network = network.double().eval()
     shape = network.initial_state(1)[0].shape
-    parts = network.recurrent.parts
+    parts = network.recurrent.num_states
 
     def pack(state: CellState) -> Tensor:
         return torch.stack(state).flatten()
