@@ -157,14 +157,14 @@ class DecodingConfig:
         Field(
             ge=0,
             le=10,
-            description="An n-gram of so many words comes at most once in a caption; 0: no limit.",
+            description="No n-gram of this many words occurs twice; 0: no limit.",
         ),
     ] = 0
     no_echo_words: Annotated[
         tuple[str, ...],
         Field(
             max_length=10,
-            description="Words on whose two sides the same words never stand: `and` rules out "
+            description="Words that never join a phrase with itself: `and` rules out "
             '"a red shirt and a red shirt".',
         ),
     ] = ()
@@ -392,7 +392,9 @@ class SamplingConfig:
     no_repeat_ngram_size: Annotated[
         int,
         Field(
-            ge=0, le=100, description="An n-gram of so many tokens comes at most once; 0: no limit."
+            ge=0,
+            le=100,
+            description="No n-gram of this many tokens occurs twice; 0: no limit.",
         ),
     ] = 0
 
