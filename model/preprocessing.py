@@ -1,7 +1,7 @@
 """Convert pictures to the array that the encoder expects.
 
-Training and serving share this, so that they cannot drift apart. Decoding files is
-`app.pictures.decode`, augmentation is `model.data.augmentation`.
+Training and serving share this, so that they cannot drift apart. Augmentation is
+`model.data.augmentation`.
 """
 
 from collections.abc import Sequence
