@@ -69,8 +69,8 @@ class _Subject:
     def __init__(self, bench: Bench, bundle: Bundle[TextConfig]) -> None:
         threads = bench.served_threads
         served: Runtime = "openvino" if takes_openvino(bench.runtime, "cpu") else "torch"
-        self._served = LanguageModel.of(bundle, "cpu", served, threads)
-        self._eager = LanguageModel.of(bundle, "cpu", "torch", threads)
+        self._served = LanguageModel.from_bundle(bundle, "cpu", served, threads)
+        self._eager = LanguageModel.from_bundle(bundle, "cpu", "torch", threads)
         self._naive = _Naive(self._eager)
         self._name = bundle.config.name
         network = self._eager.network

@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     bundles = arguments.bundle
-    captioners = [Captioner.load(path, device="cpu") for path, _ in bundles]
+    captioners = [Captioner.load(path, device="cpu", runtime="torch") for path, _ in bundles]
     first = captioners[0]
     for (path, _), other in zip(bundles, captioners, strict=True):
         if (part := difference(first, other)) is not None:

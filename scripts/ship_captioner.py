@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--no-echo-words", nargs="*", help="default: the bundle's")
     arguments = parser.parse_args()
 
-    captioner = Captioner.load(arguments.bundle, device="cpu")
+    captioner = Captioner.load(arguments.bundle, device="cpu", runtime="torch")
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.report]
     changes = {
         name: value

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--prompt", default="", help="of the sample; default: none")
     arguments = parser.parse_args()
 
-    language_model = LanguageModel.load(arguments.bundle, device="cpu")
+    language_model = LanguageModel.load(arguments.bundle, device="cpu", runtime="torch")
     report = json.loads(arguments.report.read_text(encoding="utf-8"))
     sample = arguments.prompt + "".join(
         delta.text for delta in language_model.generate(arguments.prompt, seed=1)

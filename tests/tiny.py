@@ -183,7 +183,7 @@ def tiny_language_model(
     with torch.no_grad():  # spread, as in `tiny_network`
         for parameter in made.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
-    return LanguageModel(made, config, vocabulary, card="# tiny\n\nFor tests.\n")
+    return LanguageModel.of(made, config, vocabulary, card="# tiny\n\nFor tests.\n")
 
 
 def save_tiny_language_model(folder: Path, seed: int = 0, **options: Any) -> Path:

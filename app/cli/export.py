@@ -1,4 +1,4 @@
-"""`unrolled export`: export the models to OpenVINO ahead of time."""
+"""`unrolled export`: add the graphs to bundles that lack them."""
 
 import typer
 
@@ -9,17 +9,17 @@ __all__ = ["export"]
 
 
 def export(*, weights: Weights = None) -> None:
-    """Export the models to OpenVINO now, not when they are first needed.
+    """Add to bundles the graphs that a CPU runs without PyTorch.
 
-    The exports are kept in the folder UNROLLED_CACHE, by default in the user's cache.
+    The shipped bundles have them. Making them takes PyTorch, and up to a minute for each bundle.
     """
     settings = settings_from(weights=weights)
 
     from app.serving.registry import read_bundles  # noqa: PLC0415
-    from model.runtime.export import ExportError  # noqa: PLC0415
-    from model.runtime.export import export as make  # noqa: PLC0415
+    from model.runtime.export import add_graphs  # noqa: PLC0415
 
-    with exit_on(ValueError, ExportError):
+    with exit_on(ValueError, OSError):
         captioners, language_models = read_bundles(settings.weights)
-        for path in make(*captioners, *language_models):
-            typer.echo(path)
+        for bundle in (*captioners, *language_models):
+            added = add_graphs(bundle)
+            typer.echo(f"{bundle.folder}: graphs {'added' if added else 'are there'}")

@@ -75,7 +75,9 @@ def finalize_captioner(
         from model.training.finalize.finalize import FinalizeSettings, finalize  # noqa: PLC0415
     with exit_on(ValueError, OSError, PictureError):
         settings = read_settings()
-        captioner = Captioner.load(captioner_folder(weights or settings.weights), device)
+        captioner = Captioner.load(
+            captioner_folder(weights or settings.weights), device, runtime="torch"
+        )
         finalized = finalize(
             captioner,
             [CaptionDataset(path, pictures) for path in dataset],

@@ -89,18 +89,13 @@ class ModelCache:
         """
         if (language_model := self.find(name)) is not None:
             return language_model
-        # PyTorch takes seconds to import, and captioning alone never needs it.
-        import torch  # noqa: PLC0415
-
         from model.text.language_model import LanguageModel  # noqa: PLC0415
 
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
         with self._lock:
             while self._models and self._bytes_in_use() + self._sizes[name] > self._limit:
                 self._models.popitem(last=False)
         with huge_pages():
-            language_model = LanguageModel.of(
+            language_model = LanguageModel.from_bundle(
                 self.bundles[name], self.device, self._runtime, self._threads
             )
             for _ in language_model.generate("a", max_tokens=3):

@@ -6,12 +6,14 @@ __all__ = [
     "CARD",
     "CONFIG",
     "CONSENSUS",
+    "GRAPHS",
     "MEAN_PICTURE",
     "MEND",
     "VOCABULARY",
     "WEIGHTS",
     "BundleError",
     "digest",
+    "graph_files",
 ]
 
 CONFIG, WEIGHTS, VOCABULARY, CARD = (
@@ -22,6 +24,7 @@ CONFIG, WEIGHTS, VOCABULARY, CARD = (
 )
 MEAN_PICTURE = "mean-picture.safetensors"
 CONSENSUS = "consensus.safetensors"
+GRAPHS = {"captioner": ("encode", "context", "step"), "text": ("step",)}  # by kind of bundle
 
 MEND = "restore the bundle from where you got it, or train it again"
 
@@ -33,3 +36,8 @@ class BundleError(ValueError):
 def digest(data: bytes) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def graph_files(kind: str) -> list[str]:
+    """List the files of the graphs that a bundle of this kind may bring."""
+    return [f"graphs/{name}.{suffix}" for name in GRAPHS[kind] for suffix in ("xml", "bin")]

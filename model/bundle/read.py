@@ -3,7 +3,8 @@
 A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`; a
 captioner's may also hold `mean-picture.safetensors` (see `model.captioning.image_gain`),
 `consensus.safetensors` (see `model.captioning.neighbours`) and pictures in `golden/` (see
-`model.captioning.self_test`). Nothing in it is ever unpickled. Every file is compared with its
+`model.captioning.self_test`); any bundle may bring the graphs that OpenVINO runs, in `graphs/` (see
+`model.runtime.export`). Nothing in it is ever unpickled. Every file is compared with its
 sha256, and every tensor's name and shape with what the configuration requires, before any memory is
 allocated for the network.
 """
@@ -26,6 +27,7 @@ from model.bundle.format import (
     VOCABULARY,
     WEIGHTS,
     BundleError,
+    graph_files,
 )
 from model.bundle.tensors import read_shapes
 from model.config import FORMAT, BundleConfig, CaptionerConfig, TextConfig, describe_fault
@@ -144,7 +146,7 @@ def read_config(folder: Path) -> CaptionerConfig | TextConfig:
 
 def _files(config: CaptionerConfig | TextConfig) -> list[str]:
     """List the files of a bundle; other files with a digest are never opened."""
-    optional = [MEAN_PICTURE] if MEAN_PICTURE in config.sha256 else []
+    optional = [n for n in (MEAN_PICTURE, *graph_files(config.kind)) if n in config.sha256]
     return [WEIGHTS, VOCABULARY, CARD, *optional, *optional_files(config)]
 
 

@@ -1,20 +1,22 @@
-"""Write a weights bundle, whole or not at all."""
+"""Write a weights bundle, whole or not at all, or add files to one."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from model.bundle.format import CARD, CONFIG, VOCABULARY, WEIGHTS, digest
-from model.bundle.read import Config, optional_files
-from model.files import atomic_folder
+from model.bundle.read import Bundle, Config, optional_files
+from model.config import CaptionerConfig, TextConfig
+from model.files import atomic_folder, atomic_write, write_text
 from model.vocabulary import Vocabulary
 
-__all__ = ["save_bundle"]
+__all__ = ["add_files", "save_bundle"]
 
 
 def save_bundle(
@@ -47,12 +49,31 @@ def save_bundle(
         CARD: card.encode(),
     }
     config = replace(config, sha256={name: digest(data) for name, data in contents.items()})
-    contents[CONFIG] = (json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n").encode()
+    contents[CONFIG] = _config_json(config).encode()
     with atomic_folder(folder) as temporary:
         for name, data in contents.items():
             (temporary / name).parent.mkdir(exist_ok=True)
             (temporary / name).write_bytes(data)
     return config
+
+
+def add_files(bundle: Bundle[Any], files: Mapping[str, bytes]) -> None:
+    """Add optional files to a bundle on disk, and their sha256 to its configuration.
+
+    Raises:
+        OSError: the bundle's folder cannot be written to.
+    """
+    for name, data in files.items():
+        with atomic_write(bundle.folder / name) as temporary:
+            temporary.write_bytes(data)
+    digests = {name: digest(data) for name, data in files.items()}
+    config = replace(bundle.config, sha256=bundle.config.sha256 | digests)
+    # Last: until then, nothing reads the new files.
+    write_text(bundle.folder / CONFIG, _config_json(config))
+
+
+def _config_json(config: CaptionerConfig | TextConfig) -> str:
+    return json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
 
 
 def _compact(name: str, tensor: Tensor) -> Tensor:

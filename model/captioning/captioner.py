@@ -121,7 +121,7 @@ class Captioner:
         path: str | Path | None = None,
         device: str = "auto",
         *,
-        runtime: Runtime = "torch",
+        runtime: Runtime = "auto",
         threads: int | None = None,
         precision: Precision = "float32",
         self_test: bool = False,

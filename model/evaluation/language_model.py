@@ -6,6 +6,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from model.data.corpus import Corpus
 from model.files import write_text
 from model.reporting.tables import table
@@ -90,7 +92,7 @@ def evaluate_text(
             "that it was trained on, tokenised in the same way"
         )
     start = time.perf_counter()
-    predicted = corpus.validation != language_model.vocabulary.start_id
+    predicted = (corpus.validation != language_model.vocabulary.start_id).numpy()
     logprobs = language_model.logprobs(corpus.validation.tolist())[predicted]
     seconds = time.perf_counter() - start
     ngrams: tuple[float, ...] = ()
@@ -109,7 +111,7 @@ def evaluate_text(
         training_tokens=len(corpus.train),
         tokens=int(predicted.sum()),
         characters=len(corpus.validation_text),
-        nats=-float(logprobs.double().mean()),
+        nats=-float(logprobs.mean(dtype=np.float64)),
         seconds=seconds,
         ngrams=ngrams,
         ngram_seconds=time.perf_counter() - start,

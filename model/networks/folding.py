@@ -7,7 +7,7 @@ embedding are tied, the output's two products can be merged into one.
 
 from collections import Counter
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -16,15 +16,25 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from model.networks.decoder import Decoder
 
-__all__ = ["fold_batch_norm", "fold_output"]
+__all__ = ["FoldedNorm", "fold_batch_norm", "fold_output"]
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class FoldedNorm:
+    """A batch normalisation that was merged into a convolution: their names, and its epsilon."""
+
+    convolution: str
+    norm: str
+    epsilon: float
+
 
 _TOLERANCE = 1e-3  # of the largest output: folding changes rounding, layer upon layer
 
 
 @torch.no_grad()
-def fold_batch_norm(network: Network, example: Tensor) -> Network:
+def fold_batch_norm(network: Network, example: Tensor) -> tuple[Network, list[FoldedNorm]]:
     """Return a copy in evaluation, with batch normalisation folded into convolutions.
 
     The pairs are found by running the example. Where folding would change the output (because a
@@ -33,8 +43,13 @@ def fold_batch_norm(network: Network, example: Tensor) -> Network:
     Args:
         network: not changed.
         example: an input of the network.
+
+    Returns:
+        The copy, and what was folded in it.
     """
     folded, original = deepcopy(network).eval(), deepcopy(network).eval()
+    names = {module: name for name, module in folded.named_modules()}
+    norms = []
     for convolution, name in _pairs(folded, example):
         norm = folded.get_submodule(name)
         assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101 - as `_pairs` found it
@@ -48,12 +63,13 @@ def fold_batch_norm(network: Network, example: Tensor) -> Network:
             norm.weight,
             norm.bias,
         )
+        norms.append(FoldedNorm(names[convolution], name, norm.eps))
         parent, _, leaf = name.rpartition(".")
         # timm's normalisation layers include the activation that follows.
         setattr(folded.get_submodule(parent), leaf, getattr(norm, "act", nn.Identity()))
     expected, output = original(example), folded(example)
     same = torch.allclose(output, expected, rtol=0, atol=_TOLERANCE * float(expected.abs().max()))
-    return folded if same else original
+    return (folded, norms) if same else (original, [])
 
 
 @torch.no_grad()

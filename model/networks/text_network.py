@@ -1,7 +1,5 @@
 """The network of a language model: token ids in, scores of the next token out."""
 
-from abc import ABC, abstractmethod
-
 import torch
 from torch import Tensor, nn
 
@@ -11,26 +9,10 @@ from model.networks.cells import CellState
 from model.networks.recurrent import Recurrent
 from model.networks.weights import load_weights
 
-__all__ = ["TextNetwork", "TokenNetwork", "load_text_network"]
+__all__ = ["TextNetwork", "load_text_network"]
 
 
-class TokenNetwork(nn.Module, ABC):
-    """A network that scores, after each token, every token that may come next."""
-
-    @abstractmethod
-    def initial_state(self, batch: int) -> CellState:
-        """Return the state before the first token, each (any, batch, any)."""
-
-    @abstractmethod
-    def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Read one token per row: (batch,) -> logits (batch, vocabulary), and the next state."""
-
-    @abstractmethod
-    def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Read sequences: (batch, time) -> logits (batch, time, vocabulary), and the last state."""
-
-
-class TextNetwork(TokenNetwork):
+class TextNetwork(nn.Module):
     """A stack of recurrent cells: tokens in, scores of the next token out.
 
     Args:

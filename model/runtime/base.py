@@ -63,7 +63,32 @@ class Runner(CaptionDecoder, Protocol):
 
 
 class TextRunner(Protocol):
-    """A language model's network in evaluation; for one thread at a time."""
+    """A language model in evaluation; for one thread at a time.
+
+    Attributes:
+        device: where it runs, as PyTorch names it.
+        has_units: whether its state is h, or h and c, of a network's units.
+    """
+
+    device: str
+    has_units: bool
+
+    def initial_state(self) -> TextState:
+        """Return the state of one text before its first token, each (any, 1, any)."""
+
+    def read(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Read one text, or the next part of it.
+
+        Args:
+            tokens: at least one (time,).
+            state: each (any, 1, any)
+
+        Returns:
+            log-probabilities, natural, of what comes after each token (time, vocabulary); the last
+            state.
+        """
 
     def step(
         self, tokens: NDArray[np.int64], state: TextState
@@ -79,4 +104,4 @@ class TextRunner(Protocol):
         """
 
     def place(self, state: TextState) -> TextState:
-        """Convert a PyTorch state to the runtime's own arrays."""
+        """Convert a state of any library's arrays to the runtime's own."""

@@ -1,10 +1,12 @@
-"""Export networks as graphs for OpenVINO, once, into a cache folder for each bundle.
+"""Export networks as graphs for OpenVINO.
 
     python -m model.runtime.export BUNDLE...
 
-The folder's name is a digest of all that the graphs depend on, so that another bundle, or another
-version of a library, has its own. An export takes PyTorch, some seconds and a gigabyte of memory;
-it runs in another process, so that the one that captions never imports PyTorch.
+A bundle may bring its graphs, as the shipped ones do, so that a CPU needs no PyTorch to run it.
+Those of other bundles are made when they are first needed, into a cache folder for each. That takes
+PyTorch, up to a minute and a gigabyte of memory, so it is done in another process. A cache folder's
+name is a digest of all that the graphs depend on: another bundle, or another version of a library,
+has its own. Graphs hold no weights, see `model.runtime.graphs`.
 """
 
 from __future__ import annotations
@@ -15,19 +17,22 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.bundle.format import WEIGHTS
+from model.bundle.format import WEIGHTS, graph_files
 from model.bundle.read import Bundle, load_bundle, read_config
 from model.config import CaptionerConfig, TextConfig
 from model.files import atomic_folder
+from model.runtime.openvino_graph import NORMS, WEIGHT, openvino_module
 
 __all__ = [
     "AnyBundle",
     "ExportError",
+    "add_graphs",
     "cache_folder",
     "export",
     "export_in_process",
@@ -43,12 +48,10 @@ _log = logging.getLogger(__name__)
 
 AnyBundle = Bundle[CaptionerConfig] | Bundle[TextConfig]
 
-_FORMAT = 3  # of the cache: raise it when the graphs of the same bundle and libraries change
-
-_GRAPHS = {"captioner": ("encode", "context", "step"), "text": ("step",)}
+_FORMAT = 4  # of the cache: raise it when the graphs of the same bundle and libraries change
 
 
-class ExportError(RuntimeError):
+class ExportError(ValueError):
     """The graphs could not be exported; the message says why."""
 
 
@@ -63,9 +66,13 @@ def cache_folder() -> Path:
 
 def exported_folder(bundle: AnyBundle) -> Path | None:
     """Return the folder of a bundle's graphs, or None if they are not exported yet."""
+    files = graph_files(bundle.config.kind)
+    if all(name in bundle.config.sha256 for name in files):
+        return bundle.folder / "graphs"
+    if not _can_export():
+        return None
     folder = _folder(bundle)
-    files = [f"{name}.{kind}" for name in _GRAPHS[bundle.config.kind] for kind in ("xml", "bin")]
-    return folder if all((folder / name).is_file() for name in files) else None
+    return folder if all((folder / Path(name).name).is_file() for name in files) else None
 
 
 def export(*bundles: AnyBundle) -> list[Path]:
@@ -84,7 +91,37 @@ def export(*bundles: AnyBundle) -> list[Path]:
     return folders
 
 
+def add_graphs(bundle: AnyBundle) -> bool:
+    """Add its graphs to a bundle on disk, if it lacks them.
+
+    Returns:
+        Whether it lacked them.
+
+    Raises:
+        ExportError: the export failed.
+        OSError: the bundle's folder cannot be written to.
+    """
+    from model.bundle.write import add_files  # noqa: PLC0415 - imports PyTorch
+
+    (folder,) = export(bundle)
+    if folder.parent == bundle.folder:
+        return False
+    names = graph_files(bundle.config.kind)
+    add_files(bundle, {name: (folder / Path(name).name).read_bytes() for name in names})
+    return True
+
+
+def _can_export() -> bool:
+    return all(find_spec(name) is not None for name in ("torch", "torchvision", "timm"))
+
+
 def _export_in_subprocess(bundles: Sequence[Path]) -> None:
+    names = ", ".join(map(str, bundles))
+    if not _can_export():
+        raise ExportError(
+            f"{names} has no graphs for OpenVINO, and PyTorch, which makes them, is not installed: "
+            "install it with `pip install '.[torch]'`, or run `unrolled export` where it is"
+        )
     _log.info("exporting %s for OpenVINO, once", ", ".join(path.name for path in bundles))
     command = [
         sys.executable,
@@ -99,7 +136,6 @@ def _export_in_subprocess(bundles: Sequence[Path]) -> None:
     )
     if process.returncode:
         reason = (process.stderr.strip() or "no error message").splitlines()[-1]
-        names = ", ".join(map(str, bundles))
         raise ExportError(f"{names} could not be exported for OpenVINO: {reason}")
 
 
@@ -123,24 +159,30 @@ def _folder(bundle: AnyBundle) -> Path:
 
 def export_in_process(bundle: AnyBundle) -> Path:
     """Export a bundle's graphs in this process, and return their folder."""
-    from model.runtime.openvino_graph import openvino_module  # noqa: PLC0415 - may not be installed
-
-    openvino = openvino_module()
     folder = _folder(bundle)
     try:
         with atomic_folder(folder) as temporary:
             for graph in _graphs(bundle):
-                model = openvino.convert_model(graph.program)
-                for ports, names in ((model.inputs, graph.inputs), (model.outputs, graph.outputs)):
-                    for port, name in zip(ports, names, strict=True):
-                        port.get_tensor().set_names({name})
-                # The conversion forgets fixed sizes, and speed depends on them.
-                model.reshape({name: list(shape) for name, shape in graph.inputs.items()})
-                openvino.save_model(model, temporary / f"{graph.name}.xml", compress_to_fp16=False)
+                _save(graph, temporary / f"{graph.name}.xml")
     except OSError:
         if exported_folder(bundle) is None:  # otherwise another process was faster
             raise
     return folder
+
+
+def _save(graph: Graph, path: Path) -> None:
+    openvino = openvino_module()
+    model = openvino.convert_model(graph.program)
+    inputs = {f"{WEIGHT}{name}": shape for name, shape in graph.weights.items()} | graph.inputs
+    for port, name in zip(model.inputs, inputs, strict=True):
+        port.get_tensor().set_names({name})
+        port.get_node().set_friendly_name(name)
+    for port, name in zip(model.outputs, graph.outputs, strict=True):
+        port.get_tensor().set_names({name})
+    # The conversion forgets fixed sizes, and speed depends on them.
+    model.reshape({name: list(shape) for name, shape in inputs.items()})
+    model.set_rt_info(json.dumps([astuple(norm) for norm in graph.norms]), NORMS)
+    openvino.save_model(model, path, compress_to_fp16=False)
 
 
 def _graphs(bundle: AnyBundle) -> list[Graph]:

@@ -1,5 +1,8 @@
 """Trace networks into graphs, for runtimes other than PyTorch.
 
+A graph is a function of its inputs and of the network's weights, so it holds no weights itself: it
+is small, and `model.runtime.graph_weights` computes what it needs from a bundle's tensors.
+
 A captioner's:
 
     encode:  pixels -> grid
@@ -11,10 +14,12 @@ model's:
 
     step:    tokens, state -> log-probabilities, state
 
-Inputs and outputs have names, and the sizes of batch and beam, or the number of texts, may vary.
+Inputs, outputs and weights have names; the sizes of batch and beam, or the number of texts, may
+vary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +28,7 @@ from torch.export import Dim, ExportedProgram
 from model.networks.attention import DotAttention
 from model.networks.caption_network import CaptionNetwork
 from model.networks.decoder import Decoder
-from model.networks.folding import fold_output
+from model.networks.folding import FoldedNorm, fold_output
 from model.networks.heads import split_context_heads
 from model.networks.image_context import ImageContext
 from model.networks.text_network import TextNetwork
@@ -45,12 +50,18 @@ _ANY = -1
 
 @dataclass(frozen=True)
 class Graph:
-    """A traced part of a network: input names in order with their shapes, where -1 is any size."""
+    """A traced part of a network.
+
+    The program's arguments are the weights and then the inputs, both by name with their shapes in
+    this order; -1 is any size. `norms` are the normalisations that were folded into the weights.
+    """
 
     name: str
     program: ExportedProgram
+    weights: dict[str, Shape]
     inputs: dict[str, Shape]
     outputs: tuple[str, ...]
+    norms: tuple[FoldedNorm, ...] = ()
 
 
 class ContextEncoder(nn.Module):
@@ -101,6 +112,18 @@ def step_context(decoder: Decoder, arrays: dict[str, Tensor]) -> dict[str, Tenso
     return split_context_heads(arrays, attention.heads)
 
 
+class _Encoder(nn.Module):
+    """An encoder whose weights have the names that they have in a bundle."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        grid: Tensor = self.encoder(pixels)
+        return grid
+
+
 @torch.no_grad()
 def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     """Trace the three graphs.
@@ -110,7 +133,8 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
         size: of the pictures, in pixels.
     """
     decoder = network.decoder
-    encoder = inference_encoder(network.encoder, size).to(memory_format=torch.contiguous_format)
+    encoder, norms = inference_encoder(network.encoder, size)
+    encoder = encoder.to(memory_format=torch.contiguous_format)
     # Two pictures and three beams: a size of one would be traced as a constant.
     pixels = torch.rand(2, 3, size, size)
     grid = encoder(pixels)
@@ -130,27 +154,33 @@ def captioner_graphs(network: CaptionNetwork, size: int) -> list[Graph]:
     per_picture, per_row = {0: batch}, {0: batch, 1: beam}
     with_weights = ("weights",) if "keys" in context else ()
     return [
-        Graph(
+        _trace(
             "encode",
-            _trace(encoder, (pixels,), (per_picture,)),
-            _with_any_size(1, pixels=pixels),
-            ("grid",),
-        ),
-        Graph(
-            "context",
-            _trace(ContextEncoder(decoder), (grid,), (per_picture,)),
-            _with_any_size(1, grid=grid),
-            tuple(arrays),
-        ),
-        Graph(
-            "step",
-            _trace(
-                DecoderStep(decoder, tuple(context)),
-                (rows["tokens"], tuple(state), tuple(context.values())),
-                (per_row, tuple(per_row for _ in state), tuple(per_picture for _ in context)),
+            _Encoder(encoder),
+            (pixels,),
+            (per_picture,),
+            inputs=_with_any_size(1, pixels=pixels),
+            outputs=("grid",),
+            norms=tuple(
+                FoldedNorm(f"encoder.{n.convolution}", f"encoder.{n.norm}", n.epsilon)
+                for n in norms
             ),
-            _with_any_size(2, **rows) | _with_any_size(1, **context),
-            ("logprobs", *(f"next.{i}" for i in range(len(state))), *with_weights),
+        ),
+        _trace(
+            "context",
+            ContextEncoder(decoder),
+            (grid,),
+            (per_picture,),
+            inputs=_with_any_size(1, grid=grid),
+            outputs=tuple(arrays),
+        ),
+        _trace(
+            "step",
+            DecoderStep(decoder, tuple(context)),
+            (rows["tokens"], tuple(state), tuple(context.values())),
+            (per_row, tuple(per_row for _ in state), tuple(per_picture for _ in context)),
+            inputs=_with_any_size(2, **rows) | _with_any_size(1, **context),
+            outputs=("logprobs", *(f"next.{i}" for i in range(len(state))), *with_weights),
         ),
     ]
 
@@ -178,16 +208,17 @@ def text_graphs(network: TextNetwork) -> list[Graph]:
     state = tuple(part.clone() for part in network.initial_state(2))
     texts = Dim("texts", min=1, max=4096)
     states = {f"state.{i}": (len(part), _ANY, part.shape[-1]) for i, part in enumerate(state)}
-    return [
-        Graph(
-            "step",
-            _trace(
-                _TextStep(network), (tokens, state), ({0: texts}, tuple({1: texts} for _ in state))
-            ),
-            {"tokens": (_ANY,), **states},
-            ("logprobs", *(f"next.{i}" for i in range(len(state)))),
-        )
-    ]
+    step = _trace(
+        "step",
+        _TextStep(network),
+        (tokens, state),
+        ({0: texts}, tuple({1: texts} for _ in state)),
+        inputs={"tokens": (_ANY,), **states},
+        outputs=("logprobs", *(f"next.{i}" for i in range(len(state)))),
+    )
+    # A bundle's names do not begin with `_TextStep`'s own.
+    weights = {name.removeprefix("network."): shape for name, shape in step.weights.items()}
+    return [replace(step, weights=weights)]
 
 
 def _with_any_size(axes: int, **examples: Tensor) -> dict[str, Shape]:
@@ -197,5 +228,52 @@ def _with_any_size(axes: int, **examples: Tensor) -> dict[str, Shape]:
     }
 
 
-def _trace(module: nn.Module, example: tuple[object, ...], shapes: object) -> ExportedProgram:
-    return torch.export.export(module.eval(), example, dynamic_shapes=shapes)
+def _trace(
+    name: str,
+    module: nn.Module,
+    example: tuple[object, ...],
+    shapes: tuple[object, ...],
+    *,
+    inputs: dict[str, Shape],
+    outputs: tuple[str, ...],
+    norms: tuple[FoldedNorm, ...] = (),
+) -> Graph:
+    """Trace a module as a function of the weights that it uses, and then of its inputs."""
+    state = module.eval().state_dict()
+    program = _export(module, state, example, shapes)
+    arguments = [node for node in program.graph.nodes if node.op == "placeholder"]  # weights first
+    kept = {
+        weight: tensor
+        for (weight, tensor), argument in zip(state.items(), arguments, strict=False)
+        if argument.users
+    }
+    if len(kept) < len(state):
+        program = _export(module, kept, example, shapes)
+    return Graph(
+        name, program, {k: tuple(t.shape) for k, t in kept.items()}, inputs, outputs, norms
+    )
+
+
+class _Functional(nn.Module):
+    """A module whose weights are arguments; it is no submodule, so that none of them is its own."""
+
+    def __init__(self, module: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._call = partial(torch.func.functional_call, module)
+        self._names = names
+
+    def forward(self, weights: tuple[Tensor, ...], *inputs: object) -> object:
+        return self._call(dict(zip(self._names, weights, strict=True)), inputs)
+
+
+def _export(
+    module: nn.Module,
+    weights: dict[str, Tensor],
+    example: tuple[object, ...],
+    shapes: tuple[object, ...],
+) -> ExportedProgram:
+    return torch.export.export(
+        _Functional(module, tuple(weights)),
+        (tuple(weights.values()), *example),
+        dynamic_shapes={"weights": tuple({} for _ in weights), "inputs": shapes},
+    )

@@ -1,9 +1,10 @@
 """Run networks with OpenVINO on a CPU, from the graphs that `model.runtime.export` makes.
 
-Captioners run about twice as fast as with PyTorch, and need no PyTorch; language models run several
-times as fast.
+Captioners run about twice as fast as with PyTorch, language models several times as fast, and
+neither needs PyTorch.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy
+from model.config import RecurrentConfig
 from model.networks.heads import split_context_heads
 from model.networks.image_context import DecoderState, ImageContext
 from model.runtime.base import TextState
-from model.runtime.openvino_graph import CompiledGraph
+from model.runtime.openvino_graph import CompiledGraph, read_graph
+from model.runtime.openvino_sequence import SEQUENCE_CELLS, sequence_graph
 from model.runtime.options import Precision
 from model.runtime.quantization import quantise
 
@@ -26,6 +29,7 @@ class OpenVinoRunner:
 
     Args:
         folder: of the graphs, see `model.runtime.export`.
+        tensors: the bundle's.
         threads: to use; None leaves it to OpenVINO.
         precision: of most arithmetic; a processor that lacks one computes in float32. int8 is for
             the weights of a step alone, see `quantise`.
@@ -34,15 +38,22 @@ class OpenVinoRunner:
     device = "cpu"
 
     def __init__(
-        self, folder: Path, threads: int | None = None, precision: Precision = "float32"
+        self,
+        folder: Path,
+        tensors: Mapping[str, NDArray[Any]],
+        threads: int | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.exact = precision == "float32"
         settings = _settings(threads, precision)
-        self._encode = CompiledGraph(folder / "encode.xml", settings)
-        self._encode_context = CompiledGraph(folder / "context.xml", settings)
-        # Reading its weights is most of a step; the other graphs read theirs once per picture.
-        change = quantise if precision == "int8" else None
-        self._step = CompiledGraph(folder / "step.xml", settings, change)
+        self._encode = CompiledGraph(read_graph(folder / "encode.xml", tensors), settings)
+        context = read_graph(folder / "context.xml", tensors)
+        self._encode_context = CompiledGraph(context, settings)
+        step = read_graph(folder / "step.xml", tensors)
+        if precision == "int8":
+            # Reading its weights is most of a step; the other graphs read theirs once per picture.
+            quantise(step)
+        self._step = CompiledGraph(step, settings)
         self._grid_shape = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid_shape[-1]
         self._last_context: ImageContext | None = None
@@ -87,27 +98,64 @@ class OpenVinoRunner:
 
 
 class OpenVinoTextRunner:
-    """Runs a language model's exported graph; see `TextRunner`.
+    """Runs a language model's graphs; see `TextRunner`.
 
     Args:
-        folder: of the graph, see `model.runtime.export`.
+        folder: of the graph of a step, see `model.runtime.export`.
+        config: of the network.
+        tensors: the bundle's.
         threads: to use; None leaves it to OpenVINO.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self._step = CompiledGraph(folder / "step.xml", _settings(threads))
+    device = "cpu"
+    has_units = True
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RecurrentConfig,
+        tensors: Mapping[str, NDArray[Any]],
+        threads: int | None = None,
+    ) -> None:
+        settings = _settings(threads)
+        self._step = CompiledGraph(read_graph(folder / "step.xml", tensors), settings)
+        self._sequence = None
+        if config.cell in SEQUENCE_CELLS:
+            self._sequence = CompiledGraph(sequence_graph(config, tensors), settings)
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
         self._next_states = [name for name in self._step.outputs if name.startswith("next.")]
+
+    def initial_state(self) -> TextState:
+        """Return one text's state before its first token, see `TextRunner.initial_state`."""
+        sizes = (self._step.fixed_sizes(name) for name in self._states)  # (layers, hidden)
+        return tuple(np.zeros((layers, 1, hidden), dtype=np.float32) for layers, hidden in sizes)
+
+    def read(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Run one text through the network, see `TextRunner.read`."""
+        if self._sequence is not None:
+            return self._run(self._sequence, tokens, state)
+        logprobs = []
+        for i in range(len(tokens)):
+            row, state = self.step(tokens[i : i + 1], state)
+            logprobs.append(row)
+        return np.concatenate(logprobs), state
 
     def step(
         self, tokens: NDArray[np.int64], state: TextState
     ) -> tuple[NDArray[np.float32], TextState]:
         """Run the network's `step`, see `TextRunner.step`."""
-        outputs = self._step({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
+        return self._run(self._step, tokens, state)
+
+    def _run(
+        self, graph: CompiledGraph, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        outputs = graph({"tokens": tokens, **dict(zip(self._states, state, strict=True))})
         return outputs["logprobs"], tuple(outputs[name] for name in self._next_states)
 
     def place(self, state: TextState) -> TextState:
-        """Convert a PyTorch state to NumPy arrays."""
+        """Convert a state to NumPy arrays."""
         return tuple(to_numpy(part) for part in state)
 
 

@@ -1,7 +1,8 @@
 """Load a graph that OpenVINO runs on a CPU."""
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,26 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CompiledGraph", "openvino_module"]
+from model.bundle.format import BundleError
+from model.runtime.graph_weights import compute_weights
+
+__all__ = ["NORMS", "WEIGHT", "CompiledGraph", "openvino_module", "read_graph"]
 
 Arrays = dict[str, NDArray[Any]]
+
+WEIGHT = "weight:"  # what the names of a stored graph's weights begin with
+NORMS = ["unrolled", "folded_norms"]  # where a stored graph keeps `Graph.norms`, in JSON
 
 
 class CompiledGraph:
     """A compiled graph: arrays in and arrays out, by name.
 
     Args:
-        path: of its file.
+        graph: an `openvino.Model`.
         settings: of OpenVINO.
-        change: applied to the graph before it is compiled.
     """
 
-    def __init__(
-        self, path: Path, settings: dict[str, str], change: Callable[[Any], None] | None = None
-    ) -> None:
-        graph = _core().read_model(path)
-        if change is not None:
-            change(graph)
+    def __init__(self, graph: Any, settings: dict[str, str]) -> None:
         self._compiled = _core().compile_model(graph, "CPU", settings)
         self._request = self._compiled.create_infer_request()
         self._tensor = openvino_module().Tensor
@@ -64,6 +65,44 @@ class CompiledGraph:
         """Return the sizes of those axes of an input that cannot vary."""
         axes = self._compiled.input(name).get_partial_shape()
         return tuple(axis.get_length() for axis in axes if axis.is_static)
+
+
+def read_graph(path: Path, tensors: Mapping[str, NDArray[Any]]) -> Any:
+    """Read a stored graph, and fill in its weights.
+
+    Args:
+        path: of its .xml file, which a .bin file with small constants may accompany.
+        tensors: the bundle's.
+
+    Returns:
+        An `openvino.Model`.
+
+    Raises:
+        BundleError: the graph is damaged, or was made for another bundle.
+    """
+    openvino = openvino_module()
+    try:
+        graph = _core().read_model(path)
+        norms = graph.get_rt_info(NORMS).value if graph.has_rt_info(NORMS) else "[]"
+        parameters = {
+            parameter.get_friendly_name().removeprefix(WEIGHT): parameter
+            for parameter in graph.get_parameters()
+            if parameter.get_friendly_name().startswith(WEIGHT)
+        }
+        shapes = {name: tuple(node.shape) for name, node in parameters.items()}
+        weights = compute_weights(shapes, tensors, json.loads(norms))
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise BundleError(
+            f"{path} does not fit its bundle ({reason}): delete {path.parent}, and `unrolled "
+            "export` makes it again"
+        ) from error
+    for name, parameter in parameters.items():
+        constant = openvino.op.Constant(weights[name], shared_memory=True)
+        parameter.output(0).replace(constant.output(0))
+        graph.remove_parameter(parameter)
+    graph.validate_nodes_and_infer_types()
+    return graph
 
 
 @cache

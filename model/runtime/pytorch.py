@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.arrays import Array
-from model.networks.folding import fold_batch_norm
+from model.networks.folding import FoldedNorm, fold_batch_norm
 from model.networks.image_context import DecoderState, ImageContext
-from model.networks.text_network import TokenNetwork
+from model.networks.text_network import TextNetwork
 from model.runtime.base import TextState
 from model.runtime.options import Precision
 
@@ -44,7 +44,7 @@ class TorchRunner:
         self._dtype: torch.dtype = getattr(torch, precision)
         network = network.eval().to(device)
         # Folded before it is rounded.
-        self.encoder = inference_encoder(network.encoder, size).to(self._dtype)
+        self.encoder = inference_encoder(network.encoder, size)[0].to(self._dtype)
         self.network = network.to(self._dtype)
         self.exact = torch.device(device).type == "cpu" and self._dtype == torch.float32
 
@@ -82,30 +82,54 @@ class TorchTextRunner:
     """Runs a language model's network as it is, on any device; see `TextRunner`.
 
     Args:
-        network: in evaluation, on the device.
-        device: the network's.
+        network: it is put into evaluation.
+        device: any that PyTorch supports.
     """
 
-    def __init__(self, network: TokenNetwork, device: torch.device) -> None:
-        self._network = network
-        self._device = device
+    has_units = True
+
+    def __init__(self, network: TextNetwork, device: str | torch.device) -> None:
+        self.network = network.eval().to(device)
+        self.device = str(device)
+
+    def initial_state(self) -> TextState:
+        """Return one text's state before its first token, see `TextRunner.initial_state`."""
+        return self.network.initial_state(1)
+
+    @torch.inference_mode()
+    def read(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Run one text through the network, see `TextRunner.read`."""
+        logits, state = self.network(self._place_tokens(tokens)[None], state)
+        return _to_logprobs(logits[0]), state
 
     @torch.inference_mode()
     def step(
         self, tokens: NDArray[np.int64], state: TextState
     ) -> tuple[NDArray[np.float32], TextState]:
         """Run the network's `step`, see `TextRunner.step`."""
-        logits, state = self._network.step(torch.from_numpy(tokens).to(self._device), state)
-        logprobs: NDArray[np.float32] = logits.float().log_softmax(-1).cpu().numpy()
-        return logprobs, state
+        logits, state = self.network.step(self._place_tokens(tokens), state)
+        return _to_logprobs(logits), state
 
     def place(self, state: TextState) -> TextState:
-        """Return the state unchanged: its tensors are on the device already."""
-        return state
+        """Move a state to the device, see `TextRunner.place`."""
+        return tuple(torch.as_tensor(part).to(self.device) for part in state)
+
+    def _place_tokens(self, tokens: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(tokens).to(self.device)
 
 
-def inference_encoder(encoder: "Encoder", size: int) -> "Encoder":
-    """Return a folded copy of an encoder for inference; the original stays as bundles store it."""
+def _to_logprobs(logits: Tensor) -> NDArray[np.float32]:
+    logprobs: NDArray[np.float32] = logits.float().log_softmax(-1).cpu().numpy()
+    return logprobs
+
+
+def inference_encoder(encoder: "Encoder", size: int) -> "tuple[Encoder, list[FoldedNorm]]":
+    """Return a copy of an encoder for inference, and which layers were folded in it.
+
+    The original stays as bundles store it.
+    """
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    folded = fold_batch_norm(encoder, noise.to(next(encoder.parameters()).device))
-    return folded.to(memory_format=torch.channels_last)
+    folded, norms = fold_batch_norm(encoder, noise.to(next(encoder.parameters()).device))
+    return folded.to(memory_format=torch.channels_last), norms

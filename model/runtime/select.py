@@ -7,7 +7,8 @@ from typing import get_args
 from model.bundle.read import Bundle
 from model.config import CaptionerConfig, TextConfig
 from model.runtime.base import Runner, TextRunner
-from model.runtime.export import export, exported_folder
+from model.runtime.export import AnyBundle, export, exported_folder
+from model.runtime.graph_weights import read_tensors
 from model.runtime.options import Precision, Runtime
 
 __all__ = ["load_runner", "load_text_runner", "takes_openvino"]
@@ -27,8 +28,9 @@ def load_runner(
     Args:
         bundle: read and checked.
         device: from `choose_device`.
-        runtime: `auto` takes OpenVINO on a CPU, if it is installed and supports the network, else
-            PyTorch; `cuda_graphs` is PyTorch on an NVIDIA GPU, each shape captured once.
+        runtime: `auto` takes OpenVINO on a CPU, if it is installed and the bundle's graphs exist
+            already (see `model.runtime.export`) or PyTorch is not installed, else PyTorch;
+            `cuda_graphs` is PyTorch on an NVIDIA GPU, each shape captured once.
         threads: to use on a CPU; None leaves it to the runtime.
         precision: of most arithmetic.
 
@@ -38,6 +40,53 @@ def load_runner(
             support the device or precision, or `threads` is less than 1.
         ExportError: the network cannot be exported to OpenVINO.
     """
+    _check(runtime, threads, precision)
+    if _runs_openvino(bundle, runtime, device, required=precision == "int8"):
+        try:
+            return _load_openvino(bundle, threads, precision)
+        except Exception as error:
+            # OpenVINO raises many kinds of errors; a faulty bundle fails in PyTorch too.
+            if runtime == "openvino" or not _has_torch():
+                raise
+            _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
+    return _load_torch(bundle, device, threads, precision, cuda_graphs=runtime == "cuda_graphs")
+
+
+def load_text_runner(
+    bundle: Bundle[TextConfig], device: str, runtime: Runtime, threads: int | None = None
+) -> TextRunner:
+    """Load a language model's network into a runtime.
+
+    Args:
+        bundle, device, runtime, threads: as in `load_runner`.
+
+    Raises:
+        BundleError, ValueError, ExportError: as in `load_runner`.
+    """
+    _check(runtime, threads)
+    if _runs_openvino(bundle, runtime, device):
+        try:
+            from model.runtime.openvino import OpenVinoTextRunner  # noqa: PLC0415
+
+            (folder,) = export(bundle)
+            tensors = read_tensors(bundle)
+            return OpenVinoTextRunner(folder, bundle.config.network, tensors, threads)
+        except Exception as error:
+            if runtime == "openvino" or not _has_torch():
+                raise
+            _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
+    _require_torch(device)
+    import torch  # noqa: PLC0415 - takes seconds, and a third of a gigabyte
+
+    from model.networks.text_network import load_text_network  # noqa: PLC0415
+    from model.runtime.pytorch import TorchTextRunner  # noqa: PLC0415
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return TorchTextRunner(load_text_network(bundle), device)
+
+
+def _check(runtime: Runtime, threads: int | None, precision: Precision = "float32") -> None:
     for name, value, names in (
         ("runtime", runtime, get_args(Runtime)),
         ("precision", precision, get_args(Precision)),
@@ -46,46 +95,30 @@ def load_runner(
             raise ValueError(f"{name} must be one of {', '.join(names)}, not {value!r}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    if takes_openvino(runtime, device):
-        try:
-            return _load_openvino(bundle, threads, precision)
-        except Exception as error:
-            # OpenVINO raises many kinds of errors; a faulty bundle fails in PyTorch too.
-            if runtime == "openvino":
-                raise
-            _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
-    return _load_torch(bundle, device, threads, precision, cuda_graphs=runtime == "cuda_graphs")
 
 
-def load_text_runner(
-    bundle: Bundle[TextConfig], device: str, runtime: Runtime, threads: int | None = None
-) -> TextRunner | None:
-    """Load a language model's network into OpenVINO, or return None where PyTorch is to run it.
-
-    Args:
-        bundle, device: as in `load_runner`.
-        runtime: `auto` takes OpenVINO only if the graph exists already; exporting it is not worth
-            it for one text.
-        threads: to use; None leaves it to OpenVINO.
-
-    Raises:
-        ValueError: the runtime is not installed, or does not support the device.
-        ExportError: the network cannot be exported to OpenVINO.
-    """
+def _runs_openvino(
+    bundle: AnyBundle, runtime: Runtime, device: str, *, required: bool = False
+) -> bool:
     if not takes_openvino(runtime, device):
-        return None
-    try:
-        (folder,) = [exported_folder(bundle)] if runtime == "auto" else export(bundle)
-        if folder is None:
-            return None
-        from model.runtime.openvino import OpenVinoTextRunner  # noqa: PLC0415
+        return False
+    required = required or runtime == "openvino" or not _has_torch()
+    if required or exported_folder(bundle) is not None:
+        return True
+    _log.info("%s has no graphs: on a CPU, `unrolled export` makes it faster", bundle.folder)
+    return False
 
-        return OpenVinoTextRunner(folder, threads)
-    except Exception as error:
-        if runtime == "openvino":
-            raise
-        _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
-        return None
+
+def _has_torch() -> bool:
+    return find_spec("torch") is not None
+
+
+def _require_torch(device: str) -> None:
+    if not _has_torch():
+        raise ValueError(
+            f"running a model on {device} without OpenVINO needs PyTorch, which is not installed: "
+            "pip install '.[torch]'"
+        )
 
 
 def takes_openvino(runtime: Runtime, device: str) -> bool:
@@ -110,7 +143,7 @@ def _load_openvino(
     from model.runtime.openvino import OpenVinoRunner  # noqa: PLC0415
 
     (folder,) = export(bundle)
-    return OpenVinoRunner(folder, threads, precision)
+    return OpenVinoRunner(folder, read_tensors(bundle), threads, precision)
 
 
 def _load_torch(
@@ -123,6 +156,7 @@ def _load_torch(
 ) -> Runner:
     if precision == "int8":
         raise ValueError("int8 needs OpenVINO on a CPU: with PyTorch, use bfloat16 or float16")
+    _require_torch(device)
     import torch  # noqa: PLC0415 - takes seconds, and a third of a gigabyte
 
     from model.networks.caption_network import load_caption_network  # noqa: PLC0415

@@ -187,7 +187,7 @@ def _train(
 
 def _subject(settings: GradientStudySettings) -> _Subject:
     if settings.weights:
-        return _bundle(settings, LanguageModel.load(settings.weights, "cpu"))
+        return _bundle(settings, LanguageModel.load(settings.weights, "cpu", "torch"))
     if settings.runs:
         return _study(settings, settings.runs, CellStudy.read(settings.runs))
     assert settings.corpus  # noqa: S101 - the settings have checked
@@ -217,7 +217,9 @@ def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _
 
     def networks() -> Iterator[tuple[str, str, TextNetwork]]:
         for cell in cells:
-            language_model = LanguageModel.load(folder / known[cell].folder / "bundle", "cpu")
+            language_model = LanguageModel.load(
+                folder / known[cell].folder / "bundle", "cpu", "torch"
+            )
             if language_model.vocabulary.tokens != corpus.vocabulary.tokens:
                 raise ValueError(f"{study.corpus} is not the text that {cell} was trained on")
             yield cell, BEFORE, _new(language_model.config.network, corpus.vocabulary, study.seed)

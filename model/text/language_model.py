@@ -7,13 +7,16 @@
 Characters and words share one code path.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from model.arrays import to_numpy
 from model.bundle.discovery import SHIPPED_WEIGHTS, bundle_folder
 from model.bundle.read import Bundle, load_text_bundle
 from model.config import DecodingConfig, TextConfig
@@ -21,12 +24,9 @@ from model.decoding import beam_search
 from model.decoding.constraints import ForbiddenTokens, NoRepeatNgram
 from model.decoding.hypothesis import Hypothesis
 from model.decoding.sampling import random_numbers
-from model.networks.cells import CellState
-from model.networks.text_network import TextNetwork, TokenNetwork, load_text_network
-from model.runtime.base import TextRunner
+from model.runtime.base import TextRunner, TextState
 from model.runtime.device import choose_device
 from model.runtime.options import Runtime
-from model.runtime.pytorch import TorchTextRunner
 from model.runtime.select import load_text_runner
 from model.text.continuous_batch import ContinuousBatch
 from model.text.deltas import DeltaBuffer, TextDelta
@@ -37,6 +37,11 @@ from model.text.request import GenerationRequest
 from model.text.scores import Activations, TextScore, TextToken
 from model.text.sequence import GeneratedSequence
 from model.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.networks.text_network import TextNetwork
 
 __all__ = ["LanguageModel"]
 
@@ -59,70 +64,89 @@ class LanguageModel:
     other.
 
     Args:
-        network: it is put into evaluation mode.
+        runner: executes its network, see `model.runtime`.
         config, vocabulary: of its bundle.
-        device: where it runs, see `choose_device`.
-        runner: takes the steps of generation; None takes PyTorch, which does everything else.
         card: its model card, Markdown.
     """
 
     def __init__(
-        self,
-        network: TokenNetwork,
+        self, runner: TextRunner, config: TextConfig, vocabulary: Vocabulary, *, card: str = ""
+    ) -> None:
+        self.runner = runner
+        self.config = config
+        self.vocabulary = vocabulary
+        self.card = card
+        ending = () if config.ends else (vocabulary.end_id,)
+        self._never_written = (*vocabulary.never_written, *ending)
+        self._shared_batch = self._new_batch()
+
+    @classmethod
+    def of(
+        cls,
+        network: TextNetwork,
         config: TextConfig,
         vocabulary: Vocabulary,
         *,
         device: str | torch.device = "cpu",
-        runner: TextRunner | None = None,
         card: str = "",
-    ) -> None:
-        self.config = config
-        self.vocabulary = vocabulary
-        self.card = card
-        self.device = torch.device(device)
-        self.network = network.eval().to(self.device)
-        ending = () if config.ends else (vocabulary.end_id,)
-        self._never_written = (*vocabulary.never_written, *ending)
-        self.runner = runner or TorchTextRunner(self.network, self.device)
-        self._shared_batch = self._new_batch()
+    ) -> Self:
+        """Build a language model from a PyTorch network; the others are the class's arguments."""
+        from model.runtime.pytorch import TorchTextRunner  # noqa: PLC0415 - imports PyTorch
+
+        return cls(TorchTextRunner(network, device), config, vocabulary, card=card)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", runtime: Runtime = "torch") -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        runtime: Runtime = "auto",
+        threads: int | None = None,
+    ) -> Self:
         """Load a bundle.
 
         Args:
             path: the bundle's folder, or the name of a shipped one ("shakespeare").
-            device: `auto`, or any that torch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
-            runtime: what takes the steps of generation, see `load_text_runner`.
+            device: `auto`, or any that PyTorch knows (`cpu`, `cuda`, `cuda:1`, `mps`).
+            runtime: what executes the network, see `load_text_runner`; `torch` makes the network
+                available, to be trained or looked at.
+            threads: on a CPU; None leaves it to the runtime.
 
         Raises:
             BundleError: the bundle cannot be used; the message says why.
             ValueError: there is no such model or device, or the runtime does not support it.
         """
-        return cls.of(load_text_bundle(bundle_folder(str(path), SHIPPED_WEIGHTS)), device, runtime)
+        bundle = load_text_bundle(bundle_folder(str(path), SHIPPED_WEIGHTS))
+        return cls.from_bundle(bundle, device, runtime, threads)
 
     @classmethod
-    def of(
+    def from_bundle(
         cls,
         bundle: Bundle[TextConfig],
         device: str = "auto",
-        runtime: Runtime = "torch",
+        runtime: Runtime = "auto",
         threads: int | None = None,
     ) -> Self:
-        """Load the weights of a bundle that `load_text_bundle` has read; see `load`.
+        """Load the weights of a bundle that `load_text_bundle` has read; see `load`."""
+        runner = load_text_runner(bundle, choose_device(device), runtime, threads)
+        return cls(runner, bundle.config, bundle.vocabulary, card=bundle.card)
 
-        Args:
-            threads: on a CPU; None leaves it to the runtime.
+    @property
+    def device(self) -> str:
+        """Where its network runs, as PyTorch names it."""
+        return self.runner.device
+
+    @property
+    def network(self) -> TextNetwork:
+        """Its network in PyTorch.
+
+        Raises:
+            ValueError: another runtime executes it.
         """
-        chosen = choose_device(device)
-        return cls(
-            load_text_network(bundle),
-            bundle.config,
-            bundle.vocabulary,
-            device=chosen,
-            runner=load_text_runner(bundle, chosen, runtime, threads),
-            card=bundle.card,
-        )
+        network: TextNetwork | None = getattr(self.runner, "network", None)
+        if network is None:
+            raise ValueError("the network is not in PyTorch: load it with runtime='torch'")
+        return network
 
     def encode(self, text: str) -> list[int]:
         """Cut a text into tokens that the model knows, and return their ids."""
@@ -170,15 +194,14 @@ class LanguageModel:
         """
         batch, buffer = self._shared_batch if shared else self._new_batch(), DeltaBuffer()
 
-        @torch.inference_mode()
         def read_prompt() -> Incremental[list[GeneratedSequence]]:
             prompt = self.encode(request.prompt)
             # The last token is read by the first step that the texts share.
-            state = self.network.initial_state(1)
-            for _, after in prefill(self.network, [self.vocabulary.start_id, *prompt][:-1]):
+            state = self.runner.initial_state()
+            for _, after in prefill(self.runner, [self.vocabulary.start_id, *prompt][:-1]):
                 state = after
                 yield
-            row_state = tuple(part[:, 0] for part in self.runner.place(state))
+            row_state = tuple(part[:, 0] for part in state)
             sequences = [
                 GeneratedSequence(
                     i,
@@ -202,15 +225,14 @@ class LanguageModel:
     def _new_batch(self) -> ContinuousBatch:
         return ContinuousBatch(self.runner, self.vocabulary, self._never_written)
 
-    @torch.inference_mode()
     def search(self, prompt: str = "", **options: Any) -> list[tuple[str, Hypothesis]]:
         """Find the likeliest ways to continue a prompt, by beam search.
 
         Args:
             prompt: may be empty.
             options: `beam_size`, `num_captions` (here: continuations), `max_length` (default: 50),
-                `length_penalty` and `no_repeat_ngram_size` (of the continuation alone), see
-                `DecodingConfig`.
+                `length_penalty` and `no_repeat_ngram_size` (of the continuation alone), within
+                the bounds of `DecodingConfig`.
 
         Returns:
             Best first, the text without the prompt, and its tokens with their log-probabilities.
@@ -223,20 +245,23 @@ class LanguageModel:
             raise ValueError(f"unknown option {unknown[0]!r}: choose from {choices}")
         decoding = DecodingConfig(max_length=50).merge(**options)
         *before, last = [self.vocabulary.start_id, *self.encode(prompt)]
-        state = self.network.initial_state(1)
-        for _, after in prefill(self.network, before):
+        state = self.runner.initial_state()
+        for _, after in prefill(self.runner, before):
             state = after
 
-        def step(tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
+        def step(tokens: NDArray[np.int64], state: TextState) -> tuple[Any, TextState]:
             rows = tokens.shape  # (batch, beam); states are (batch, beam, layers, hidden)
-            flat = tuple(s.flatten(0, 1).transpose(0, 1).contiguous() for s in state)
-            logits, flat = self.network.step(tokens.flatten(), flat)
-            after = tuple(s.transpose(0, 1).reshape(*rows, len(s), -1) for s in flat)
-            return logits.float().log_softmax(-1).view(*rows, -1), after
+            flat = tuple(part.reshape(-1, *part.shape[2:]).swapaxes(0, 1).copy() for part in state)
+            logprobs, after = self.runner.step(tokens.reshape(-1), self.runner.place(flat))
+            parts = (to_numpy(part).swapaxes(0, 1) for part in after)
+            return (
+                logprobs.reshape(*rows, -1),
+                tuple(part.reshape(*rows, *part.shape[1:]) for part in parts),
+            )
 
         (found,) = beam_search.search(
             step,
-            tuple(s.transpose(0, 1) for s in state),
+            tuple(to_numpy(part).swapaxes(0, 1) for part in state),
             decoding,
             start_token=last,
             end_token=self.vocabulary.end_id,
@@ -254,22 +279,20 @@ class LanguageModel:
         """
         return run_to_end(self.score_incrementally(text))
 
-    @torch.inference_mode()
     def score_incrementally(self, text: str) -> Incremental[TextScore]:
         """Score a text as `score` does, and yield between chunks of it."""
         tokens = self.encode(text) + ([self.vocabulary.end_id] if self.config.ends else [])
         logprobs: list[float] = []
-        for chunk in iter_logprobs(self.network, [self.vocabulary.start_id, *tokens]):
+        for chunk in iter_logprobs(self.runner, [self.vocabulary.start_id, *tokens]):
             logprobs += chunk.tolist()
             yield
         names = (self.vocabulary.tokens[token] for token in tokens)
         return TextScore(tuple(map(TextToken, names, logprobs)), characters=len(text))
 
-    @torch.inference_mode()
-    def logprobs(self, tokens: Sequence[int]) -> Tensor:
+    def logprobs(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the log-probability of each token given those before it: (tokens,)."""
-        chunks = iter_logprobs(self.network, [self.vocabulary.start_id, *tokens])
-        return torch.cat([torch.zeros(0), *chunks])
+        chunks = iter_logprobs(self.runner, [self.vocabulary.start_id, *tokens])
+        return np.concatenate([np.zeros(0, dtype=np.float32), *chunks])
 
     def activations(self, text: str) -> Activations:
         """Return the activation of every unit after every token of a text.
@@ -279,19 +302,18 @@ class LanguageModel:
         """
         return run_to_end(self.activations_incrementally(text))
 
-    @torch.inference_mode()
     def activations_incrementally(self, text: str) -> Incremental[Activations]:
         """Do what `activations` does, and yield between chunks of the text."""
-        if not isinstance(self.network, TextNetwork):
+        if not self.runner.has_units:
             raise ValueError(f"{self.config.name} has no units to look at: only networks have them")
         tokens = self.encode(text)
-        chunks: list[Tensor] = []
-        for chunk in iter_activations(self.network, [self.vocabulary.start_id, *tokens]):
+        chunks: list[NDArray[np.float32]] = []
+        for chunk in iter_activations(self.runner, [self.vocabulary.start_id, *tokens]):
             chunks.append(chunk)
             yield
         layers, hidden = self.config.network.layers, self.config.network.hidden_size
         return Activations(
             tokens=tuple(self.vocabulary.tokens[token] for token in tokens),
-            values=torch.cat(chunks)[1:].numpy(),  # the first is the start token's
+            values=np.concatenate(chunks)[1:],  # the first is the start token's
             units=tuple(f"layer {i} unit {j}" for i in range(1, layers + 1) for j in range(hidden)),
         )

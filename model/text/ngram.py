@@ -37,9 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 __all__ = ["MAX_ORDER", "NGram"]
 
@@ -161,11 +159,11 @@ class NGram:
             raise ValueError("an empty text has no mean: give at least one token")
         return np.array([-np.log(probabilities).mean() for probabilities in self._by_order(text)])
 
-    def initial_state(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_state(self, batch: int) -> tuple[Ints, ...]:
         """Return the state before the first step: no history, (batch, order - 1) of -1."""
-        return (torch.full((batch, self.order - 1), -1, dtype=torch.long),)
+        return (np.full((batch, self.order - 1), -1),)
 
-    def step(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def step(self, tokens: Ints, state: tuple[Ints, ...]) -> tuple[Any, tuple[Ints, ...]]:
         """Read one more token of each sequence.
 
         Args:
@@ -175,12 +173,11 @@ class NGram:
         Returns:
             What `logprobs` gives, (batch, beam, vocabulary_size), and the next state.
         """
-        read = torch.cat([state[0], tokens[..., None]], dim=-1)[..., 1:]  # (batch, beam, order - 1)
+        read = np.concatenate([state[0], tokens[..., None]], axis=-1)[..., 1:]
         logprobs = np.empty((*tokens.shape, self.vocabulary_size), dtype=np.float32)
-        histories = read.cpu().numpy()
         for place in np.ndindex(*tokens.shape):
-            logprobs[place] = self.logprobs(histories[place][histories[place] != -1])
-        return torch.from_numpy(logprobs).to(tokens.device), (read,)
+            logprobs[place] = self.logprobs(read[place][read[place] != -1])
+        return logprobs, (read,)
 
     def _by_order(self, ids: Ints) -> Iterator[Floats]:
         """Yield the probability of each token of a text, for each order from 1 on.

@@ -8,42 +8,54 @@ Counting takes the place of training; nothing is saved.
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from model.config import RecurrentConfig, SamplingConfig, TextConfig
-from model.networks.cells import CellState
-from model.networks.text_network import TokenNetwork
+from model.runtime.base import TextState
 from model.text.language_model import LanguageModel
 from model.text.ngram import NGram
 from model.vocabulary import Level, Vocabulary
 
-__all__ = ["NGramNetwork", "count"]
+__all__ = ["NGramRunner", "count"]
 
 
-class NGramNetwork(TokenNetwork):
-    """An n-gram model with the interface of a network; its state is the last tokens."""
+class NGramRunner:
+    """Runs an n-gram model as if it were a network; see `TextRunner`.
+
+    Its state is the last tokens, (1, rows, order - 1).
+    """
+
+    device = "cpu"
+    has_units = False
 
     def __init__(self, ngram: NGram) -> None:
-        super().__init__()
         self.ngram = ngram
 
-    def initial_state(self, batch: int) -> CellState:
-        """Return the state before the first token, (1, batch, order - 1)."""
-        return tuple(part[None] for part in self.ngram.initial_state(batch))
+    def initial_state(self) -> TextState:
+        """Return one text's state before its first token, see `TextRunner.initial_state`."""
+        return tuple(part[None] for part in self.ngram.initial_state(1))
 
-    def step(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Read one token a row: (batch,) -> logprobs (batch, vocabulary), and the next state."""
+    def read(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Read one text, see `TextRunner.read`."""
+        logprobs = []
+        for i in range(len(tokens)):
+            row, state = self.step(tokens[i : i + 1], state)
+            logprobs.append(row)
+        return np.concatenate(logprobs), state
+
+    def step(
+        self, tokens: NDArray[np.int64], state: TextState
+    ) -> tuple[NDArray[np.float32], TextState]:
+        """Read one token per row, see `TextRunner.step`."""
         logprobs, state = self.ngram.step(tokens[None], state)
         return logprobs[0], state
 
-    def forward(self, tokens: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """Read sequences: (batch, time) -> logprobs (batch, time, vocabulary), the last state."""
-        steps: list[Tensor] = []
-        for token in tokens.unbind(1):
-            logprobs, state = self.step(token, state)
-            steps.append(logprobs)
-        return torch.stack(steps, dim=1), state
+    def place(self, state: TextState) -> TextState:
+        """Return the state, which is NumPy's already."""
+        return state
 
 
 def count(text: str | Path, order: int, *, level: Level = "character") -> LanguageModel:
@@ -62,4 +74,4 @@ def count(text: str | Path, order: int, *, level: Level = "character") -> Langua
     vocabulary = Vocabulary.build([text], level)
     ngram = NGram.train(vocabulary.encode(text), len(vocabulary), order)
     config = TextConfig(f"{order}-gram", "1", level, RecurrentConfig(), SamplingConfig())
-    return LanguageModel(NGramNetwork(ngram), config, vocabulary)
+    return LanguageModel(NGramRunner(ngram), config, vocabulary)

@@ -1,4 +1,4 @@
-"""Read texts through a network, a few tokens at a time.
+"""Read texts through a language model, a few tokens at a time.
 
 This bounds the memory that a long text takes, and lets other requests have a turn between chunks.
 """
@@ -6,11 +6,11 @@ This bounds the memory that a long text takes, and lets other requests have a tu
 from collections.abc import Generator, Iterator, Sequence
 from typing import TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from model.networks.cells import CellState
-from model.networks.text_network import TextNetwork, TokenNetwork
+from model.arrays import to_numpy
+from model.runtime.base import TextRunner, TextState
 
 __all__ = ["Incremental", "iter_activations", "iter_logprobs", "prefill", "run_to_end"]
 
@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 # Work that yields from time to time, so that others can have a turn, and returns a result.
 Incremental = Generator[None, None, Result]
 
-# Tokens that go through the network at once, about 20 ms on one core: with fused kernels, and step
-# by step, as activations need it.
+# Tokens that are read at once, about 20 ms on one core: as sequences, and step by step, as
+# activations need it.
 _CHUNK, _STEPS = 512, 64
 
 
@@ -34,48 +34,55 @@ def run_to_end(work: Incremental[Result]) -> Result:
             return result
 
 
-def prefill(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[tuple[Tensor, CellState]]:
+def prefill(
+    runner: TextRunner, tokens: Sequence[int]
+) -> Iterator[tuple[NDArray[np.float32], TextState]]:
     """Read tokens from the beginning, and yield after each chunk.
 
     Yields:
-        The logits of what comes after each token (time, vocabulary), and the state after the last,
-        each (layers, 1, hidden).
+        The log-probabilities of what comes after each token (time, vocabulary), and the state after
+        the last, each (any, 1, any).
     """
-    state = network.initial_state(1)
-    for chunk in _chunks(tokens, _CHUNK, state):
-        logits, state = network(chunk, state)
-        yield logits[0], state
+    state = runner.initial_state()
+    for chunk in _chunks(tokens, _CHUNK):
+        logprobs, state = runner.read(chunk, state)
+        yield logprobs, state
 
 
-def iter_logprobs(network: TokenNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
+def iter_logprobs(runner: TextRunner, tokens: Sequence[int]) -> Iterator[NDArray[np.float32]]:
     """Score tokens from the beginning, and yield after each chunk.
 
     Yields:
-        The log-probability of each token but the first given those before it (time,), on the CPU.
+        The log-probability of each token but the first given those before it (time,).
     """
     position = 1
-    for logits, _ in prefill(network, tokens[:-1]):
-        targets = torch.tensor(tokens[position : position + len(logits)], device=logits.device)
-        logprobs = logits.float().log_softmax(-1)  # (time, vocabulary)
-        yield logprobs.gather(1, targets[:, None])[:, 0].cpu()
-        position += len(logits)
+    for logprobs, _ in prefill(runner, tokens[:-1]):
+        targets = np.asarray(tokens[position : position + len(logprobs)])
+        yield logprobs[np.arange(len(targets)), targets]
+        position += len(logprobs)
 
 
-def iter_activations(network: TextNetwork, tokens: Sequence[int]) -> Iterator[Tensor]:
+def iter_activations(runner: TextRunner, tokens: Sequence[int]) -> Iterator[NDArray[np.float32]]:
     """Read tokens from the beginning, and yield the activations of every unit after each chunk.
 
+    Args:
+        runner: whose state is that of units.
+        tokens: ids.
+
     Yields:
-        What each unit does after each token (time, layers * hidden), -1 to 1, on
-        the CPU: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015), h of the other cells.
+        What each unit does after each token (time, layers * hidden), -1 to 1: tanh(c) of an LSTM
+        (Karpathy, Johnson, Fei-Fei 2015), h of the other cells.
     """
-    recurrent, state = network.recurrent, network.initial_state(1)
-    for chunk in _chunks(tokens, _STEPS, state):
-        states, state = recurrent.states(network.read(chunk), state)
-        values = torch.tanh(states[1]) if recurrent.num_states > 1 else states[0]
-        yield values[0].flatten(1).cpu()
+    state = runner.initial_state()
+    for chunk in _chunks(tokens, _STEPS):
+        rows = []
+        for i in range(len(chunk)):
+            _, state = runner.step(chunk[i : i + 1], state)
+            rows.append(to_numpy(state[-1])[:, 0].reshape(-1))  # (layers * hidden,)
+        yield np.tanh(rows) if len(state) > 1 else np.stack(rows)
 
 
-def _chunks(tokens: Sequence[int], length: int, state: CellState) -> Iterator[Tensor]:
-    """Cut tokens into chunks, each (1, time), where the state is."""
+def _chunks(tokens: Sequence[int], length: int) -> Iterator[NDArray[np.int64]]:
+    """Cut tokens into chunks, each (time,)."""
     for start in range(0, len(tokens), length):
-        yield torch.tensor([tokens[start : start + length]], device=state[0].device)
+        yield np.asarray(tokens[start : start + length], dtype=np.int64)

@@ -146,7 +146,7 @@ class LanguageModelTask(TrainingTask[Tensor]):
     def validate(self, network: TextNetwork) -> Validation:
         """Measure the mean loss of a token of the validation text, and write a sample."""
         loss = nats_per_token(network.eval(), self.corpus.validation, self.vocabulary.start_id)
-        language_model = LanguageModel(
+        language_model = LanguageModel.of(
             network, self.config, self.vocabulary, device=self.accelerator.device
         )
         prompt, tokens = self.recipe.prompt, _SAMPLE_TOKENS[self.recipe.level]

@@ -99,11 +99,11 @@ def _models(client: httpx.Client) -> list[dict[str, object]]:
 
 
 def _damage(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    load = LanguageModel.of
+    load = LanguageModel.from_bundle
 
     def fail(bundle, *arguments):
         if bundle.config.name == name:
             raise BundleError("weights that are not finite")
         return load(bundle, *arguments)
 
-    monkeypatch.setattr(LanguageModel, "of", fail)
+    monkeypatch.setattr(LanguageModel, "from_bundle", fail)

@@ -21,7 +21,7 @@ def writer_of(corpus: Corpus, *, ends: bool = False) -> LanguageModel:
     torch.manual_seed(0)
     network = RecurrentConfig(hidden_size=8)
     config = TextConfig("toy", "1", corpus.vocabulary.level, network, SamplingConfig(), ends=ends)
-    return LanguageModel(TextNetwork(network, len(corpus.vocabulary)), config, corpus.vocabulary)
+    return LanguageModel.of(TextNetwork(network, len(corpus.vocabulary)), config, corpus.vocabulary)
 
 
 @pytest.fixture

@@ -26,7 +26,9 @@ def both(request, tmp_path, monkeypatch) -> tuple[LanguageModel, LanguageModel]:
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
     bundle = load_text_bundle(save_tiny_language_model(tmp_path / "tiny", **request.param))
     export_in_process(bundle)
-    loaded = [LanguageModel.of(bundle, "cpu", runtime) for runtime in ("torch", "openvino")]
+    loaded = [
+        LanguageModel.from_bundle(bundle, "cpu", runtime) for runtime in ("torch", "openvino")
+    ]
     return loaded[0], loaded[1]
 
 
@@ -71,9 +73,30 @@ def test_a_step_equals_that_of_pytorch(both):
 
 
 @pytest.mark.slow
+def test_reading_a_text_equals_pytorch(both):
+    torch_model, openvino_model = both
+    assert len(torch_model.runner.initial_state()) == len(openvino_model.runner.initial_state())
+    state = torch_model.runner.initial_state()
+    later = openvino_model.runner.initial_state()
+    for length in (1, 9, 40):  # each goes on from the state of the last
+        tokens = np.arange(length) % len(torch_model.vocabulary)
+        expected, state = torch_model.runner.read(tokens, state)
+        results, later = openvino_model.runner.read(tokens, later)
+        np.testing.assert_allclose(results, expected, atol=2e-5)
+        for one, other in zip(later, state, strict=True):
+            np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
+    text = "a dog runs"
+    np.testing.assert_allclose(
+        openvino_model.activations(text).values, torch_model.activations(text).values, atol=1e-5
+    )
+    found, wanted = (m.search("a", max_length=6, num_captions=2) for m in both)
+    assert [text for text, _ in found] == [text for text, _ in wanted]
+
+
+@pytest.mark.slow
 def test_outputs_are_not_overwritten_by_the_next_step(both):
     _, language_model = both
-    state = language_model.runner.place(language_model.network.initial_state(2))
+    state = tuple(np.repeat(part, 2, axis=1) for part in language_model.runner.initial_state())
     first, after = language_model.runner.step(np.array([4, 5]), state)
     copies = [array.copy() for array in (first, *after)]
     language_model.runner.step(np.array([5, 4]), after)

@@ -274,7 +274,7 @@ def random_language_model(*, ends: bool = False) -> LanguageModel:
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter))
     about = TextConfig("random", "0", "character", config, SamplingConfig(), ends=ends)
-    return LanguageModel(network, about, vocabulary)
+    return LanguageModel.of(network, about, vocabulary)
 
 
 def letters(count: int) -> torch.Tensor:
