@@ -3,7 +3,9 @@
 Invalid values and unknown variables are refused before anything starts.
 """
 
+import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +21,13 @@ _PREFIX = "UNROLLED_"
 
 # Not settings of the service: the models' cache, and the data of training and tests.
 _OTHER_VARIABLES = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
+
+# What Kubernetes and Docker set for a Service or a link named `unrolled` or `unrolled-...`. They
+# collide with one setting: UNROLLED_PORT=tcp://10.96.7.1:80 is not the port to listen on.
+_SERVICE_LINK = re.compile(
+    r"UNROLLED_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?|PORT|NAME)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 class SettingsError(ValueError):
@@ -111,6 +120,13 @@ class Settings(BaseSettings):
         "info", description="Least severe level to log: debug, info, warning or error."
     )
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _ignore_service_address(cls, value: Any) -> Any:
+        if isinstance(value, str) and _SERVICE_ADDRESS.match(value):
+            return cls.model_fields["port"].default
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
@@ -135,11 +151,9 @@ def read_settings(**overrides: Any) -> Settings:
         SettingsError: a value is invalid, or a variable is not a setting.
     """
     known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
-    unknown = sorted(n for n in os.environ if n.startswith(_PREFIX) and n not in known)
-    if unknown:
-        raise SettingsError(
-            f"unknown setting {unknown[0]}: the settings are {', '.join(sorted(known))}"
-        )
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known and not _SERVICE_LINK.fullmatch(name):
+            raise SettingsError(_describe_unknown(name, known))
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
@@ -148,3 +162,11 @@ def read_settings(**overrides: Any) -> Settings:
             for details in error.errors()
         ]
         raise SettingsError("; ".join(messages)) from error
+
+
+def _describe_unknown(name: str, known: set[str]) -> str:
+    similar = difflib.get_close_matches(
+        name.removeprefix(_PREFIX), [n[len(_PREFIX) :] for n in known]
+    )
+    guess = f"did you mean {_PREFIX}{similar[0]}? The" if similar else "the"
+    return f"unknown setting {name}: {guess} settings are {', '.join(sorted(known))}"

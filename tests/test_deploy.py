@@ -71,6 +71,7 @@ def test_compose_with_a_gpu() -> None:
 def test_kubernetes(kinds: dict[str, Any], paths: set[str]) -> None:
     assert kinds.keys() == {"Deployment", "Service", "HorizontalPodAutoscaler"}
     pod = kinds["Deployment"]["spec"]["template"]
+    assert pod["spec"]["enableServiceLinks"] is False
     (container,) = pod["spec"]["containers"]
     (port,) = container["ports"]
     assert port["containerPort"] == PORT

@@ -59,6 +59,43 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("UNROLLED_PROT", "UNROLLED_PORT"), ("UNROLLED_QUEUESIZE", "UNROLLED_QUEUE_SIZE")],
+)
+def test_a_misspelt_variable_gets_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=rf"{name}: did you mean {meant}\? The settings are "):
+        read_settings()
+
+
+def test_nothing_is_suggested_for_a_name_like_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_XYZZY_QUX", "1")
+    with pytest.raises(SettingsError, match="UNROLLED_XYZZY_QUX: the settings are "):
+        read_settings()
+
+
+def test_the_variables_of_a_kubernetes_service_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for service in ("UNROLLED", "UNROLLED_HTTP"):
+        for name, value in {
+            "SERVICE_HOST": "10.96.7.1",
+            "SERVICE_PORT": "80",
+            "SERVICE_PORT_HTTP": "80",
+            "PORT": "tcp://10.96.7.1:80",
+            "PORT_80_TCP": "tcp://10.96.7.1:80",
+            "PORT_80_TCP_PROTO": "tcp",
+            "PORT_80_TCP_PORT": "80",
+            "PORT_80_TCP_ADDR": "10.96.7.1",
+        }.items():
+            monkeypatch.setenv(f"{service}_{name}", value)
+    assert read_settings() == Settings()
+    assert read_settings().port == 8000
+
+
 def test_the_docs_describe_every_setting_as_its_field_does() -> None:
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
     for name, field in Settings.model_fields.items():
