@@ -1,5 +1,6 @@
 """Reading and checking JSON bodies."""
 
+import codecs
 from typing import Any, TypeVar
 
 from anyio import to_thread
@@ -71,7 +72,7 @@ def parse_json(body: bytes, schema: type[Parsed], hint: str = "") -> Parsed:
     if body.count(b",") > _MAX_COMMAS:
         raise BodyTooLarge("the JSON has too many values: send only the documented fields")
     try:
-        return schema.model_validate_json(body)
+        return schema.model_validate_json(body.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         errors = error.errors()
         if errors[0]["type"] == "json_invalid":

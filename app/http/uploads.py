@@ -7,39 +7,33 @@ bodies is limited by `app.http.middleware`.
 
 import base64
 import binascii
-import re
-from collections.abc import Collection
+import string
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from app.errors import BodyTooLarge, EmptyBody, MalformedBody, UnsupportedContentType
 from app.http.bodies import content_type, parse_json
+from app.http.forms import read_form
 
-__all__ = [
-    "Base64Picture",
-    "JsonUpload",
-    "check_picture",
-    "from_base64",
-    "read_form",
-    "read_upload",
-]
+__all__ = ["Base64Picture", "JsonUpload", "check_picture", "from_base64", "read_upload"]
 
 _FORMS = (
     "send a multipart form with the file `image`, raw bytes as image/jpeg or another image/* "
     'type, or JSON {"image": "<base64 or data URI>"}'
 )
 
-_DATA_URI = re.compile(r"data:(image/[\w.+-]+|application/octet-stream);base64,", re.ASCII)
+_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE = string.whitespace.encode()
 
 Base64Picture = Annotated[
     str,
     Field(
-        description="The picture file in base64, or as a data URI "
-        "(`data:image/jpeg;base64,...`); no line breaks.",
+        description="The picture file in base64 (standard or URL-safe alphabet, with or without "
+        "padding and line breaks), or as a data URI (`data:image/jpeg;base64,...`).",
         examples=["data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="],
     ),
 ]
@@ -95,48 +89,30 @@ def check_picture(data: bytes, max_bytes: int) -> bytes:
     return data
 
 
-async def read_form(request: Request, texts: Collection[str] = ()) -> tuple[bytes, dict[str, str]]:
-    """Read a form's file `image`, and its fields that are named in `texts`.
-
-    Raises:
-        MalformedBody: the file is missing, or the form has other fields.
-    """
-    async with request.form(max_files=1, max_fields=8) as form:
-        unknown = sorted({name for name, _ in form.multi_items()} - {"image", *texts})
-        if unknown:
-            allowed = ", ".join(f"`{name}`" for name in texts)
-            raise MalformedBody(
-                f"the form has an unknown field {unknown[0]!r}: send only the file `image`"
-                + (f" and {allowed}" if texts else ", and put parameters into the query")
-            )
-        image = form.get("image")
-        if not isinstance(image, UploadFile):
-            raise MalformedBody(
-                "the form needs a file `image` with a file name: curl -F image=@photo.jpg"
-            )
-        fields = {name: form.getlist(name) for name in texts if name in form}
-        for name, values in fields.items():
-            if len(values) > 1 or not isinstance(values[0], str):
-                raise MalformedBody(f"the form's field `{name}` must be a single text, not a file")
-        return await image.read(), {name: str(values[0]) for name, values in fields.items()}
-
-
 def from_base64(text: str) -> bytes:
-    """Decode base64 or a data URI.
+    """Decode base64 or a data URI (RFC 2397).
+
+    Both alphabets are read, and padding and white space are optional. What a data URI says of its
+    type is ignored, as a file's name is: the bytes tell.
 
     Raises:
         MalformedBody: the text is neither.
     """
-    if text.startswith("data:"):
-        head = _DATA_URI.match(text)
-        if head is None:
-            raise MalformedBody("a data URI must start like data:image/jpeg;base64,")
-        text = text[head.end() :]
+    if text[:5].lower() == "data:":
+        head, comma, text = text[5:].partition(",")
+        if not comma:
+            raise MalformedBody("a data URI needs a comma before its data: data:image/jpeg;base64,")
+        if not head.rstrip().lower().endswith(";base64"):
+            return unquote_to_bytes(text)
+        if "%" in text:
+            text = unquote_to_bytes(text).decode("latin-1")
     try:
-        return base64.b64decode(text, validate=True)
+        data = text.encode("ascii").translate(_TO_STANDARD_ALPHABET, _WHITESPACE).rstrip(b"=")
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedBody(
-            f"`image` is not base64 ({error}): use the standard alphabet, padding, no line breaks"
+            "`image` is not base64, or was cut short: send the file in base64, or as a data URI "
+            "like data:image/jpeg;base64,..."
         ) from error
 
 

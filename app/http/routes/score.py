@@ -12,8 +12,9 @@ from app.errors import EmptyBody, InvalidParameter, MalformedBody, UnsupportedCo
 from app.http.bodies import check_length, content_type, parse_json
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
+from app.http.forms import read_form
 from app.http.schemas.texts import ModelTimingResult, ScoreRequest, ScoreResponse, TokenScore
-from app.http.uploads import check_picture, from_base64, read_form
+from app.http.uploads import check_picture, from_base64
 from app.serving.registry import ModelRegistry
 from model.text.deltas import summarise
 

@@ -31,6 +31,7 @@ def _same_captions_afterwards(client: httpx.Client) -> Iterator[None]:
         ({"length_penalty": 2.1}, "length_penalty"),
         ({"length_penalty": "nan"}, "length_penalty: input should be a finite number"),
         ({"temperature": "nan"}, "temperature: input should be a finite number"),
+        ({"temperature": 10.1}, "temperature: input should be less than or equal to 10"),
         ({"attention": "perhaps"}, "attention"),
         ({"image_gain": "perhaps"}, "image_gain"),
         ({"image_gain": True}, "image_gain needs a mean picture, which the captioner 'tiny' lacks"),
