@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from asgi_correlation_id import correlation_id
 from fastapi import Depends, Request
 
+from app.errors import InvalidParameter
 from app.http.schemas.errors import ErrorResponse
 from app.serving.engine import Engine
 from app.settings import Settings
 
-__all__ = ["EngineDep", "RequestId", "SettingsDep", "error_responses"]
+__all__ = ["EngineDep", "NoQuery", "RequestId", "SettingsDep", "error_responses"]
 
 
 async def _engine(request: Request) -> Engine:
@@ -25,13 +26,23 @@ async def _request_id() -> str:
     return correlation_id.get() or ""
 
 
+async def _refuse_query(request: Request) -> None:
+    for name in request.query_params:
+        hint = ": put it into the JSON body" if request.method == "POST" else ""
+        raise InvalidParameter(f"{name[:40]}: unknown parameter, {request.url.path} has none{hint}")
+
+
 EngineDep = Annotated[Engine, Depends(_engine)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 RequestId = Annotated[str, Depends(_request_id)]
 
+# For routes and routers without query parameters.
+NoQuery = Depends(_refuse_query)
+
 _DESCRIPTIONS = {
     400: "The body, or the picture in it, is malformed.",
     404: "There is no model of this name.",
+    408: "The body did not arrive in time.",
     413: "Too many bytes, pixels or characters.",
     415: "The content type or the picture's format is not supported.",
     422: "A parameter or a field is out of range.",

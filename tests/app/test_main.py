@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterator
 from urllib.parse import urljoin
 
 import httpx
@@ -11,12 +12,25 @@ from app.http.uploads import JsonUpload
 from app.main import create_app
 from model.config import DecodingConfig
 from tests.app.photos import encoded, photo
-from tests.app.writers import events
+from tests.app.servers import in_thread
+from tests.app.writers import events, save_writer
+from tests.tiny import save_tiny_captioner
 
 
 @pytest.fixture(scope="module")
 def document(service) -> dict:
     return service.client.get("/openapi.json").json()
+
+
+@pytest.fixture(scope="module")
+def shakespeare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A service with several models, named as the shipped ones that the examples name."""
+    weights = tmp_path_factory.mktemp("named")
+    save_tiny_captioner(weights / "captioner")
+    for name in ("bible", "shakespeare"):
+        save_writer(weights / "text" / name)
+    with in_thread(weights) as service:
+        yield service.client
 
 
 def resolved(document: dict, schema: dict) -> dict:
@@ -87,8 +101,8 @@ def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -
         ("/activations", texts.ActivationsRequest),
     ],
 )
-def test_the_bodies_of_the_text_routes_are_documented(
-    document: dict, writers: httpx.Client, path: str, schema: type
+def test_the_bodies_of_the_text_routes_are_documented_and_their_examples_work(
+    document: dict, shakespeare: httpx.Client, path: str, schema: type
 ) -> None:
     operation = document["paths"][path]["post"]
     described = operation["requestBody"]["content"]["application/json"]["schema"]
@@ -97,7 +111,7 @@ def test_the_bodies_of_the_text_routes_are_documented(
     assert described["examples"]
     for example in described["examples"]:
         jsonschema.validate(example, described)
-        response = writers.post(path, json=example | {"model": "verse"})
+        response = shakespeare.post(path, json=example)
         assert response.status_code == 200, response.text
         jsonschema.validate(response.json(), resolved(document, response_schema))
 
@@ -118,7 +132,7 @@ def test_all_errors_are_documented_with_the_same_schema(document: dict) -> None:
                     schemas.add(response["content"]["application/json"]["schema"]["$ref"])
     assert schemas == {"#/components/schemas/ErrorResponse"}
     assert set(document["paths"]["/caption"]["post"]["responses"]) == {
-        "200", "400", "404", "413", "415", "422", "429", "503",
+        "200", "400", "404", "408", "413", "415", "422", "429", "503",
     }  # fmt: skip
 
 

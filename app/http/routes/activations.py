@@ -8,7 +8,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.errors import InvalidParameter
 from app.http.bodies import check_length, json_body, read_json
-from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
+from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.texts import (
     ActivationsRequest,
@@ -24,14 +24,14 @@ from model.text.scores import Activations
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["texts"])
+router = APIRouter(tags=["texts"], dependencies=[NoQuery])
 
 
 @router.post(
     "/activations",
     summary="Inspect a language model's units",
     response_model_exclude_none=True,
-    responses=error_responses(400, 404, 413, 415, 422, 429, 503),
+    responses=error_responses(400, 404, 408, 413, 415, 422, 429, 503),
     openapi_extra=json_body(ActivationsRequest, "A text, and the units to inspect."),
 )
 async def activations(

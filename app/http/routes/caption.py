@@ -48,7 +48,7 @@ _BODY: dict[str, Any] = {
     "/caption",
     summary="Caption a picture",
     response_model_exclude_none=True,
-    responses=error_responses(400, 404, 413, 415, 422, 429, 503),
+    responses=error_responses(400, 404, 408, 413, 415, 422, 429, 503),
     openapi_extra={"requestBody": _BODY},
 )
 async def caption(

@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.errors import InvalidParameter
 from app.http.bodies import check_length, json_body, read_json
-from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
+from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.texts import (
     ModelTimingResult,
@@ -32,7 +32,7 @@ from model.text.request import GenerationRequest
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["texts"])
+router = APIRouter(tags=["texts"], dependencies=[NoQuery])
 
 _CHUNK = TextChunk.model_json_schema(
     mode="serialization", ref_template="#/components/schemas/{model}"
@@ -51,7 +51,7 @@ _EVENTS: dict[str, Any] = {
     summary="Generate text",
     response_model=TextResponse,
     response_model_exclude_unset=True,
-    responses={200: _EVENTS, **error_responses(400, 404, 413, 415, 422, 429, 503)},
+    responses={200: _EVENTS, **error_responses(400, 404, 408, 413, 415, 422, 429, 503)},
     openapi_extra=json_body(TextRequest, "What to generate."),
 )
 async def generate_text(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 
-from app.http.deps import EngineDep, error_responses
+from app.http.deps import EngineDep, NoQuery, error_responses
 from app.http.schemas.models import CaptionerDetail, LanguageModelDetail, ModelList, ModelSummary
 from model.config import CaptionerConfig
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/models", tags=["models"], dependencies=[NoQuery])
 
 
-@router.get("", summary="List the models", responses=error_responses(503))
+@router.get("", summary="List the models", responses=error_responses(422, 503))
 async def list_models(engine: EngineDep) -> ModelList:
     """List the models; `GET /models/{name}` has the details of each."""
     models = engine.models

@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.errors import EmptyBody, InvalidParameter, MalformedBody, UnsupportedContentType
 from app.http.bodies import check_length, content_type, parse_json
-from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
+from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.forms import read_form
 from app.http.schemas.texts import ModelTimingResult, ScoreRequest, ScoreResponse, TokenScore
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["texts"])
+router = APIRouter(tags=["texts"], dependencies=[NoQuery])
 
 _MAX_CAPTION_LENGTH = 1_000  # characters
 
@@ -65,7 +65,7 @@ _BODY: dict[str, Any] = {
     "/score",
     summary="Score your own text",
     response_model_exclude_none=True,
-    responses=error_responses(400, 404, 413, 415, 422, 429, 503),
+    responses=error_responses(400, 404, 408, 413, 415, 422, 429, 503),
     openapi_extra={"requestBody": _BODY},
 )
 async def score(
@@ -83,6 +83,7 @@ async def score(
         check_length("text", body.text, settings.max_text_length)
         bind_contextvars(model=config.name)
         language_model = await engine.language_model(config.name)
+        _check_not_empty(await to_thread.run_sync(language_model.encode, body.text))
         score_, timing = await cancel_on_disconnect(
             request, engine.score(language_model, body.text)
         )
@@ -91,6 +92,7 @@ async def score(
         captioner = models.find_captioner(body.model)
         check_picture(picture, settings.max_upload_bytes)
         check_length("text", body.text, min(_MAX_CAPTION_LENGTH, settings.max_text_length))
+        _check_not_empty(captioner.vocabulary.encode(body.text))
         bind_contextvars(model=captioner.config.name, bytes=len(picture))
         caption, timing = await cancel_on_disconnect(
             request, engine.score_caption(captioner, picture, body.text)
@@ -109,6 +111,11 @@ async def score(
 def _summarise(tokens: Sequence[Token | TextToken]) -> dict[str, Any]:
     token_scores = [TokenScore.model_validate(token) for token in tokens]
     return {"tokens": token_scores, **summarise([token.logprob for token in tokens])}
+
+
+def _check_not_empty(tokens: Sequence[int]) -> None:
+    if not tokens:
+        raise InvalidParameter("text: has no word to score: send at least one")
 
 
 def _check_no_picture_needed(models: ModelRegistry, name: str | None) -> None:

@@ -77,7 +77,7 @@ class TextRequest(_SamplingParameters):  # type: ignore[misc] # made from Sampli
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"prompt": "ROMEO:", "max_tokens": 200, "temperature": 0.7, "seed": 1}]
+            "examples": [{"model": "shakespeare", "prompt": "ROMEO:", "max_tokens": 200, "seed": 1}]
         }
     )
 
@@ -116,11 +116,18 @@ class ScoreRequest(_Request):
     """A text, and its picture if a captioner is to score it as a caption."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "To be, or not to be: that is the question"}]}
+        json_schema_extra={
+            "examples": [
+                {"model": "shakespeare", "text": "To be, or not to be: that is the question"}
+            ]
+        }
     )
 
     model: ModelName = None
-    text: Annotated[str, Field(description="The text to score.")]
+    # The service checks the length itself, because punctuation alone has nothing to score either.
+    text: Annotated[
+        str, Field(description="The text to score.", json_schema_extra={"minLength": 1})
+    ]
     image: Base64Picture | None = None
 
 
@@ -130,8 +137,16 @@ class ActivationsRequest(_Request):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"text": "ROMEO:\nAy me!", "units": [0, "layer 1 unit 3"]},
-                {"text": "First.\nSecond, longer.\nThird.\n" * 4, "property": "position in line"},
+                {
+                    "model": "shakespeare",
+                    "text": "ROMEO:\nAy me!",
+                    "units": [0, "layer 1 unit 3"],
+                },
+                {
+                    "model": "shakespeare",
+                    "text": "First.\nSecond, longer.\nThird.\n" * 4,
+                    "property": "position in line",
+                },
             ]
         }
     )

@@ -34,11 +34,19 @@ def test_a_text_gets_the_scores_of_the_model(writers: httpx.Client, weights: Pat
     assert found["bits_per_character"] == pytest.approx(expected.bits_per_character, rel=1e-4)
 
 
-def test_an_empty_text_has_only_an_end_token_if_any(writers: httpx.Client) -> None:
-    empty = score(writers, model="verse", text="")
-    assert (empty["tokens"], empty["logprob"], empty["perplexity"]) == ([], 0, 1)
-    ended = score(writers, model="notes", text="")
-    assert [token["token"] for token in ended["tokens"]] == ["<END>"]
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "verse", "text": ""},
+        {"model": "notes", "text": ""},
+        {"model": "notes", "text": " \n"},
+        {"image": BASE64, "text": ""},
+        {"image": BASE64, "text": "!!!"},
+    ],
+)
+def test_a_text_without_a_word_is_refused(writers: httpx.Client, body: dict) -> None:
+    message = assert_error(writers.post("/score", json=body), 422, "invalid_parameter")
+    assert message.startswith("text: has no word to score")
 
 
 def test_a_caption_gets_the_same_score_as_in_search(writers: httpx.Client) -> None:
