@@ -6,9 +6,11 @@ into responses.
     ServiceError                  500 internal_error
     ├── MalformedBody             400 malformed_body
     │   └── EmptyBody             400 empty_body
+    ├── BodyTimeout               408 body_timeout
     ├── BodyTooLarge              413 body_too_large
     ├── TextTooLong               413 text_too_long
     ├── UnsupportedContentType    415 unsupported_content_type
+    ├── HeadersTooLarge           431 headers_too_large
     ├── InvalidParameter          422 invalid_parameter
     ├── UnknownModel              404 unknown_model
     ├── PictureError              400 malformed_image
@@ -18,6 +20,7 @@ into responses.
     └── Unavailable               503 unavailable, with Retry-After
         ├── NotReady              503 not_ready
         ├── DeadlineExceeded      503 deadline_exceeded
+        ├── TooManyUploads        503 too_many_uploads
         └── Overloaded            429 overloaded
 """
 
@@ -26,10 +29,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 __all__ = [
+    "BodyTimeout",
     "BodyTooLarge",
     "ClientDisconnected",
     "DeadlineExceeded",
     "EmptyBody",
+    "HeadersTooLarge",
     "InvalidParameter",
     "MalformedBody",
     "NotReady",
@@ -38,6 +43,7 @@ __all__ = [
     "ServiceError",
     "TextTooLong",
     "TooManyPixels",
+    "TooManyUploads",
     "Unavailable",
     "UnknownModel",
     "UnsupportedContentType",
@@ -69,6 +75,12 @@ class EmptyBody(MalformedBody):
     code = "empty_body"
 
 
+class BodyTimeout(ServiceError):
+    """The body arrived too slowly, or not at all."""
+
+    status, code = 408, "body_timeout"
+
+
 class BodyTooLarge(ServiceError):
     """The body, or the picture file in it, has too many bytes."""
 
@@ -85,6 +97,12 @@ class UnsupportedContentType(ServiceError):
     """The route does not accept this content type."""
 
     status, code = 415, "unsupported_content_type"
+
+
+class HeadersTooLarge(ServiceError):
+    """The request's headers have too many bytes."""
+
+    status, code = 431, "headers_too_large"
 
 
 class InvalidParameter(ServiceError):
@@ -142,6 +160,12 @@ class DeadlineExceeded(Unavailable):
     """The result was not ready by the deadline."""
 
     code = "deadline_exceeded"
+
+
+class TooManyUploads(Unavailable):
+    """The bodies of all requests together take as much memory as they may."""
+
+    code = "too_many_uploads"
 
 
 class Overloaded(Unavailable):

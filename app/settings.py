@@ -73,6 +73,18 @@ class Settings(BaseSettings):
         le=89_000_000,
         description="Most pixels of a picture, checked before it is decoded.",
     )
+    uploads_megabytes: int = Field(
+        500,
+        ge=1,
+        description="Memory for the bodies of all requests in progress; more are refused with 503.",
+    )
+    client_timeout: float = Field(
+        30,
+        gt=0,
+        le=3600,
+        description="Seconds after which a client is given up that stops sending its request or "
+        "reading its answer.",
+    )
     queue_size: int = Field(
         # One running batch and half a waiting one, so that no admitted request waits for two.
         24,

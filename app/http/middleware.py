@@ -1,17 +1,19 @@
-"""What wraps every request: its id, CORS, security headers, a log line and the body limit."""
+"""What wraps every request, from lingering close and HEAD to its id, a log line and limits."""
 
 import re
 import time
 
 import structlog
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLarge, ServiceError
+from app.errors import ServiceError
 from app.http.error_handlers import error_response
+from app.http.limits import RequestLimits
+from app.http.lingering import LingeringClose
 from app.settings import Settings
 
 __all__ = ["middleware"]
@@ -19,9 +21,6 @@ __all__ = ["middleware"]
 _log = structlog.get_logger("app")
 
 _VALID_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
-
-# For a form's boundaries and part headers, or JSON's braces and the start of a data URI.
-_ENVELOPE_BYTES = 64 * 1024
 
 # /docs and /redoc need inline scripts and styles, but nothing from other origins.
 _SECURITY_HEADERS = {
@@ -45,11 +44,19 @@ def middleware(settings: Settings) -> list[Middleware]:
         expose_headers=["X-Request-ID", "Retry-After"],
     )
     return [
+        Middleware(LingeringClose),
         Middleware(CorrelationIdMiddleware, validator=lambda id_: bool(_VALID_ID(id_))),
         *([cors] if settings.cors_origins else []),
         Middleware(_SecurityHeaders),
         Middleware(_RequestLog),
-        Middleware(_BodyLimit, max_upload_bytes=settings.max_upload_bytes),
+        Middleware(_HeadAsGet),
+        Middleware(
+            RequestLimits,
+            max_upload_bytes=settings.max_upload_bytes,
+            # Room for at least one of the largest, in whatever form.
+            memory=max(settings.uploads_megabytes * 10**6, 2 * settings.max_upload_bytes),
+            patience=settings.client_timeout,
+        ),
     ]
 
 
@@ -110,45 +117,13 @@ class _RequestLog:
             log("request", method=scope["method"], path=path, status=status, ms=milliseconds)
 
 
-class _BodyLimit:
-    """Refuses bodies that are too large, by their Content-Length or else while they arrive.
+class _HeadAsGet:
+    """Answers HEAD wherever GET answers; the server leaves the body out."""
 
-    Args:
-        app: the wrapped application.
-        max_upload_bytes: most bytes of a picture; base64 in JSON may have a third more.
-    """
-
-    def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.max_upload_bytes = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        limit = self.max_upload_bytes + _ENVELOPE_BYTES
-        if "json" in headers.get("content-type", "").lower():
-            limit += -(-self.max_upload_bytes // 3)
-        too_large = BodyTooLarge(
-            f"the body is too large: a picture may have at most {self.max_upload_bytes / 1e6:g} MB"
-        )
-        if int(headers.get("content-length", 0)) > limit:
-            response = error_response(too_large.status, too_large.code, too_large.message)
-            await response(scope, receive, send)
-        else:
-            await self.app(scope, _limit_receive(receive, limit, too_large), send)
-
-
-def _limit_receive(receive: Receive, limit: int, too_large: BodyTooLarge) -> Receive:
-    received = 0
-
-    async def receive_and_count() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise too_large
-        return message
-
-    return receive_and_count
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = scope | {"method": "GET"}
+        await self.app(scope, receive, send)

@@ -33,6 +33,23 @@ def test_every_response_has_an_id_and_security_headers(client: httpx.Client, pat
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health/ready", "/models", "/models/tiny", "/docs", "/openapi.json"]
+)
+def test_head_is_answered_like_get_without_a_body(client: httpx.Client, path: str) -> None:
+    response, expected = client.head(path), client.get(path)
+    assert response.status_code == expected.status_code == 200
+    assert response.content == b""
+    assert response.headers["content-length"] == str(len(expected.content))
+    assert response.headers["content-type"] == expected.headers["content-type"]
+
+
+def test_head_of_a_route_for_post_is_refused(client: httpx.Client) -> None:
+    response = client.head("/caption")
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+
+
 def test_a_chunked_upload_over_the_limit_is_refused(bundle) -> None:
     with in_thread(bundle, max_upload_bytes=100_000) as service:
         endless = itertools.repeat(bytes(10_000), 1_000)
