@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -43,20 +44,16 @@ def _run(settings: Settings) -> None:
     """
     import uvicorn  # noqa: PLC0415
 
+    from app.http.protocol import server_config  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
 
     # The event loop competes for Python's lock with the threads that decode and infer. They hold it
     # for one millisecond at a time, not five, so that it answers quickly.
     sys.setswitchinterval(0.001)
     listener = _listen(settings.host, settings.port)
-    config = uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=10,
-    )
+    config = server_config(create_app(settings), settings, timeout_graceful_shutdown=10)
+    # uvicorn stops in order at a signal, then raises it once more. To be stopped is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     print(f"Listening on http://{address}:{port} (docs: /docs)", flush=True)  # noqa: T201

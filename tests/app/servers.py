@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from app.http.protocol import server_config
 from app.main import create_app
 from app.serving.engine import Engine
 from app.settings import Settings
@@ -30,9 +31,9 @@ class Service:
 
 @contextmanager
 def in_thread(weights: Path, *, ready: bool = True, **settings: object) -> Iterator[Service]:
-    app = create_app(Settings(weights=weights, device="cpu", threads=1, **settings))
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on")
-    server = uvicorn.Server(config)
+    configuration = Settings(weights=weights, device="cpu", threads=1, **settings)
+    app = create_app(configuration)
+    server = uvicorn.Server(server_config(app, configuration, port=0))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
