@@ -101,6 +101,13 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds after which a caption that is not ready is dropped with 503.",
     )
+    text_deadline: float = Field(
+        120,
+        gt=0,
+        le=3600,
+        description="Seconds after which a text that is not written, scored or inspected is "
+        "dropped with 503.",
+    )
     load_language_models: Literal["on_first_use", "at_start"] = Field(
         "on_first_use", description="When language models are loaded: on_first_use or at_start."
     )
@@ -110,6 +117,12 @@ class Settings(BaseSettings):
         description="Memory for language models; the least recently used are evicted.",
     )
     max_tokens: int = Field(5_000, ge=1, le=10_000, description="Most tokens of a generated text.")
+    max_request_tokens: int = Field(
+        20_000,
+        ge=1,
+        le=160_000,
+        description="Most tokens of all texts of a request: `n` times `max_tokens`.",
+    )
     max_text_length: int = Field(
         5_000,
         ge=1,

@@ -12,7 +12,12 @@ from starlette.requests import ClientDisconnect
 
 from app.errors import ClientDisconnected, InvalidParameter, ServiceError
 
-__all__ = ["describe_validation_errors", "error_response", "install_error_handlers"]
+__all__ = [
+    "describe_validation_errors",
+    "error_content",
+    "error_response",
+    "install_error_handlers",
+]
 
 # FastAPI puts one of these before the names of parameters and fields.
 _LOCATIONS = {"query", "path", "header", "body"}
@@ -30,8 +35,12 @@ def error_response(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Build an error response with the current request's id."""
-    error = {"code": code, "message": message, "request_id": correlation_id.get()}
-    return JSONResponse({"error": error}, status_code=status, headers=headers)
+    return JSONResponse(error_content(code, message), status_code=status, headers=headers)
+
+
+def error_content(code: str, message: str) -> dict[str, dict[str, str | None]]:
+    """Return what describes an error to a client."""
+    return {"error": {"code": code, "message": message, "request_id": correlation_id.get()}}
 
 
 def describe_validation_errors(errors: Iterable[Mapping[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.http.error_handlers import error_content
 from app.http.limits import MAX_HEADER_BYTES
 from app.settings import Settings
 
@@ -176,8 +177,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer with an error, without the application, and close the connection."""
         self._refused = True
-        error = {"code": code, "message": message, "request_id": None}
-        body = json.dumps({"error": error}).encode()
+        body = json.dumps(error_content(code, message)).encode()
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

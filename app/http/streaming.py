@@ -1,16 +1,22 @@
 """Server-sent events."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.errors import ServiceError
+from app.http.error_handlers import error_content
+
 __all__ = ["EventStream", "encode_event"]
 
 
 class EventStream(StreamingResponse):
     """A response of server-sent events, whose source is closed when the client disconnects.
+
+    An error that clients are told about is the last event.
 
     Args:
         first: the first event, so that an error before it can still change the status.
@@ -32,8 +38,11 @@ class EventStream(StreamingResponse):
 
     async def _events(self) -> AsyncGenerator[bytes]:
         yield self._first
-        async for event in self._rest:
-            yield event
+        try:
+            async for event in self._rest:
+                yield event
+        except ServiceError as error:  # too late for a status of its own
+            yield encode_event(json.dumps(error_content(error.code, error.message)))
 
 
 def encode_event(data: str) -> bytes:

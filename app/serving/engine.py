@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,7 +24,7 @@ from app.serving.batcher import Batcher
 from app.serving.worker import Admission, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from app.serving.jobs import CaptionJobResult, PreparedPicture
     from app.serving.registry import ModelRegistry
@@ -157,8 +157,8 @@ class Engine:
             DeadlineExceeded: the captions were not ready by the deadline.
             PictureError: the file is not a valid picture.
         """
-        with self.worker.admit() as admission, self._deadline_errors():
-            async with asyncio.timeout(self.settings.deadline):
+        with self.worker.admit() as admission:
+            async with self._deadline(self.settings.deadline):
                 picture = await admission.run_in_pool(
                     jobs.prepare_picture, captioner, data, self.settings.max_pixels
                 )
@@ -179,11 +179,11 @@ class Engine:
         """Score a text as a caption of the picture in an untrusted file.
 
         Raises:
-            Overloaded, PictureError: as in `caption`.
+            Overloaded, DeadlineExceeded, PictureError: as in `caption`.
         """
         with self.worker.admit() as admission:
             # What waits here is a whole picture, not a small array, so only a few may.
-            async with self._decoded_pictures:
+            async with self._deadline(self.settings.deadline), self._decoded_pictures:
                 picture = await admission.run_in_pool(
                     decode_picture, data, self.settings.max_pixels
                 )
@@ -203,7 +203,7 @@ class Engine:
         with self.worker.admit() as admission:
             try:
                 return await admission.run(cache.load, name)
-            except ValueError as error:
+            except (ValueError, OSError, RuntimeError) as error:  # files damaged after the start
                 _log.critical("a model cannot be loaded", model=name, reason=str(error))
                 raise Unavailable(
                     f"the model {name!r} cannot be loaded: see the service's log", 60
@@ -216,6 +216,7 @@ class Engine:
 
         Raises:
             Overloaded: too many requests are in flight.
+            DeadlineExceeded: the texts were not finished by the deadline.
         """
         with (
             self.worker.admit() as admission,
@@ -223,6 +224,9 @@ class Engine:
         ):
             ended = False
             while not ended:
+                # No `asyncio.timeout`: whoever requests the next chunk may be another task.
+                if time.perf_counter() - admission.started > self.settings.text_deadline:
+                    raise self._too_late(self.settings.text_deadline)
                 deltas, ended = await self.worker.run(jobs.advance_generation, generation)
                 admission.model_seconds = generation.seconds
                 yield GenerationChunk(deltas, ModelTiming.of(admission))
@@ -233,10 +237,13 @@ class Engine:
         """Score a text.
 
         Raises:
-            Overloaded: too many requests are in flight.
+            Overloaded, DeadlineExceeded: as in `generate`.
         """
         with self.worker.admit() as admission:
-            score = await _run_incrementally(admission, language_model.score_incrementally(text))
+            async with self._deadline(self.settings.text_deadline):
+                score = await _run_incrementally(
+                    admission, language_model.score_incrementally(text)
+                )
         return score, ModelTiming.of(admission)
 
     async def activations(
@@ -245,26 +252,30 @@ class Engine:
         """Compute the activations of all units, and apply `select` to them in the pool.
 
         Raises:
-            Overloaded: too many requests are in flight.
+            Overloaded, DeadlineExceeded: as in `generate`.
         """
         with self.worker.admit() as admission:
-            activations = await _run_incrementally(
-                admission, language_model.activations_incrementally(text)
-            )
-            selected = await admission.run_in_pool(select, activations)
+            async with self._deadline(self.settings.text_deadline):
+                activations = await _run_incrementally(
+                    admission, language_model.activations_incrementally(text)
+                )
+                selected = await admission.run_in_pool(select, activations)
         return selected, ModelTiming.of(admission)
 
-    @contextmanager
-    def _deadline_errors(self) -> Iterator[None]:
-        """Turn a timeout into `DeadlineExceeded`."""
+    @asynccontextmanager
+    async def _deadline(self, seconds: float) -> AsyncIterator[None]:
+        """Cancel the block after so many seconds, with `DeadlineExceeded`."""
         try:
-            yield
+            async with asyncio.timeout(seconds):
+                yield
         except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"the captions were not ready in {self.settings.deadline:g} seconds: try again "
-                "later",
-                retry_after=self.worker.expected_wait,
-            ) from error
+            raise self._too_late(seconds) from error
+
+    def _too_late(self, seconds: float) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the answer was not ready in {seconds:g} seconds: try again later",
+            retry_after=self.worker.expected_wait,
+        )
 
     async def load(self) -> None:
         """Load and warm up the models; `running` does it in the background.

@@ -11,7 +11,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.serving.huge_pages import huge_pages
-from model.bundle.read import count_parameters
+from model.bundle.format import BundleError
+from model.bundle.read import count_parameters, load_text_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,13 +97,27 @@ class ModelCache:
                 self._models.popitem(last=False)
         with huge_pages():
             language_model = LanguageModel.from_bundle(
-                self.bundles[name], self.device, self._runtime, self._threads
+                self._checked_bundle(name), self.device, self._runtime, self._threads
             )
             for _ in language_model.generate("a", max_tokens=3):
                 pass
         with self._lock:
             self._models[name] = language_model
         return language_model
+
+    def _checked_bundle(self, name: str) -> Bundle[TextConfig]:
+        """Read a bundle once more, because its files may have changed since the start.
+
+        Raises:
+            BundleError: they have, or are damaged or gone.
+        """
+        known = self.bundles[name]
+        bundle = load_text_bundle(known.folder)
+        if bundle.config != known.config:
+            raise BundleError(
+                f"{bundle.folder} has changed since the service started: start it again"
+            )
+        return bundle
 
     def _bytes_in_use(self) -> int:
         return sum(self._sizes[name] for name in self._models)

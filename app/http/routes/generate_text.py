@@ -63,6 +63,7 @@ async def generate_text(
     config = models.find_language_model(body.model).config
     check_length("prompt", body.prompt, settings.max_text_length)
     sampling = _sampling(config.sampling, body, settings.max_tokens)
+    _check_total(body.n, sampling.max_tokens, settings.max_request_tokens)
     seed = draw_seed() if body.seed is None else body.seed
     generation_request = GenerationRequest(
         body.prompt, sampling, body.n, seed, tuple(body.stop or ()), body.logprobs or 0
@@ -98,6 +99,14 @@ def _sampling(default: SamplingConfig, body: TextRequest, max_tokens: int) -> Sa
             f"max_tokens: {options['max_tokens']} are too many: at most {max_tokens}"
         )
     return default.merge(**options)
+
+
+def _check_total(n: int, max_tokens: int, limit: int) -> None:
+    if n * max_tokens > limit:
+        raise InvalidParameter(
+            f"{n} texts of up to {max_tokens:,} tokens are {n * max_tokens:,} tokens: at most "
+            f"{limit:,} are written for a request, so lower n or max_tokens"
+        )
 
 
 class _ResponseBuilder:

@@ -1,5 +1,6 @@
 """Which language models are in memory, and which are evicted."""
 
+import shutil
 from pathlib import Path
 
 import httpx
@@ -81,6 +82,34 @@ def test_unusable_weights_are_reported_at_first_use(tmp_path: Path, monkeypatch)
         assert "'verse' cannot be loaded" in message
         assert answer.headers["retry-after"] == "60"
         assert texts(service.client, model="other", seed=1)
+
+
+def test_files_that_change_after_the_start_are_reported_at_first_use(tmp_path: Path) -> None:
+    names = ("cut", "gone", "other", "sound")
+    for name in names:
+        save_writer(tmp_path / "text" / name)
+    with in_thread(tmp_path) as service:
+        weights = tmp_path / "text" / "cut" / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-4] + bytes(4))
+        shutil.rmtree(tmp_path / "text" / "gone")
+        save_writer(tmp_path / "text" / "other", seed=5)
+        for name in names[:3]:
+            for path, body in {
+                "/generate-text": {"prompt": "a"},
+                "/score": {"text": "a"},
+                "/activations": {"text": "a", "units": [0]},
+            }.items():
+                answer = service.client.post(path, json=body | {"model": name})
+                message = assert_error(answer, 503, "unavailable")
+                assert f"{name!r} cannot be loaded" in message
+        assert texts(service.client, model="sound", seed=1)
+
+
+def test_a_bundle_that_was_replaced_is_not_loaded(tmp_path: Path) -> None:
+    cache = cache_for([save_writer(tmp_path / "a")], 2)
+    save_writer(tmp_path / "a", seed=5)
+    with pytest.raises(BundleError, match="has changed since the service started: start it again"):
+        cache.load("a")
 
 
 def test_models_show_what_is_in_memory(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
@@ -13,7 +16,7 @@ from tests.app.answers import JPEG, assert_error, captions, raw
 from tests.app.servers import Service, in_thread, wait_until
 from tests.app.writers import generate, texts
 
-LONG = {"model": "verse", "max_tokens": 5000, "n": 16, "seed": 1}  # many seconds of work
+LONG = {"model": "verse", "max_tokens": 5000, "n": 4, "seed": 1}  # many seconds of work
 
 
 @contextmanager
@@ -71,13 +74,58 @@ def test_disconnecting_from_a_stream_stops_generation(writing: Service) -> None:
     wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=2)
 
 
+def send_and_disconnect(service: Service, path: str, body: dict[str, object]) -> None:
+    """Send a request, wait until it is in flight, and go."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n"
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + content)
+        wait_until(lambda: service.engine.worker.in_flight == 1)
+
+
 def test_disconnecting_without_a_stream_stops_generation(writing: Service) -> None:
-    body = json.dumps(LONG).encode()
-    head = f"POST /generate-text HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
-    with socket.create_connection(("127.0.0.1", writing.port)) as connection:
-        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
-        wait_until(lambda: writing.engine.worker.in_flight == 1)
+    send_and_disconnect(writing, "/generate-text", LONG)
     wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("/score", "score_incrementally"), ("/activations", "activations_incrementally")],
+)
+def test_disconnecting_stops_reading(
+    writing: Service, monkeypatch: pytest.MonkeyPatch, path: str, method: str
+) -> None:
+    ended = Event()
+
+    def endless(_: str) -> Iterator[None]:
+        try:
+            while True:
+                time.sleep(0.001)
+                yield
+        finally:
+            ended.set()
+
+    texts(writing.client, seed=1, max_tokens=1)  # so that the model is loaded
+    monkeypatch.setattr(writing.engine.models.cache.load("verse"), method, endless)
+    body = {"model": "verse", "text": "a"} | ({"units": [0]} if path == "/activations" else {})
+    send_and_disconnect(writing, path, body)
+    wait_until(lambda: writing.engine.worker.in_flight == 0, seconds=5)
+    assert ended.wait(5)
+
+
+def test_a_text_that_misses_its_deadline_is_dropped(weights: Path) -> None:
+    with in_thread(weights, text_deadline=1e-6) as service:
+        for path, body in {
+            "/generate-text": LONG,
+            "/score": {"model": "verse", "text": "a"},
+            "/activations": {"model": "verse", "text": "a", "units": [0]},
+        }.items():
+            answer = service.client.post(path, json=body)
+            assert "was not ready" in assert_error(answer, 503, "deadline_exceeded")
+            assert int(answer.headers["retry-after"]) >= 1
+        stream = service.client.post("/generate-text", json=LONG | {"stream": True})
+        assert_error(stream, 503, "deadline_exceeded")
+        wait_until(lambda: service.engine.worker.in_flight == 0, seconds=5)
 
 
 def test_text_requests_count_as_in_flight(weights) -> None:

@@ -30,6 +30,10 @@ def send(client: httpx.Client, path: str, body: str | bytes | dict) -> httpx.Res
     [
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 5001}, "max_tokens: 5001 are too many: at most 5000"),
+        (
+            {"max_tokens": 2000, "n": 11},
+            "11 texts of up to 2,000 tokens are 22,000 tokens: at most",
+        ),
         ({"max_tokens": 10**30}, "max_tokens"),
         ({"max_tokens": "5"}, "valid integer, got '5'"),
         ({"max_tokens": 5.5}, "max_tokens"),
@@ -153,7 +157,9 @@ def test_any_text_is_accepted(writers: httpx.Client) -> None:
             for path in ("/score", "/activations"):
                 body = {"model": model, "text": text}
                 body |= {"units": [0]} if path == "/activations" else {}
-                assert writers.post(path, json=body).status_code == 200
+                status = writers.post(path, json=body).status_code
+                # `notes` reads words, and some of these texts have none to score.
+                assert status == 200 or (status, model, path) == (422, "notes", "/score")
 
 
 def test_limits_come_from_the_settings(weights) -> None:
