@@ -28,6 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logs(settings.log_format, settings.log_level)
     engine = Engine(settings)
     app = FastAPIOffline(
+        docs_url=None,  # app.http.routes.docs
         title="Unrolled",
         version=VERSION,
         description="Captions pictures and generates text with recurrent networks, with the "

@@ -16,22 +16,30 @@ from app.http.limits import RequestLimits
 from app.http.lingering import LingeringClose
 from app.settings import Settings
 
-__all__ = ["middleware"]
+__all__ = ["content_security_policy", "middleware"]
 
 _log = structlog.get_logger("app")
 
 _VALID_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 
-# /docs and /redoc need inline scripts and styles, but nothing from other origins.
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
-    ),
 }
+
+
+def content_security_policy(*scripts: str) -> str:
+    """Return the policy: nothing from other origins, and of inline scripts only those named here.
+
+    /docs and /redoc need inline styles.
+    """
+    sources = " ".join(["'self'", *scripts])
+    return (
+        f"default-src 'self'; script-src {sources}; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:; "
+        "frame-ancestors 'none'"
+    )
 
 
 def middleware(settings: Settings) -> list[Middleware]:
@@ -69,7 +77,9 @@ class _SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_SECURITY_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(_SECURITY_HEADERS)
+                headers.setdefault("Content-Security-Policy", content_security_policy())
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -1,5 +1,7 @@
 import re
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 from urllib.parse import urljoin
 
 import httpx
@@ -53,6 +55,18 @@ def test_the_docs_load_nothing_from_elsewhere(client: httpx.Client, page: str) -
     assert len(parts) >= 2
     for part in [*parts, "/openapi.json"]:
         assert client.get(urljoin(page, part)).status_code == 200, part
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_only_the_inline_scripts_of_the_docs_may_run(client: httpx.Client, page: str) -> None:
+    response = client.get(page)
+    policy = response.headers["content-security-policy"]
+    (allowed,) = re.findall(r"script-src ([^;]*);", policy)
+    scripts = re.findall(r"<script>(.*?)</script>", response.text, re.DOTALL)
+    hashes = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    assert allowed.split() == ["'self'", *(f"'sha256-{digest}'" for digest in hashes)]
+    assert len(scripts) == (page == "/docs")
+    assert not re.findall(r"\son\w+=", response.text)  # handlers in attributes
 
 
 def test_the_openapi_document_is_valid(document: dict) -> None:

@@ -1,11 +1,12 @@
 """The routes of our own API, one module per endpoint."""
 
-from app.http.routes import activations, caption, generate_text, health, home, models, score
+from app.http.routes import activations, caption, docs, generate_text, health, home, models, score
 
 __all__ = ["ROUTERS"]
 
 ROUTERS = (
     home.router,
+    docs.router,
     caption.router,
     generate_text.router,
     score.router,
