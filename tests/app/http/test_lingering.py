@@ -55,6 +55,16 @@ def test_a_client_that_waits_to_be_asked_gets_the_refusal_at_once(service: Servi
     assert answer.endswith(b"}")
 
 
+def test_a_client_that_waits_to_be_asked_is_asked(service: Service) -> None:
+    picture = encoded(photo(), "JPEG")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        length = b"Content-Length: %d\r\n" % len(picture)
+        connection.sendall(HEAD + length + b"Expect: 100-continue\r\n\r\n")
+        assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(picture)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_small_refused_body_leaves_the_connection_open(service: Service) -> None:
     picture = encoded(photo(), "JPEG")
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
