@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
+
+import structlog
 
 from app.cores import usable_cores
 from app.errors import InvalidParameter, UnknownModel
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from model.config import CaptionerConfig, TextConfig
 
 __all__ = ["ModelRegistry", "load_models", "read_bundles"]
+
+_log = structlog.get_logger("app")
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def load_models(settings: Settings) -> ModelRegistry:
     from model.bundle.read import count_parameters  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
     from model.runtime.device import choose_device  # noqa: PLC0415
-    from model.runtime.export import ExportError, export  # noqa: PLC0415
+    from model.runtime.export import ExportError, cache_folder, export  # noqa: PLC0415
     from model.runtime.select import takes_openvino  # noqa: PLC0415
 
     threads = settings.threads or usable_cores()
@@ -142,8 +146,10 @@ def load_models(settings: Settings) -> ModelRegistry:
     captioners, language_models = read_bundles(settings.weights)
     _check_names(*captioners, *language_models)
     if takes_openvino(settings.runtime, device):
-        with suppress(ExportError):  # reported where the graphs are needed
+        try:
             export(*captioners, *language_models)
+        except ExportError:  # reported where the graphs are needed
+            _warn_if_unwritable(cache_folder())
     captioner, parameters = None, 0
     for bundle in captioners:
         with huge_pages():
@@ -169,6 +175,19 @@ def load_models(settings: Settings) -> ModelRegistry:
                 "UNROLLED_LOAD_LANGUAGE_MODELS=on_first_use"
             )
     return ModelRegistry(captioner, cache, parameters)
+
+
+def _warn_if_unwritable(cache: Path) -> None:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        _log.warning(
+            "the models' graphs cannot be kept: set UNROLLED_CACHE to a folder that can be written",
+            folder=str(cache),
+            reason=error.strerror,
+        )
 
 
 def _check_names(*bundles: Bundle[CaptionerConfig] | Bundle[TextConfig]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from app.errors import InvalidParameter, UnknownModel
 from app.serving.registry import ModelRegistry, load_models
@@ -70,7 +71,10 @@ def test_pytorch_runs_the_models_if_graphs_cannot_be_exported(
 ) -> None:
     (tmp_path / "file").write_text("in the way of the cache")
     monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "file"))
-    models = load(weights, runtime="auto")
+    with capture_logs() as lines:
+        models = load(weights, runtime="auto")
+    (warning,) = [line for line in lines if "UNROLLED_CACHE" in line["event"]]
+    assert warning["folder"] == str(tmp_path / "file")
     assert isinstance(models.find_captioner().runner, TorchRunner)
     assert isinstance(models.cache.load("verse").runner, TorchTextRunner)
     with pytest.raises(ExportError):
