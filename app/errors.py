@@ -15,6 +15,7 @@ into responses.
     ├── UnknownModel              404 unknown_model
     ├── PictureError              400 malformed_image
     │   ├── TooManyPixels         413 too_many_pixels
+    │   ├── PictureTooCostly      413 image_too_costly
     │   └── UnsupportedImage      415 unsupported_image
     ├── ClientDisconnected        499 client_disconnected (only ever seen in the log)
     └── Unavailable               503 unavailable, with Retry-After
@@ -40,6 +41,7 @@ __all__ = [
     "NotReady",
     "Overloaded",
     "PictureError",
+    "PictureTooCostly",
     "ServiceError",
     "TextTooLong",
     "TooManyPixels",
@@ -124,9 +126,15 @@ class PictureError(ServiceError):
 
 
 class TooManyPixels(PictureError):
-    """A picture whose header declares more pixels than are accepted."""
+    """A picture whose header declares more pixels, or longer sides, than are accepted."""
 
     status, code = 413, "too_many_pixels"
+
+
+class PictureTooCostly(PictureError):
+    """A picture that would take too much time or memory to decode, however small its file."""
+
+    status, code = 413, "image_too_costly"
 
 
 class UnsupportedImage(PictureError):

@@ -4,15 +4,21 @@ Training and serving share this, so that they cannot drift apart. Augmentation i
 `model.data.augmentation`.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from model.config import PreprocessingConfig
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-__all__ = ["Preprocessing"]
+    import numpy.typing as npt
+
+    from model.config import PreprocessingConfig
+
+__all__ = ["Preprocessing", "resize"]
 
 
 class Preprocessing:
@@ -39,18 +45,28 @@ class Preprocessing:
 
     def _prepare_picture(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         size = self.config.size
-        if self.config.resize == "crop":
-            picture = _centre_square(picture)
-        if picture.mode != "RGB":
-            picture = picture.convert("RGB")
-        resized = picture.resize((size, size), Image.Resampling.BICUBIC)
-        pixels = np.asarray(resized)  # (size, size, 3)
+        pixels = np.asarray(resize(picture, size, self.config.resize))  # (size, size, 3)
         scaled = np.empty((3, size, size), dtype=np.float32)
         for channel, table in enumerate(self._tables):
             # A table yields the same numbers as arithmetic in a fifth of the time. Bytes are never
             # out of range, and `clip` skips the check for that.
             np.take(table, pixels[:, :, channel], out=scaled[channel], mode="clip")
         return scaled
+
+
+def resize(picture: Image.Image, size: int, how: str) -> Image.Image:
+    """Resize a picture to `size` x `size` in RGB; one that is so already stays as it is.
+
+    Args:
+        picture: of any shape.
+        size: the sides of the result, in pixels.
+        how: `crop` keeps the square in the middle, anything else squashes the whole picture.
+    """
+    if how == "crop":
+        picture = _centre_square(picture)
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")
+    return picture.resize((size, size), Image.Resampling.BICUBIC)
 
 
 def _centre_square(picture: Image.Image) -> Image.Image:

@@ -1,45 +1,56 @@
-"""Decode untrusted bytes to an upright RGB picture.
+"""Decode a picture file that somebody sent, within the service's limits.
 
-Decoding changes no global state: any number of threads may do it at once.
+The decoding is that of `model.pictures`, which Python and training use as well; here its errors
+become those that a client is told.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from app.errors import PictureError, TooManyPixels, UnsupportedImage
-from model.pictures import upright_rgb
+from app.errors import PictureError, PictureTooCostly, TooManyPixels, UnsupportedImage
+from model.pictures import formats
+from model.pictures.decode import Limits, OpenedPicture, open_picture
+from model.pictures.errors import (
+    CostlyPicture,
+    OversizedPicture,
+    UnreadablePicture,
+    UnsupportedPicture,
+)
 
-__all__ = ["FORMATS", "SUFFIXES", "DecodedPicture", "decode_picture", "read_picture"]
+__all__ = [
+    "SUFFIXES",
+    "DecodedPicture",
+    "decode_opened",
+    "decode_picture",
+    "open_upload",
+    "read_picture",
+]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = formats.SUFFIXES  # of the files that a folder stands for
+
+_MAX_SECONDS = 10.0  # of one core, to decode one picture
+_MAX_MEMORY = 640e6  # bytes; a picture of 50 million pixels takes 400 million at most
 
 # Pillow warns about odd metadata, which affects no pixel; what does raises an exception.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-Image.init()  # register the formats now, not in the first threads that decode
-
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """An upright RGB picture, and the format of its file."""
+    """An upright RGB picture, with the format of its file and the size of the picture in it.
+
+    A picture with a colour profile may have been reduced.
+    """
 
     image: Image.Image
     format: str
-
-    @property
-    def width(self) -> int:
-        """The width of the upright picture, in pixels."""
-        return self.image.width
-
-    @property
-    def height(self) -> int:
-        """The height of the upright picture, in pixels."""
-        return self.image.height
+    width: int
+    height: int
 
 
 def read_picture(path: Path, max_pixels: int) -> DecodedPicture:
@@ -53,46 +64,47 @@ def read_picture(path: Path, max_pixels: int) -> DecodedPicture:
 
 
 def decode_picture(data: bytes, max_pixels: int) -> DecodedPicture:
-    """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF file.
-
-    Transparency is blended with white; 16-bit and floating-point greys are scaled to 8 bits.
+    """Decode a picture file of any format of `model.pictures.formats`.
 
     Args:
         data: the whole file.
         max_pixels: the largest width x height, checked against the header before decoding.
 
     Raises:
-        UnsupportedImage: the bytes are not a picture in one of these formats.
-        TooManyPixels: the picture is larger than `max_pixels`.
+        UnsupportedImage: the bytes are not a picture of a kind that is read.
+        TooManyPixels: the picture is larger than `max_pixels`, or a side is too long.
+        PictureTooCostly: it would take too much time or memory to decode.
         PictureError: the file is damaged or cut short.
     """
+    return decode_opened(open_upload(data, max_pixels))
+
+
+def open_upload(data: bytes, max_pixels: int) -> OpenedPicture:
+    """Read the header of a picture file, see `decode_picture`."""
+    with _picture_errors():
+        return open_picture(data, Limits(max_pixels, _MAX_SECONDS, _MAX_MEMORY))
+
+
+def decode_opened(opened: OpenedPicture) -> DecodedPicture:
+    """Decode a picture whose header has been read.
+
+    Raises:
+        PictureError: the file is damaged or cut short.
+    """
+    with _picture_errors():
+        return DecodedPicture(opened.decode(), opened.format, *opened.size)
+
+
+@contextmanager
+def _picture_errors() -> Iterator[None]:
+    """Turn the errors of `model.pictures` into those of the service."""
     try:
-        # Pillow's own limits are above any `max_pixels`: what exceeds them is too large here too.
-        image: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
-        if image.width * image.height > max_pixels:
-            raise TooManyPixels(
-                f"{image.width} x {image.height} pixels are too many: "
-                f"at most {max_pixels / 1e6:g} million are accepted"
-            )
-        # Pillow calls a JPEG with embedded previews MPO.
-        file_format = "JPEG" if image.format == "MPO" else str(image.format)
-        return DecodedPicture(upright_rgb(image), file_format)
-    except PictureError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooManyPixels(
-            f"the picture is too large: at most {max_pixels / 1e6:g} million pixels are accepted"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise _unidentified_error(data) from error
-    except Exception as error:  # on bad bytes, Pillow's decoders raise nearly anything
-        raise PictureError(f"the picture is damaged or cut short ({error})") from error
-
-
-def _unidentified_error(data: bytes) -> PictureError:
-    """Return the error for bytes that Pillow cannot identify: a damaged header, or no picture."""
-    for name in FORMATS:
-        accepts = Image.OPEN[name][1]
-        if accepts is not None and accepts(data[:16]) is True:
-            return PictureError(f"the picture's {name} header is damaged or cut short")
-    return UnsupportedImage("unsupported image format: send JPEG, PNG, WebP, GIF, BMP or TIFF")
+        yield
+    except UnsupportedPicture as error:
+        raise UnsupportedImage(str(error)) from error
+    except CostlyPicture as error:
+        raise PictureTooCostly(str(error)) from error
+    except OversizedPicture as error:
+        raise TooManyPixels(str(error)) from error
+    except UnreadablePicture as error:
+        raise PictureError(str(error)) from error

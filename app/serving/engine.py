@@ -1,9 +1,10 @@
 """Asynchronous requests to the models.
 
-Pictures are prepared in a pool of threads and models run in one thread of their own, so that the
-event loop never blocks and no model is called twice at once. Pending pictures are captioned in
-batches. Texts are read and written in time slices, between which other requests run; all texts of
-one language model share its steps. A cancelled request is dropped before its next time slice.
+Pictures are prepared in a pool of threads, large ones in processes, and models run in one thread
+of their own, so that the event loop never blocks and no model is called twice at once. Pending
+pictures are captioned in batches. Texts are read and written in time slices, between which other
+requests run; all texts of one language model share its steps. A cancelled request is dropped before
+its next time slice.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from app.errors import DeadlineExceeded, NotReady, Unavailable
-from app.pictures.decode import decode_picture
+from app.pictures.process import DecodeRequest, decode_in_process
 from app.serving import jobs, registry
 from app.serving.batcher import Batcher
+from app.serving.jobs import PreparedPicture
+from app.serving.memory_budget import MemoryBudget
 from app.serving.worker import Admission, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-    from app.serving.jobs import CaptionJobResult, PreparedPicture
+    from app.serving.jobs import CaptionJobResult
     from app.serving.registry import ModelRegistry
     from app.settings import Settings
     from model.captioning.caption import Caption
@@ -44,7 +47,8 @@ Result = TypeVar("Result")
 
 _log = structlog.get_logger("app")
 
-_MAX_DECODED_PICTURES = 4  # whole pictures in memory, waiting to be scored
+# Bytes that the processes for large pictures may take together, beside the service's own threads.
+_LARGE_PICTURES_MEMORY = 640e6
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Engine:
         self.worker = Worker(settings.queue_size)
         self._models: ModelRegistry | None = None
         self._failed = False
-        self._decoded_pictures = asyncio.Semaphore(_MAX_DECODED_PICTURES)
+        self._large_pictures = MemoryBudget(_LARGE_PICTURES_MEMORY)
         self._batcher = Batcher(self.worker, jobs.run_caption_jobs, settings.batch_size)
 
     @property
@@ -154,14 +158,12 @@ class Engine:
 
         Raises:
             Overloaded: too many requests are in flight.
-            DeadlineExceeded: the captions were not ready by the deadline.
+            DeadlineExceeded: the captions are not ready by the deadline.
             PictureError: the file is not a valid picture.
         """
         with self.worker.admit() as admission:
             async with self._deadline(self.settings.deadline):
-                picture = await admission.run_in_pool(
-                    jobs.prepare_picture, captioner, data, self.settings.max_pixels
-                )
+                picture = await self._prepare(admission, captioner, data)
                 job = jobs.CaptionJob(captioner, picture.pixels, decoding, attention, image_gain)
                 result = await self._batcher.submit(job)
             admission.model_seconds += result.model_seconds
@@ -182,13 +184,28 @@ class Engine:
             Overloaded, DeadlineExceeded, PictureError: as in `caption`.
         """
         with self.worker.admit() as admission:
-            # What waits here is a whole picture, not a small array, so only a few may.
-            async with self._deadline(self.settings.deadline), self._decoded_pictures:
-                picture = await admission.run_in_pool(
-                    decode_picture, data, self.settings.max_pixels
-                )
+            async with self._deadline(self.settings.deadline):
+                picture = await self._prepare(admission, captioner, data)
                 caption = await admission.run(captioner.score, picture.image, text)
         return caption, ModelTiming.of(admission)
+
+    async def _prepare(
+        self, admission: Admission, captioner: Captioner, data: bytes
+    ) -> PreparedPicture:
+        """Decode and resize a picture: in a thread, or if it costs much, in a process.
+
+        A process is killed when the request is cancelled, at its deadline or by its client.
+        """
+        max_pixels = self.settings.max_pixels
+        found = await admission.run_in_pool(jobs.prepare_picture, captioner, data, max_pixels)
+        if isinstance(found, PreparedPicture):
+            return found
+        async with self._large_pictures.hold(found.memory):
+            started = time.perf_counter()
+            config = captioner.preprocessing.config
+            request = DecodeRequest(max_pixels, config.size, config.resize)
+            picture = await decode_in_process(data, request)
+        return await admission.run_in_pool(jobs.prepare_decoded, captioner, picture, started)
 
     async def language_model(self, name: str) -> LanguageModel:
         """Return a language model, loading it if needed.

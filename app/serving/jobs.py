@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from app.pictures.decode import decode_picture
+from app.pictures.decode import DecodedPicture, decode_opened, open_upload
 from model.decoding.hypothesis import DecodingCancelled
+from model.preprocessing import resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
+    from model.pictures.cost import Cost
     from model.text.deltas import TextDelta
     from model.text.generation import Generation
     from model.text.language_model import LanguageModel
@@ -33,6 +36,7 @@ __all__ = [
     "PreparedPicture",
     "advance",
     "advance_generation",
+    "prepare_decoded",
     "prepare_picture",
     "run_caption_jobs",
     "start_generation",
@@ -41,13 +45,24 @@ __all__ = [
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound="Hashable")
 
+# What a thread of the preprocessing pool decodes: JPEGs of 25 million pixels, PNGs of 20 million.
+_MAX_SECONDS = 1.0
+_MAX_MEMORY = 210e6  # bytes
+
 _TIME_SLICE = 0.025  # seconds of reading or writing a text before other requests run
 
 
 @dataclass(frozen=True)
 class PreparedPicture:
-    """A picture as the encoder expects it; times by `time.perf_counter`, in seconds."""
+    """A picture as the encoder expects it; times by `time.perf_counter`, in seconds.
 
+    Attributes:
+        image: RGB, resized for the encoder.
+        pixels: the same as an array (1, 3, size, size).
+        width, height: of the upright picture in the file.
+    """
+
+    image: Image.Image
     pixels: NDArray[np.float32]
     width: int
     height: int
@@ -81,17 +96,34 @@ class CaptionJobResult:
     model_seconds: float
 
 
-def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> PreparedPicture:
+def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> PreparedPicture | Cost:
     """Decode an untrusted file into the array that the encoder expects.
+
+    Returns:
+        The picture; or what it would cost to decode, if that is too much for a thread, which cannot
+        be stopped.
 
     Raises:
         PictureError: the file is not a valid picture.
     """
     started = time.perf_counter()
-    picture = decode_picture(data, max_pixels)
-    pixels = captioner.prepare([picture.image])
+    opened = open_upload(data, max_pixels)
+    if opened.cost.seconds > _MAX_SECONDS or opened.cost.memory > _MAX_MEMORY:
+        return opened.cost
+    return prepare_decoded(captioner, decode_opened(opened), started)
+
+
+def prepare_decoded(
+    captioner: Captioner, picture: DecodedPicture, started: float
+) -> PreparedPicture:
+    """Turn a decoded picture into the array that the encoder expects."""
+    config = captioner.preprocessing.config
+    image = resize(picture.image, config.size, config.resize)
+    pixels = captioner.prepare([image])
     ended = time.perf_counter()
-    return PreparedPicture(pixels, picture.width, picture.height, picture.format, started, ended)
+    return PreparedPicture(
+        image, pixels, picture.width, picture.height, picture.format, started, ended
+    )
 
 
 def run_caption_jobs(

@@ -38,7 +38,8 @@ from model.decoding.constraints import (
 )
 from model.decoding.hypothesis import Hypothesis
 from model.networks.image_context import DecoderState, ImageContext
-from model.pictures import upright_rgb
+from model.pictures.decode import read_picture
+from model.pictures.upright import upright_rgb
 from model.preprocessing import Preprocessing
 from model.runtime.base import Runner
 from model.runtime.device import choose_device
@@ -264,7 +265,10 @@ class Captioner:
         """Describe a photograph, or several in one batch.
 
         Args:
-            pictures: one picture of any size, or a path of one, or a sequence of these.
+            pictures: one picture of any size, or a path of one, or a sequence of these. Each is
+                prepared as the service does it: turned upright by the EXIF orientation in its
+                `info` (`ImageOps.exif_transpose` takes it out), transparency on white, colours
+                by its profile, deep greys scaled.
             decoding: how captions are found; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
             image_gain: whether to say how much of each word comes from the picture.
@@ -454,14 +458,13 @@ class Captioner:
 
 
 def _open(picture: Photograph) -> Image.Image:
-    """Return a picture, read from its file and turned upright if it is a path."""
+    """Return a picture in RGB and upright, read from its file if it is a path."""
     if isinstance(picture, Image.Image):
         if 0 in picture.size:
             raise ValueError(f"a picture of {picture.width} x {picture.height} pixels is empty")
-        return picture
+        return upright_rgb(picture)
     if isinstance(picture, str | Path):
-        with Image.open(picture) as opened:
-            return upright_rgb(opened)
+        return read_picture(picture)
     raise TypeError(
         f"an object of type {type(picture).__name__} is not a picture: give a PIL image or "
         "the path of a picture file (`caption` also takes a list of these)"

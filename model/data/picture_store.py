@@ -4,7 +4,6 @@ Tar members are read in place: nothing is unpacked to disk, and no path inside a
 """
 
 import glob
-import io
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.pictures import upright_rgb
+from model.pictures.decode import open_picture
 
 __all__ = ["PictureStore"]
-
-_FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,8 @@ class PictureStore:
             file.seek(location.offset)
             content = file.read(-1 if location.length is None else location.length)
         try:
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-                return upright_rgb(picture)
-        except (OSError, SyntaxError, ValueError) as error:  # as Pillow's readers raise them
+            return open_picture(content).decode()
+        except OSError as error:
             raise OSError(
                 f"{filename} in {location.path} is not a complete picture: {error}"
             ) from error

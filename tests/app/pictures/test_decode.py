@@ -19,7 +19,7 @@ def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image).astype(int)
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_every_supported_format_is_decoded(file_format: str) -> None:
     picture = decode_picture(encoded(photo(), file_format), PIXELS)
     assert (picture.width, picture.height, picture.format) == (60, 40, file_format)
@@ -135,9 +135,20 @@ def test_other_colour_spaces_are_converted(mode: str) -> None:
     assert picture.image.mode == "RGB"
 
 
-@pytest.mark.parametrize("data", [b"", b"hello, world " * 50, b"\0" * 1000, b"%PDF-1.7\n"])
-def test_bytes_that_are_not_a_picture_are_refused(data: bytes) -> None:
-    with pytest.raises(UnsupportedImage, match="unsupported image format: send JPEG"):
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"hello, world " * 50, "unsupported image format: send JPEG"),
+        (b"\0" * 1000, "unsupported image format: send JPEG"),
+        (b"%PDF-1.7\n", "PDF is not read"),
+        (b"\xff\x0a" + bytes(20), "JPEG XL is not read"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is not read"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "a film or a RAW file"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_bytes_that_are_not_a_picture_are_refused_by_name(data: bytes, message: str) -> None:
+    with pytest.raises(UnsupportedImage, match=message):
         decode_picture(data, PIXELS)
 
 

@@ -1,0 +1,1 @@
+"""Decode untrusted bytes of many formats to an upright RGB picture."""
