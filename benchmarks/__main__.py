@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     clients,
+    fuzz_pictures,
     gpu,
     jpeg,
     language_models,
@@ -47,9 +48,10 @@ SUITES: dict[str, Suite] = {
     "overload": overload.measure,
     "gpu": gpu.measure,
     "soak": soak.measure,
+    "fuzz-pictures": fuzz_pictures.measure,
 }
 
-ON_REQUEST = {"gpu", "other-models", "overload", "soak"}
+ON_REQUEST = {"fuzz-pictures", "gpu", "other-models", "overload", "soak"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -100,6 +102,7 @@ def main(
     if quick:
         bench.rounds, bench.slow_rounds, bench.launches, bench.requests = 3, 2, 1, 20
         bench.warmups, bench.soak_requests, bench.overload_seconds = 1, 500, 3.0
+        bench.fuzzed_pictures = 300
     try:
         machine = describe_machine() | describe_captioner(bench.eager)
         machine["photographs"] = f"{len(bench.photographs)} from {pictures.name}/"

@@ -39,6 +39,7 @@ class Bench:
         warmups: rounds before the first one that counts.
         soak_requests: requests of the soak test.
         overload_seconds: how long the overload test lasts.
+        fuzzed_pictures: mutated pictures that are decoded.
         threads: threads of the model; None for as many as the service uses.
         runtime: runtime of the captioner.
     """
@@ -52,6 +53,7 @@ class Bench:
     warmups: int = 2
     soak_requests: int = 10_000
     overload_seconds: float = 15.0
+    fuzzed_pictures: int = 3_000
     threads: int | None = None
     runtime: Runtime = "auto"
 

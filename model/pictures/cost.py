@@ -34,7 +34,7 @@ _SECONDS_A_RUN = 0.4e-6  # a byte
 _SECONDS_A_RUN_PIXEL = 0.15e-6
 
 # Bytes a pixel beside Pillow's own picture, which the decoder holds.
-_DECODER_BYTES = {"WEBP": 4.0, "AVIF": 8.0, "HEIF": 8.0}
+_DECODER_BYTES = {"WEBP": 12.0, "AVIF": 8.0, "HEIF": 8.0}
 _PILLOW_BYTES = {"1": 1.0, "L": 1.0, "P": 1.0, "I;16": 2.0, "I;16B": 2.0}
 
 _COMPRESSION, _JPEG_IN_TIFF = 259, 7

@@ -71,13 +71,13 @@ class Limits:
         """
         if cost.seconds > self.seconds:
             raise CostlyPicture(
-                f"the picture would take about {cost.seconds:.0f} seconds to decode: at most "
-                f"{self.seconds:g} are accepted; save it anew as an ordinary JPEG or PNG"
+                f"the picture would take more than {self.seconds:g} seconds to decode: save it "
+                "anew as an ordinary JPEG or PNG"
             )
         if cost.memory > self.memory:
             raise CostlyPicture(
-                f"the picture would take about {cost.memory / 1e6:.0f} MB to decode: at most "
-                f"{self.memory / 1e6:.0f} are accepted; send it smaller"
+                f"the picture would take more than {self.memory / 1e6:.0f} MB of memory to "
+                "decode: send it smaller"
             )
 
 
@@ -150,7 +150,8 @@ def open_picture(data: bytes, limits: Limits = Limits()) -> OpenedPicture:
     limits.check(image.size)
     cost = estimate_cost(image, name, len(data), jpeg, tiff)
     limits.check_cost(cost)
-    turned = transposition(image) in _SIDEWAYS
+    # Pillow turns a TIFF by itself, and gives the size that it will have then.
+    turned = name != "TIFF" and transposition(image) in _SIDEWAYS
     size = image.size[::-1] if turned else image.size
     return OpenedPicture(name, size, cost, image, jpeg.other if jpeg else None)
 
@@ -164,6 +165,9 @@ _SIDEWAYS = {
 
 
 def _open(data: bytes, name: str, tiff: Tiff | None, limits: Limits) -> Image.Image:
+    kind = tiff and tiff.describe()
+    if tiff and kind and not tiff.is_compression_read:
+        raise UnsupportedPicture(f"this kind of TIFF is not read: {kind}")
     try:
         return Image.open(BytesIO(data), formats=(name,))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -171,7 +175,7 @@ def _open(data: bytes, name: str, tiff: Tiff | None, limits: Limits) -> Image.Im
             f"the picture is too large: at most {limits.pixels / 1e6:g} million pixels are accepted"
         ) from error
     except UnidentifiedImageError as error:
-        if tiff is not None and (kind := tiff.describe()) is not None:
+        if kind:
             raise UnsupportedPicture(f"this kind of TIFF is not read: {kind}") from error
         raise UnreadablePicture(f"the picture's {name} header is damaged or cut short") from error
     except Exception as error:

@@ -64,7 +64,9 @@ def _range(image: Image.Image, no_data: tuple[float, ...]) -> tuple[float, float
     if least is not None and greatest is not None and least < greatest:
         return float(least), float(greatest)
     step = max(1, int((image.width * image.height / _SAMPLES) ** 0.5))
-    values = _values(image, no_data, step)
+    size = (-(-image.width // step), -(-image.height // step))
+    sample = image if step == 1 else image.resize(size, Image.Resampling.NEAREST)
+    values = _values(sample, no_data)
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0
@@ -80,9 +82,9 @@ def _range(image: Image.Image, no_data: tuple[float, ...]) -> tuple[float, float
     return low, max(high, low + 1e-12 * max(1.0, abs(low)))
 
 
-def _values(image: Image.Image, no_data: tuple[float, ...], step: int = 1) -> Floats:
-    """Return every `step`-th value of every `step`-th row; NaN where there is none."""
-    values: Floats = np.asarray(image)[::step, ::step].astype(np.float32)
+def _values(image: Image.Image, no_data: tuple[float, ...]) -> Floats:
+    """Return the values of a picture; NaN where there is none."""
+    values: Floats = np.asarray(image).astype(np.float32)
     if image.mode == "F":
         values[~(np.abs(values) < 1e30)] = np.nan  # -3.4e38 stands for no data, too
         values[np.isin(values, np.array(no_data, np.float32))] = np.nan

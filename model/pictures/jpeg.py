@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from model.pictures.errors import UnsupportedPicture
+from model.pictures.errors import UnreadablePicture, UnsupportedPicture
 
 __all__ = ["Jpeg", "read_jpeg"]
 
@@ -30,7 +30,8 @@ _NEEDED_METADATA = {0xE0: b"JFIF", 0xE1: b"Exif\0\0", 0xE2: b"ICC_PROFILE\0", 0x
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 _END = b"\xff\xd9"
-_FILLER = bytes(range(1, 201))  # bits for where a scan would go on
+# Bits for where a scan would go on. The decoder takes zeros there; these begin with a one.
+_FILLER = b"\xe7\x55\xaa" * 70
 _ZEROS = bytes(64)  # as an interrupted download leaves at the end
 
 
@@ -89,6 +90,7 @@ def read_jpeg(data: bytes) -> Jpeg:
 
     Raises:
         UnsupportedPicture: it is of a kind that is not read, such as 12-bit or lossless.
+        UnreadablePicture: scans are missing.
     """
     try:
         return _read(data)
@@ -118,7 +120,9 @@ def _read(data: bytes) -> Jpeg:
     if not ended:  # many scans, or bytes behind the end
         ended = _read_scans(jpeg, data, segment.stop)
     kept.append(data[segment.begin :])
-    if not ended and jpeg._is_complete() and not data.endswith(_ZEROS):
+    if not ended and (not jpeg._is_complete() or data.endswith(_ZEROS)):
+        raise UnreadablePicture("the picture is cut short")
+    if not ended:
         kept[-1] = kept[-1].rstrip(b"\xff")
         jpeg.other = b"".join((*kept, _FILLER, _END))
         kept.append(_END)

@@ -17,17 +17,17 @@ _MAX_PARTS = 300_000  # strips or tiles: one a row, each plane of its own
 
 _COMPRESSIONS = {
     1: "uncompressed",
+    **dict.fromkeys((2, 3, 4, 32771), "fax"),
     5: "LZW",
-    7: "JPEG",
-    8: "Deflate",
+    **dict.fromkeys((6, 7), "JPEG"),
+    **dict.fromkeys((8, 32946), "Deflate"),
     32773: "PackBits",
-    32946: "Deflate",
-    34712: "JPEG 2000",
+    32809: "ThunderScan",
+    **dict.fromkeys((34676, 34677), "SGI log"),
     34925: "LZMA",
     50000: "Zstandard",
-    50001: "WebP",
-    50002: "JPEG XL",
 }
+_UNREAD_COMPRESSIONS = {34712: "JPEG 2000", 50001: "WebP", 50002: "JPEG XL", 34661: "JBIG"}
 _PHOTOMETRICS = {0: "grey, white is zero", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
 _FORMATS = {1: "unsigned integers", 2: "signed integers", 3: "floating point", 6: "complex"}
 
@@ -44,6 +44,11 @@ class Tiff:
     entries: dict[int, int] = field(default_factory=dict)
     parts: int = 0
 
+    @property
+    def is_compression_read(self) -> bool:
+        """Whether Pillow's libtiff knows the compression."""
+        return self.entries.get(_COMPRESSION, 1) in _COMPRESSIONS
+
     def describe(self) -> str | None:
         """Name the kind of picture; None if what the entries say makes no sense."""
         entry = self.entries.get
@@ -52,7 +57,8 @@ class Tiff:
         if not (sensible and entry(_WIDTH) and entry(_HEIGHT)):
             return None
         colours = _PHOTOMETRICS.get(entry(_PHOTOMETRIC, -1), "other colours")
-        compression = _COMPRESSIONS.get(entry(_COMPRESSION, 1), "another compression")
+        names = _COMPRESSIONS | _UNREAD_COMPRESSIONS
+        compression = names.get(entry(_COMPRESSION, 1), "another compression")
         return f"{colours}, {samples} x {bits} bits, {_FORMATS[kind]}, {compression}"
 
 
