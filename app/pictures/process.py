@@ -1,7 +1,6 @@
 """Decode a picture in a process of its own, which can be stopped and whose memory is bounded.
 
-`python -m app.pictures.process` reads one line of JSON and a picture file from standard input. It
-writes a line of JSON and the picture, resized for the encoder, to standard output.
+The process runs `app.pictures.child`.
 """
 
 import asyncio
@@ -14,14 +13,9 @@ from dataclasses import asdict, dataclass
 from PIL import Image
 
 from app.errors import PictureError, PictureTooCostly, TooManyPixels, UnsupportedImage
-from app.pictures.decode import DecodedPicture, decode_picture
-from model.preprocessing import resize
+from app.pictures.decode import DecodedPicture
 
 __all__ = ["DecodeRequest", "decode_in_process"]
-
-_MAX_ADDRESS_SPACE = 3_000_000_000  # bytes, most of which libraries only reserve
-_MAX_CPU_SECONDS = 60  # for a process whose service has been killed
-_NICENESS = 5  # what others wait for comes first
 
 _ERRORS = {e.code: e for e in (PictureError, PictureTooCostly, TooManyPixels, UnsupportedImage)}
 
@@ -43,14 +37,14 @@ async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPictu
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-P", "-m", __name__),
+        *("-P", "-m", "app.pictures.child"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=_environment(),
     )
     try:
-        reply, _ = await process.communicate(_line(asdict(request)) + data)
+        reply, _ = await process.communicate(json.dumps(asdict(request)).encode() + b"\n" + data)
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -70,37 +64,7 @@ def _read_reply(reply: bytes, request: DecodeRequest) -> DecodedPicture:
     return DecodedPicture(image, **result)
 
 
-def _line(values: dict[str, object]) -> bytes:
-    return json.dumps(values).encode() + b"\n"
-
-
 def _environment() -> dict[str, str]:
     """Return what makes the process find the same modules, and use one thread for arithmetic."""
     folders = [folder or str(os.getcwd()) for folder in sys.path]  # noqa: PTH109 - as Python reads it
     return os.environ | {"PYTHONPATH": os.pathsep.join(folders), "OPENBLAS_NUM_THREADS": "1"}
-
-
-def _main() -> None:
-    os.nice(_NICENESS)
-    _limit_resources()
-    request = DecodeRequest(**json.loads(sys.stdin.buffer.readline()))
-    try:
-        picture = decode_picture(sys.stdin.buffer.read(), request.max_pixels)
-    except PictureError as error:
-        sys.stdout.buffer.write(_line({"error": error.code, "message": error.message}))
-        return
-    head = {"format": picture.format, "width": picture.width, "height": picture.height}
-    pixels = resize(picture.image, request.size, request.how).tobytes()
-    sys.stdout.buffer.write(_line(head) + pixels)
-
-
-def _limit_resources() -> None:
-    with suppress(ImportError, ValueError, OSError):  # where a system has no such limits
-        import resource  # noqa: PLC0415
-
-        resource.setrlimit(resource.RLIMIT_CPU, (_MAX_CPU_SECONDS, _MAX_CPU_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (_MAX_ADDRESS_SPACE, _MAX_ADDRESS_SPACE))
-
-
-if __name__ == "__main__":
-    _main()

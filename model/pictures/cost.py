@@ -9,7 +9,6 @@ from PIL import Image
 
 from model.pictures.jpeg import Jpeg
 from model.pictures.tiff import Tiff
-from model.pictures.upright import transposition
 
 __all__ = ["Cost", "estimate_cost"]
 
@@ -52,6 +51,8 @@ def estimate_cost(
     image: Image.Image,
     name: str,
     length: int,
+    *,
+    turned: bool,
     jpeg: Jpeg | None = None,
     tiff: Tiff | None = None,
 ) -> Cost:
@@ -61,6 +62,7 @@ def estimate_cost(
         image: opened, but not decoded.
         name: of its format.
         length: the file's, in bytes.
+        turned: whether it will be turned upright.
         jpeg: what `read_jpeg` found in it.
         tiff: what `read_tiff` found in it.
     """
@@ -82,6 +84,5 @@ def estimate_cost(
         nanoseconds *= 2  # deep, or with transparency
     source = _PILLOW_BYTES.get(image.mode, 4.0)
     result = 0.0 if image.mode == "RGB" else 4.0
-    turned = 0.0 if transposition(image) is None else 4.0
-    memory = pixels * max(source + max(held, result), 4.0 + turned)
+    memory = pixels * max(source + max(held, result), 8.0 if turned else 4.0)
     return Cost(seconds + pixels * nanoseconds * 1e-9, memory + length)

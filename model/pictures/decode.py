@@ -28,6 +28,12 @@ __all__ = ["Limits", "OpenedPicture", "open_picture", "read_picture"]
 
 _MAX_SIDE = 65_535  # as in a JPEG; a row is the least that is decoded at once
 _BAND_ROWS = 256
+_SIDEWAYS = {
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+}
 
 
 @dataclass(frozen=True)
@@ -148,20 +154,13 @@ def open_picture(data: bytes, limits: Limits = Limits()) -> OpenedPicture:
         tiff = read_tiff(data)
     image = _open(data, name, tiff, limits)
     limits.check(image.size)
-    cost = estimate_cost(image, name, len(data), jpeg, tiff)
+    turn = transposition(image)
+    cost = estimate_cost(image, name, len(data), turned=turn is not None, jpeg=jpeg, tiff=tiff)
     limits.check_cost(cost)
     # Pillow turns a TIFF by itself, and gives the size that it will have then.
-    turned = name != "TIFF" and transposition(image) in _SIDEWAYS
-    size = image.size[::-1] if turned else image.size
+    sideways = name != "TIFF" and turn in _SIDEWAYS
+    size = image.size[::-1] if sideways else image.size
     return OpenedPicture(name, size, cost, image, jpeg.other if jpeg else None)
-
-
-_SIDEWAYS = {
-    Image.Transpose.TRANSPOSE,
-    Image.Transpose.TRANSVERSE,
-    Image.Transpose.ROTATE_90,
-    Image.Transpose.ROTATE_270,
-}
 
 
 def _open(data: bytes, name: str, tiff: Tiff | None, limits: Limits) -> Image.Image:

@@ -27,7 +27,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 _BODY: dict[str, Any] = {
     "required": True,
-    "description": "One picture: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF.",
+    "description": "One picture: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF or AVIF.",
     "content": {
         "multipart/form-data": {
             "schema": {

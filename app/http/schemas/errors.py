@@ -11,7 +11,7 @@ class ErrorDetail(BaseModel):
     code: str = Field(description="For programs.", examples=["unsupported_image"])
     message: str = Field(
         description="For people: what is wrong, and what would be right.",
-        examples=["unsupported image format: send JPEG, PNG, WebP, GIF, BMP or TIFF"],
+        examples=["unsupported image format: send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"],
     )
     request_id: str | None = Field(
         description="Also in `X-Request-ID` and in the log.",

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import socket
 import threading
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from app.serving import engine, jobs
 from tests.app.answers import assert_error
 from tests.app.photos import encoded, photo
 from tests.app.servers import Service, in_thread, wait_until
@@ -137,6 +139,42 @@ def test_a_client_that_disconnects_during_an_upload_leaves_the_service_working(
         connection.sendall(head + b"Content-Type: image/jpeg\r\n\r\n" + JPEG[:100])
     assert post(service).status_code == 200
     assert service.engine.worker.in_flight == 0
+
+
+def test_a_picture_that_costs_much_gets_the_same_caption(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = post(service).json()
+    monkeypatch.setattr(jobs, "_MAX_MEMORY", 0)
+    answer = post(service).json()
+    assert answer["captions"] == expected["captions"]
+    assert (answer["image"]) == expected["image"]
+
+
+def test_a_picture_that_outlives_the_deadline_is_stopped_and_holds_nobody_up(
+    bundle, monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
+) -> None:
+    stopped = threading.Event()
+
+    async def decode_forever(*_: object) -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            stopped.set()
+
+    with in_thread(bundle, deadline=1.0) as service:
+        monkeypatch.setattr(engine, "decode_in_process", decode_forever)
+        monkeypatch.setattr(jobs, "_MAX_MEMORY", 20_000)
+        large = encoded(photo(100, 100), "JPEG")
+        slow = [
+            threads.submit(service.client.post, "/caption", content=large, headers=HEADERS)
+            for _ in range(4)
+        ]
+        wait_until(lambda: service.engine.worker.in_flight == 4)
+        assert post(service).status_code == 200  # a small one, meanwhile
+        for answer in slow:
+            assert_error(answer.result(), 503, "deadline_exceeded")
+        assert stopped.is_set()
 
 
 def test_stopping_finishes_the_running_job(bundle, threads: ThreadPoolExecutor) -> None:

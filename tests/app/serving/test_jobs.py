@@ -10,6 +10,7 @@ from app.serving import jobs
 from app.serving.jobs import CaptionJob, CaptionJobResult
 from model.captioning.captioner import Captioner
 from model.config import DecodingConfig, SamplingConfig
+from model.pictures.cost import Cost
 from model.text.request import GenerationRequest
 from tests.app.photos import encoded, photo
 from tests.tiny import tiny_language_model
@@ -30,6 +31,16 @@ def test_the_jobs_together_give_what_the_captioner_gives(bundle: Path) -> None:
     assert (picture.width, picture.height, picture.format) == (60, 40, "PNG")
     times = [picture.started, picture.ended, result.started, result.encoded, result.ended]
     assert times == sorted(times)
+
+
+def test_a_picture_that_costs_much_is_left_to_a_process(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = Captioner.load(bundle, "cpu")
+    monkeypatch.setattr(jobs, "_MAX_MEMORY", 5_000)
+    found = jobs.prepare_picture(captioner, encoded(photo()), max_pixels=10_000)
+    assert isinstance(found, Cost)
+    assert found.memory > 5_000
 
 
 def test_image_gain_reaches_the_captioner(finished_bundle: Path) -> None:

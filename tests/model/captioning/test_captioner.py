@@ -246,6 +246,23 @@ def test_a_transparent_file_is_blended_with_white(captioner, tmp_path):
     assert captioner.caption(tmp_path / "clear.png") == captioner.caption(white)
 
 
+@pytest.mark.parametrize("kind", ["sideways", "16 bits", "clear", "CMYK"])
+def test_an_opened_picture_is_prepared_as_its_file_is(captioner, tmp_path, kind):
+    picture = pictures(1)[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6 if kind == "sideways" else 1
+    if kind == "16 bits":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    elif kind == "clear":
+        picture.putalpha(100)
+    elif kind == "CMYK":
+        picture = picture.convert("CMYK")
+    path = tmp_path / ("photo.jpg" if kind in {"sideways", "CMYK"} else "photo.png")
+    picture.save(path, exif=exif)
+    with Image.open(path) as opened:
+        assert captioner.caption([opened])[0] == captioner.caption(path)
+
+
 @pytest.mark.parametrize("wrong", [None, 5, b"GIF89a", np.zeros((8, 8, 3), np.uint8), object()])
 def test_an_object_that_is_no_picture_is_refused(captioner, wrong):
     message = f"an object of type {type(wrong).__name__} is not a picture: give a PIL image or the"
