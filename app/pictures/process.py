@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from app.errors import PictureError, PictureTooCostly, TooManyPixels, UnsupportedImage
+from app.errors import (
+    PictureError,
+    PictureTooCostly,
+    TooManyPixels,
+    Unavailable,
+    UnsupportedImage,
+)
 from app.pictures.decode import DecodedPicture
 
 __all__ = ["DecodeRequest", "decode_in_process"]
@@ -34,15 +40,9 @@ async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPictu
 
     Raises:
         PictureError: as `decode_picture` does, or because the process did not survive it.
+        Unavailable: no process could be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-P", "-m", "app.pictures.child"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=_environment(),
-    )
+    process = await _start()
     try:
         reply, _ = await process.communicate(json.dumps(asdict(request)).encode() + b"\n" + data)
     finally:
@@ -51,6 +51,20 @@ async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPictu
                 process.kill()
             await process.wait()
     return _read_reply(reply, request)
+
+
+async def _start() -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-P", "-m", "app.pictures.child"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=_environment(),
+        )
+    except OSError as error:  # too many processes, or too little memory
+        raise Unavailable("a large picture cannot be decoded now: try again later", 10) from error
 
 
 def _read_reply(reply: bytes, request: DecodeRequest) -> DecodedPicture:

@@ -109,6 +109,7 @@ class OpenedPicture:
         With a colour profile other than sRGB it may be smaller than `size`.
 
         Raises:
+            CostlyPicture: there is not enough memory.
             UnreadablePicture: the file is damaged or cut short.
         """
         try:
@@ -117,6 +118,8 @@ class OpenedPicture:
             return upright_rgb(self._image)
         except UnreadablePicture:
             raise
+        except MemoryError as error:
+            raise CostlyPicture("there is not enough memory to decode the picture") from error
         except Exception as error:  # on bad bytes, Pillow's decoders raise nearly anything
             raise _damaged(error) from error
 

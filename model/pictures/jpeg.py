@@ -84,18 +84,16 @@ class _Segment(NamedTuple):
 
 
 def read_jpeg(data: bytes) -> Jpeg:
-    """Read the markers of a JPEG.
-
-    A file whose markers make no sense comes back as it is: the decoder says what is wrong.
+    """Read the markers of a JPEG, as libjpeg does, so that no scan escapes being counted.
 
     Raises:
         UnsupportedPicture: it is of a kind that is not read, such as 12-bit or lossless.
-        UnreadablePicture: scans are missing.
+        UnreadablePicture: the markers make no sense, or scans are missing.
     """
     try:
         return _read(data)
-    except (IndexError, ValueError):
-        return Jpeg(data, scans=1)
+    except (IndexError, ValueError) as error:
+        raise UnreadablePicture(f"the picture is damaged or cut short ({error})") from error
 
 
 def _read(data: bytes) -> Jpeg:

@@ -11,7 +11,8 @@ __all__ = ["Tiff", "read_tiff"]
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _FORMAT = 273, 277, 322, 323, 324, 339
 
-_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # of the unsigned integer types, as `struct` has them
+# Of the integer types, as `struct` has them; sizes are never negative.
+_CODES = {1: "B", 3: "H", 4: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q", 17: "Q", 18: "Q"}
 _MAX_ENTRIES = 1000
 _MAX_PARTS = 300_000  # strips or tiles: one a row, each plane of its own
 
@@ -37,7 +38,7 @@ class Tiff:
     """What a TIFF's first directory says.
 
     Attributes:
-        entries: the first value of each numerical entry, by its tag.
+        entries: the first value of each integer entry, by its tag.
         parts: how many strips or tiles the picture is cut into.
     """
 
@@ -72,7 +73,8 @@ def read_tiff(data: bytes) -> Tiff:
     """
     tiff = Tiff()
     for tag, count, value in _entries(data):
-        tiff.entries.setdefault(tag, value)
+        # Of entries that come twice, readers take either.
+        tiff.entries[tag] = max(value, tiff.entries.get(tag, 0))
         if tag in {_STRIPS, _TILES}:
             tiff.parts = max(tiff.parts, count)
     if tiff.parts > _MAX_PARTS:

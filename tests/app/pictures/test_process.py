@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from app.errors import PictureTooCostly, TooManyPixels, UnsupportedImage
+from app.errors import PictureTooCostly, TooManyPixels, Unavailable, UnsupportedImage
 from app.pictures import process
 from app.pictures.decode import decode_picture
 from app.pictures.process import DecodeRequest, decode_in_process
@@ -43,6 +43,14 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 def test_a_process_that_dies_is_an_error_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, "import os; os.abort()")
     with pytest.raises(PictureTooCostly, match="too much time or memory"):
+        asyncio.run(decode_in_process(b"", REQUEST))
+
+
+def test_a_process_that_cannot_be_started_is_an_error_of_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process.sys, "executable", "/nowhere/python")
+    with pytest.raises(Unavailable):
         asyncio.run(decode_in_process(b"", REQUEST))
 
 

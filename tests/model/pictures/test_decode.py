@@ -5,6 +5,7 @@ import struct
 import pytest
 from PIL import Image
 
+from model.pictures import decode
 from model.pictures.decode import Limits, open_picture
 from model.pictures.errors import CostlyPicture, OversizedPicture, UnsupportedPicture
 from tests.app.photos import encoded, orientation, photo, png_header
@@ -32,6 +33,15 @@ def test_memory_is_estimated_from_mode_and_orientation():
     assert memory(photo(), "JPEG", progressive=True) > 8 * pixels
     with pytest.raises(CostlyPicture, match="MB of memory"):
         open_picture(encoded(photo()), Limits(memory=9_000))
+
+
+def test_too_little_memory_is_not_called_damage(monkeypatch):
+    def fail(_: Image.Image) -> Image.Image:
+        raise MemoryError
+
+    monkeypatch.setattr(decode, "upright_rgb", fail)
+    with pytest.raises(CostlyPicture, match="not enough memory"):
+        open_picture(encoded(photo())).decode()
 
 
 def run_lengths(length: int) -> bytes:

@@ -1,6 +1,7 @@
 import pytest
 
 from model.pictures import formats
+from model.pictures.decode import open_picture
 from model.pictures.errors import UnsupportedPicture
 from model.pictures.formats import identify
 from tests.app.photos import encoded, photo
@@ -45,3 +46,11 @@ def test_other_formats_are_refused_by_name(data, name):
 def test_an_empty_file_is_called_empty():
     with pytest.raises(UnsupportedPicture, match="the file is empty"):
         identify(b"")
+
+
+def test_heic_is_read_with_the_extra():
+    pytest.importorskip("pillow_heif")
+    opened = open_picture(encoded(photo(), "HEIF"))
+    assert opened.format == "HEIF"
+    assert opened.decode().size == (60, 40)
+    assert ".heic" in formats.SUFFIXES

@@ -85,6 +85,13 @@ def test_a_picture_of_very_many_scans_is_refused_before_it_is_decoded():
         open_picture(many[:-2], Limits(seconds=10))
 
 
+def test_a_segment_that_is_cut_off_does_not_hide_scans():
+    data = encoded(noise(), "JPEG", progressive=True)
+    for tail in (b"\xff\xfe\xff\xff", b"\xff\xda\0\3\1", b"\xff\xda\0\0"):
+        with pytest.raises(UnreadablePicture):
+            open_picture(data[:-2] + tail)
+
+
 @pytest.mark.parametrize(
     ("marker", "bits", "kind"),
     [(0xC1, 12, "12 bits"), (0xC3, 8, "lossless"), (0xF7, 8, "JPEG-LS"), (0xCD, 8, "hierarchical")],
