@@ -1,26 +1,27 @@
-"""Caption files, folders and globs in order and in batches; a bad file does not stop the rest.
+"""Caption files in order and in batches; a bad file does not stop the rest.
 
 While the model works on one batch, threads read, decode and prepare the pictures of the next.
 """
 
 from __future__ import annotations
 
-import glob
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app.bulk.prefetch import prefetch
+from app.bulk.reading import max_file_bytes, read_file
+from app.bulk.results import CaptionedFile, FailedFile, FileResult
 from app.cores import usable_cores
-from app.errors import PictureError
-from app.pictures.decode import SUFFIXES, read_picture
+from app.errors import ServiceError
+from app.pictures.decode import decode_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
 
-__all__ = ["BATCHES_AHEAD", "CaptionedFile", "FailedFile", "caption_files", "find_pictures"]
+__all__ = ["BATCHES_AHEAD", "caption_files"]
 
 # One is prepared while the model works; the other makes up for a few large photographs in a row.
 # A prepared picture is small (0.8 MB at 260 x 260), however large the photograph was.
@@ -36,43 +37,6 @@ BATCHES_AHEAD = 2
 
 # Each thread holds one whole photograph in memory: 50 million pixels take 0.4 GB.
 _MAX_THREADS = 8
-
-
-@dataclass(frozen=True)
-class CaptionedFile:
-    """A picture file and its captions, best first."""
-
-    path: Path
-    captions: list[Caption]
-
-
-@dataclass(frozen=True)
-class FailedFile:
-    """A path without captions, and the reason."""
-
-    path: Path
-    reason: str
-
-
-def find_pictures(paths: Iterable[str]) -> list[Path | FailedFile]:
-    """List the files that paths stand for: files as given, folders and globs in sorted order.
-
-    A folder stands for the files in it, at any depth, that have the suffix of a picture. A folder
-    or glob without any is listed as a `FailedFile`.
-    """
-    found: list[Path | FailedFile] = []
-    for name in paths:
-        path = Path(name)
-        if path.is_dir():
-            pictures = sorted(p for p in path.rglob("*") if p.is_file() and _is_picture(p))
-            found += pictures or [FailedFile(path, "there are no pictures in this folder")]
-        elif path.exists() or not glob.has_magic(name):
-            found.append(path)
-        else:
-            matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
-            files = [match for match in matches if match.is_file()]
-            found += files or [FailedFile(path, "no file matches this pattern")]
-    return found
 
 
 @dataclass(frozen=True)
@@ -91,10 +55,12 @@ def caption_files(
     batch_size: int,
     max_pixels: int,
     image_gain: bool = False,
-) -> Generator[CaptionedFile | FailedFile, None, None]:
+    min_confidence: float | None = None,
+) -> Generator[FileResult, None, None]:
     """Caption files, `batch_size` at a time, and yield one result for each, in order.
 
-    At most `BATCHES_AHEAD` batches are taken from `paths` beyond the one that the model works on.
+    With `min_confidence`, captions whose confidence is lower are left empty. At most
+    `BATCHES_AHEAD` batches are taken from `paths` beyond the one that the model works on.
     Close the generator to stop early.
 
     Raises:
@@ -119,21 +85,20 @@ def caption_files(
             pictures += not isinstance(entry, FailedFile)
             # With no picture waiting before it, a failure is reported at once.
             if pictures in (0, batch_size):
-                yield from _caption_batch(captioner, batch, search)
+                yield from _caption_batch(captioner, batch, search, min_confidence)
                 batch, pictures = [], 0
-        yield from _caption_batch(captioner, batch, search)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+        yield from _caption_batch(captioner, batch, search, min_confidence)
 
 
 def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _PreparedPicture | FailedFile:
     try:
-        return _PreparedPicture(path, captioner.prepare([read_picture(path, max_pixels).image]))
+        picture = decode_picture(read_file(path, max_file_bytes(max_pixels)), max_pixels)
+        return _PreparedPicture(path, captioner.prepare([picture.image]))
     except OSError as error:
         return FailedFile(path, error.strerror or str(error))
-    except PictureError as error:
+    except MemoryError:
+        return FailedFile(path, "there is not enough memory left to read it")
+    except ServiceError as error:
         return FailedFile(path, error.message)
 
 
@@ -141,9 +106,14 @@ def _caption_batch(
     captioner: Captioner,
     batch: list[_PreparedPicture | FailedFile],
     search: Callable[..., list[list[Caption]]],
-) -> Iterator[CaptionedFile | FailedFile]:
+    min_confidence: float | None,
+) -> Iterator[FileResult]:
     pixels = [entry.pixels for entry in batch if isinstance(entry, _PreparedPicture)]
     grid = captioner.encode(np.concatenate(pixels)) if pixels else None
     captions = iter([] if grid is None else search(grid))
     for entry in batch:
-        yield entry if isinstance(entry, FailedFile) else CaptionedFile(entry.path, next(captions))
+        if isinstance(entry, FailedFile):
+            yield entry
+            continue
+        captioned = CaptionedFile(entry.path, next(captions))
+        yield captioned if min_confidence is None else captioned.without_weak(min_confidence)

@@ -1,4 +1,7 @@
-"""Format the captions of files as text, JSON lines, CSV or table rows."""
+"""Format the results of files as text, JSON lines, CSV or table rows.
+
+Every format but text has a row for a failed file too, with its path and the error alone.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from app.bulk.names import exact_text, guard_formula, shown_path
+from app.bulk.results import CaptionedFile, FailedFile, FileResult
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from app.bulk.files import CaptionedFile
     from model.captioning.caption import Caption, Token
 
 __all__ = [
@@ -29,7 +33,6 @@ __all__ = [
     "csv_line",
     "line_format",
     "make_printer",
-    "printable_path",
 ]
 
 CSV_COLUMNS = ("path", "rank", "caption", "logprob", "mean_logprob", "finished")
@@ -60,10 +63,10 @@ class OptionalFields:
 
 @dataclass(frozen=True)
 class LineFormat:
-    """A line-based format: its header, and how a file's captions are encoded, newlines included."""
+    """A line-based format: its header, and how a file's result is encoded, newlines included."""
 
     header: str
-    encode: Callable[[CaptionedFile], str]
+    encode: Callable[[FileResult], str]
 
 
 def line_format(output_format: OutputFormat, optional_fields: OptionalFields) -> LineFormat:
@@ -76,30 +79,39 @@ def line_format(output_format: OutputFormat, optional_fields: OptionalFields) ->
         case OutputFormat.JSONL:
             return LineFormat("", _json_line)
         case OutputFormat.CSV:
-            columns = [*CSV_COLUMNS, *optional_fields.names]
-            return LineFormat(csv_line(columns), lambda captioned: _csv_lines(columns, captioned))
+            columns = [*CSV_COLUMNS, *optional_fields.names, "error"]
+            return LineFormat(csv_line(columns), lambda result: _csv_lines(columns, result))
         case _:
             raise ValueError(f"{output_format} is not a line-based format")
 
 
 def make_printer(
     output_format: OutputFormat, optional_fields: OptionalFields
-) -> Callable[[CaptionedFile], None]:
-    """Return a function that prints one file's captions; for CSV, print the header now."""
+) -> Callable[[FileResult], None]:
+    """Return a function that prints one file's result; for CSV, print the header now.
+
+    As text, a failed file prints nothing: it is reported on standard error.
+    """
     if output_format is OutputFormat.TEXT:
         console = Console(highlight=False, markup=False, emoji=False)
-        return lambda captioned: _write_text(console, captioned)
+        return lambda result: _write_text(console, result)
     lines = line_format(output_format, optional_fields)
     if lines.header:
         _write(lines.header)
-    return lambda captioned: _write(lines.encode(captioned))
+    return lambda result: _write(lines.encode(result))
 
 
-def as_rows(captioned: CaptionedFile) -> list[dict[str, object]]:
-    """Return one row for each caption, with every column except the tokens."""
+def as_rows(result: FileResult) -> list[dict[str, object]]:
+    """Return one row for each caption, with every column except the tokens; or one with an error.
+
+    Columns that a row lacks are empty.
+    """
+    path = exact_text(result.path)
+    if isinstance(result, FailedFile):
+        return [{"path": path, "error": result.reason}]
     return [
         {
-            "path": printable_path(captioned.path),
+            "path": path,
             "rank": rank,
             "caption": caption.text,
             "logprob": caption.logprob,
@@ -108,52 +120,58 @@ def as_rows(captioned: CaptionedFile) -> list[dict[str, object]]:
             "confidence": caption.confidence,
             "agreement": caption.agreement,
         }
-        for rank, caption in enumerate(captioned.captions, start=1)
+        for rank, caption in enumerate(result.captions, start=1)
     ]
 
 
 def csv_line(values: Sequence[object]) -> str:
     """Format one line of CSV."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()
+    # Before Python 3.11.9, only characters of the line terminator made a name be quoted.
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
-def printable_path(path: Path) -> str:
-    """Make a path printable, whatever bytes its name contains."""
-    return str(path).encode(errors="replace").decode()
-
-
-def _write_text(console: Console, captioned: CaptionedFile) -> None:
-    console.print(Text(printable_path(captioned.path), style="bold"), soft_wrap=True)
-    for caption in captioned.captions:
+def _write_text(console: Console, result: FileResult) -> None:
+    if isinstance(result, FailedFile):
+        return
+    console.print(Text(shown_path(result.path), style="bold"), soft_wrap=True)
+    for caption in result.captions:
         ellipsis = "" if caption.finished else " ..."
         confidence = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
         line = Text.assemble(
-            (f"{caption.logprob:9.3f}{confidence}", "cyan"), f"  {caption.text}{ellipsis}"
+            (f"{caption.logprob:9.3f}{confidence}", "cyan"),
+            f"  {caption.text or '(left empty)'}{ellipsis}",
         )
         console.print(line, soft_wrap=True)
         if gains := [f"{t.token} {t.image_gain:+.1f}" for t in _tokens_with_gain(caption)]:
             console.print(Text(f"{' ' * 11}{'  '.join(gains)}", style="dim"), soft_wrap=True)
 
 
-def _json_line(captioned: CaptionedFile) -> str:
-    captions = [_without_none(asdict(caption)) for caption in captioned.captions]
-    for caption in captions:
-        caption["tokens"] = [_without_none(token) for token in caption["tokens"]]
-    line = {"path": printable_path(captioned.path), "captions": captions}
+def _json_line(result: FileResult) -> str:
+    line: dict[str, object] = {"path": exact_text(result.path)}
+    if isinstance(result, FailedFile):
+        line |= {"captions": [], "error": result.reason}
+    else:
+        captions = [_without_none(asdict(caption)) for caption in result.captions]
+        for caption in captions:
+            caption["tokens"] = [_without_none(token) for token in caption["tokens"]]
+        line["captions"] = captions
     return json.dumps(line, ensure_ascii=False) + "\n"
 
 
-def _csv_lines(columns: Sequence[str], captioned: CaptionedFile) -> str:
-    lines = []
-    for row, caption in zip(as_rows(captioned), captioned.captions, strict=True):
-        row["finished"] = str(caption.finished).lower()
-        row["image_gain"] = " ".join(
-            f"{token.image_gain:.4f}" for token in _tokens_with_gain(caption)
-        )
-        lines.append(csv_line([row[name] for name in columns]))
-    return "".join(lines)
+def _csv_lines(columns: Sequence[str], result: FileResult) -> str:
+    rows = as_rows(result)
+    if isinstance(result, CaptionedFile):
+        for row, caption in zip(rows, result.captions, strict=True):
+            row["finished"] = str(caption.finished).lower()
+            row["image_gain"] = " ".join(
+                f"{token.image_gain:.4f}" for token in _tokens_with_gain(caption)
+            )
+    for row in rows:
+        # Its name comes from wherever the file does, and a spreadsheet might run it.
+        row["path"] = guard_formula(str(row["path"]))
+    return "".join(csv_line([row.get(name) for name in columns]) for row in rows)
 
 
 def _write(text: str) -> None:

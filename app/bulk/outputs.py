@@ -2,36 +2,35 @@
 
 An existing file is never overwritten, and a run only resumes a file that was made with the same
 settings. These are kept next to a file of lines (`captions.jsonl.settings.json`), or in the
-metadata of Parquet.
+metadata of Parquet. While a run writes, it holds a lock (`.captions.jsonl.lock`).
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.bulk.formats import (
-    LineFormat,
-    OptionalFields,
-    OutputFormat,
-    line_format,
-    make_printer,
-    printable_path,
-)
-from app.bulk.resume import CompleteResults, read_csv, read_json_lines
+from app.bulk.formats import LineFormat, OptionalFields, OutputFormat, line_format, make_printer
+from app.bulk.names import escape_controls, exact_text, shown_path
+from app.bulk.results import FailedFile, FileResult
+from app.bulk.resume import CompleteResults, drop_failed, read_csv, read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from io import FileIO
 
-    from app.bulk.files import CaptionedFile, FailedFile
-
 __all__ = ["Output", "OutputError", "choose_format", "open_output", "remaining"]
 
 _REMEDY = "choose another name, or move it away"
+
+# The setting that names the folder a run was started in.
+_FOLDER = "folder"
 
 
 class OutputError(Exception):
@@ -40,9 +39,9 @@ class OutputError(Exception):
 
 @dataclass(frozen=True)
 class Output:
-    """An open output; `done` counts how often it already had each path when it was opened."""
+    """An open output; `done` counts how often it already had captions of each path."""
 
-    write: Callable[[CaptionedFile], None]
+    write: Callable[[FileResult], None]
     done: Counter[str]
     close: Callable[[], None]
 
@@ -75,33 +74,95 @@ def open_output(
     settings: dict[str, Any],
     *,
     resume: bool,
+    relative: bool = True,
 ) -> Output:
     """Open an output: a new file, an existing one to resume, or without a path standard output.
 
     The settings are everything that decides what captions come out; `num_captions` is required.
+    `relative` says whether a picture's path is: then the same path may be another picture in
+    another folder, and an output is only resumed in the folder that it was made in.
 
     Raises:
-        OutputError: the file exists and `resume` is not set, has other settings, or cannot be
-            written.
+        OutputError: the file exists and `resume` is not set, has other settings, is being written
+            by another run, or cannot be written.
         ModuleNotFoundError: the format is Parquet and pyarrow is not installed.
     """
     if path is None:
         return Output(make_printer(output_format, optional_fields), Counter(), lambda: None)
-    if path.exists() and not resume:
-        raise OutputError(f"{path} already exists: resume it with --resume, or {_REMEDY}")
+    unlock = _lock(path)
+    try:
+        if path.exists() and not resume:
+            raise OutputError(
+                f"{shown_path(path)} already exists: resume it with --resume, or {_REMEDY}"
+            )
+        output = _open(path, output_format, optional_fields, settings, relative=relative)
+    except BaseException:
+        unlock()
+        raise
+
+    def close() -> None:
+        try:
+            output.close()
+        finally:
+            unlock()
+
+    return Output(
+        _raise_output_error(path, output.write), output.done, _raise_output_error(path, close)
+    )
+
+
+def _lock(path: Path) -> Callable[[], None]:
+    """Keep other runs from writing this output, and return a function that lets them again."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only outputs need it
+
+    file = path.with_name(f".{path.name}.lock")
+    try:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        lock = FileLock(file, blocking=False)
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"{shown_path(path)} is being written by another run: wait until it ends, or choose "
+            "another name"
+        ) from error
+    except OSError as error:
+        raise _output_error(path, error) from error
+
+    def unlock() -> None:
+        # Removed while it is held: who opened it meanwhile finds it gone, and makes a new one.
+        with suppress(OSError):
+            file.unlink()
+        lock.release()
+
+    return unlock
+
+
+def _open(
+    path: Path,
+    output_format: OutputFormat,
+    optional_fields: OptionalFields,
+    settings: dict[str, Any],
+    *,
+    relative: bool,
+) -> Output:
     settings = json.loads(json.dumps({"format": output_format} | settings))
+    folder = exact_text(Path.cwd())
+
+    def check(earlier: Any) -> None:
+        _require_same_settings(earlier, settings)
+        if relative and earlier.get(_FOLDER, folder) != folder:
+            raise ValueError(
+                f"its paths are relative to {escape_controls(str(earlier[_FOLDER]))}: run it there"
+            )
+
     open_ = _open_parquet if output_format is OutputFormat.PARQUET else _open_lines
     try:
-        output = open_(path, output_format, optional_fields, settings)
+        return open_(path, output_format, optional_fields, settings | {_FOLDER: folder}, check)
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}") from error
+        raise _output_error(path, error) from error
     except ValueError as error:
-        raise OutputError(f"cannot resume {path}: {error}; {_REMEDY}") from error
-    return Output(
-        _raise_output_error(path, output.write),
-        output.done,
-        _raise_output_error(path, output.close),
-    )
+        raise OutputError(f"cannot resume {shown_path(path)}: {error}; {_REMEDY}") from error
 
 
 def remaining(files: Iterable[Path | FailedFile], done: Counter[str]) -> list[Path | FailedFile]:
@@ -109,7 +170,7 @@ def remaining(files: Iterable[Path | FailedFile], done: Counter[str]) -> list[Pa
     done = done.copy()
     rest: list[Path | FailedFile] = []
     for file in files:
-        name = printable_path(file) if isinstance(file, Path) else ""
+        name = exact_text(file) if isinstance(file, Path) else ""
         if done[name] > 0:
             done[name] -= 1
         else:
@@ -122,6 +183,7 @@ def _open_lines(
     output_format: OutputFormat,
     optional_fields: OptionalFields,
     settings: dict[str, Any],
+    check: Callable[[Any], None],
 ) -> Output:
     lines = line_format(output_format, optional_fields)
     settings_file = path.with_name(f"{path.name}.settings.json")
@@ -133,20 +195,22 @@ def _open_lines(
                 raise ValueError(
                     f"{settings_file.name}, with the settings it was made with, is missing"
                 )
-            _require_same_settings(json.loads(settings_file.read_text("utf-8")), settings)
+            check(_read_settings(settings_file))
             written = _read(path, output_format, lines, settings["num_captions"])
         else:
             settings_file.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
             written = CompleteResults(Counter(), 0)
         file.truncate(written.size)
+        if written.failed:
+            file.close()
+            drop_failed(path, written)
+            file = path.open("ab", buffering=0)
         if written.size == 0:
             _write_all(file, lines.header)
     except BaseException:
         file.close()
         raise
-    return Output(
-        lambda captioned: _write_all(file, lines.encode(captioned)), written.paths, file.close
-    )
+    return Output(lambda result: _write_all(file, lines.encode(result)), written.paths, file.close)
 
 
 def _open_parquet(
@@ -154,6 +218,7 @@ def _open_parquet(
     output_format: OutputFormat,
     optional_fields: OptionalFields,
     settings: dict[str, Any],
+    check: Callable[[Any], None],
 ) -> Output:
     from app.bulk.parquet import ParquetFolder  # noqa: PLC0415 - pyarrow is an extra
 
@@ -162,8 +227,9 @@ def _open_parquet(
         raise ValueError("it is a file, but Parquet is written as a folder of parts")
     earlier = ParquetFolder.read_settings(path)
     if earlier is not None:
-        _require_same_settings(earlier, settings)
+        check(earlier)
     parts = ParquetFolder(path, optional_fields, settings)
+    parts.drop_failed()
     return Output(parts.write, parts.count_paths(), parts.close)
 
 
@@ -174,6 +240,15 @@ def _read(
         if output_format is OutputFormat.CSV:
             return read_csv(file, lines.header, num_captions)
         return read_json_lines(file)
+
+
+def _read_settings(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{file.name}, with the settings it was made with, is damaged ({error})"
+        ) from error
 
 
 def _require_same_settings(earlier: Any, settings: dict[str, Any]) -> None:
@@ -187,7 +262,7 @@ def _require_same_settings(earlier: Any, settings: dict[str, Any]) -> None:
     changes = [
         f"{name} was {earlier.get(name)} and is {settings.get(name)}"
         for name in settings | earlier
-        if earlier.get(name) != settings.get(name)
+        if name != _FOLDER and earlier.get(name) != settings.get(name)
     ]
     if changes:
         raise ValueError(f"it was made with other settings ({', '.join(changes)})")
@@ -206,6 +281,10 @@ def _raise_output_error(path: Path, work: Callable[..., None]) -> Callable[..., 
         try:
             work(*arguments)
         except OSError as error:
-            raise OutputError(f"{path}: {error.strerror or error}") from error
+            raise _output_error(path, error) from error
 
     return wrapped
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{shown_path(path)}: {error.strerror or error}")

@@ -13,14 +13,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.bulk.formats import as_rows
+from app.bulk.results import CaptionedFile, FileResult
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.bulk.files import CaptionedFile
     from app.bulk.formats import OptionalFields
 
 __all__ = ["PICTURES_PER_PART", "ParquetFolder"]
@@ -36,7 +37,7 @@ _UNFINISHED = "_unfinished"
 
 
 class ParquetFolder:
-    """A folder of Parquet parts; each row is a caption with its tokens."""
+    """A folder of Parquet parts; each row is a caption with its tokens, or a failed file."""
 
     def __init__(
         self, folder: Path, optional_fields: OptionalFields, settings: dict[str, Any]
@@ -63,23 +64,31 @@ class ParquetFolder:
             return None
         return json.loads((pq.read_schema(parts[0]).metadata or {}).get(_SETTINGS, b"null")) or {}
 
+    def drop_failed(self) -> None:
+        """Rewrite the parts without the rows of failed files, which a resumed run tries again."""
+        for part in _parts(self._folder):
+            errors = pq.ParquetFile(part).read(columns=["error"])["error"]
+            if errors.null_count < len(errors):
+                self._replace(part, pq.ParquetFile(part).read().filter(pc.is_null(errors)))
+
     def count_paths(self) -> Counter[str]:
-        """Count how often the parts contain each path."""
+        """Count how often the parts contain captions of each path."""
         paths: Counter[str] = Counter()
         for part in _parts(self._folder):
             rows = pq.ParquetFile(part).read(columns=["path", "rank"]).to_pylist()
             paths.update(row["path"] for row in rows if row["rank"] == 1)
         return paths
 
-    def write(self, captioned: CaptionedFile) -> None:
-        """Add a file's captions, and write a part once enough are buffered."""
-        rows = as_rows(captioned)
-        for row, caption in zip(rows, captioned.captions, strict=True):
-            row["tokens"] = [
-                {"token": token.token, "logprob": token.logprob}
-                | ({"image_gain": token.image_gain} if self._image_gain else {})
-                for token in caption.tokens
-            ]
+    def write(self, result: FileResult) -> None:
+        """Add a file's result, and write a part once enough are buffered."""
+        rows = as_rows(result)
+        if isinstance(result, CaptionedFile):
+            for row, caption in zip(rows, result.captions, strict=True):
+                row["tokens"] = [
+                    {"token": token.token, "logprob": token.logprob}
+                    | ({"image_gain": token.image_gain} if self._image_gain else {})
+                    for token in caption.tokens
+                ]
         self._buffer += rows  # in one step, so that Ctrl-C leaves no picture half added
         self._pictures += 1
         if self._pictures >= PICTURES_PER_PART:
@@ -91,11 +100,15 @@ class ParquetFolder:
             self._write_part()
 
     def _write_part(self) -> None:
-        unfinished = self._folder / _UNFINISHED
-        pq.write_table(pa.Table.from_pylist(self._buffer, schema=self._schema), unfinished)
-        unfinished.replace(self._folder / f"part-{self._next:06}.parquet")
+        table = pa.Table.from_pylist(self._buffer, schema=self._schema)
+        self._replace(self._folder / f"part-{self._next:06}.parquet", table)
         self._next += 1
         self._buffer, self._pictures = [], 0
+
+    def _replace(self, part: Path, table: pa.Table) -> None:
+        unfinished = self._folder / _UNFINISHED
+        pq.write_table(table, unfinished)
+        unfinished.replace(part)
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -120,4 +133,5 @@ def _schema(optional_fields: OptionalFields) -> pa.Schema:
         ("finished", pa.bool_()),
         *((name, pa.float64()) for name in optional),
         ("tokens", pa.list_(pa.struct(token))),
+        ("error", pa.string()),
     ])  # fmt: skip

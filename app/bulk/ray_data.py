@@ -18,7 +18,8 @@ from pyarrow import fs
 from pyarrow.dataset import dataset, field
 from ray.data import ActorPoolStrategy, SaveMode
 
-from app.bulk.files import FailedFile, find_pictures
+from app.bulk.find import find_pictures
+from app.bulk.results import FailedFile
 from app.errors import PictureError
 from app.pictures.decode import SUFFIXES, decode_picture
 from app.settings import read_settings
@@ -178,6 +179,8 @@ class _CaptionWorker:
         data = file.get("bytes") if isinstance(file, dict) else file
         if not isinstance(data, bytes):
             return "there is no picture in this row"
+        if not data:
+            return "the file is empty"
         try:
             return decode_picture(data, self.max_pixels).image
         except PictureError as error:
@@ -224,7 +227,7 @@ def _find_source(source: str) -> tuple[list[str], bool]:
     if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
         return [str(path.absolute())], True
     pictures = []
-    for found in find_pictures([source]):
+    for found in find_pictures([source]).files:
         if isinstance(found, FailedFile):
             raise ValueError(f"{found.path}: {found.reason}")
         if not found.exists():

@@ -1,4 +1,4 @@
-"""Find out which pictures an earlier run captioned, and where its complete lines end.
+"""Find out which pictures an earlier run captioned, which failed, and where complete lines end.
 
 A killed process may leave a torn last line, in JSONL and CSV as `app.bulk.formats` writes them.
 """
@@ -12,18 +12,42 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.bulk.names import unguard_formula
+from model.files import atomic_write
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["CompleteResults", "read_csv", "read_json_lines"]
+__all__ = ["CompleteResults", "drop_failed", "read_csv", "read_json_lines"]
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class CompleteResults:
-    """How often each path has complete results, and how many bytes these take."""
+    """How often each path has complete captions, and how many bytes all complete results take.
+
+    `failed` are the places of the rows of failed files: where each begins and ends.
+    """
 
     paths: Counter[str]
     size: int
+    failed: tuple[tuple[int, int], ...] = ()
+
+
+def drop_failed(path: Path, results: CompleteResults) -> None:
+    """Rewrite a file without the rows of failed files, which a resumed run tries again.
+
+    Raises:
+        OSError: the file cannot be rewritten; it is untouched.
+    """
+    path = path.resolve()  # a link stays a link
+    with path.open("rb") as old, atomic_write(path) as temporary, temporary.open("wb") as new:
+        for begin, end in (*results.failed, (results.size, results.size)):
+            while chunk := old.read(min(_CHUNK, begin - old.tell())):
+                new.write(chunk)
+            old.seek(end)
 
 
 def read_json_lines(lines: Iterable[bytes]) -> CompleteResults:
@@ -33,16 +57,21 @@ def read_json_lines(lines: Iterable[bytes]) -> CompleteResults:
         ValueError: a complete line was not written by `unrolled caption`.
     """
     paths: Counter[str] = Counter()
+    failed: list[tuple[int, int]] = []
     end = 0
     for number, line in enumerate(lines, start=1):
         if not line.endswith(b"\n"):
             break
+        begin, end = end, end + len(line)
         try:
-            paths[json.loads(line)["path"]] += 1
+            result = json.loads(line)
+            if "error" in result:
+                failed.append((begin, end))
+            else:
+                paths[result["path"]] += 1
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} has no captions") from error
-        end += len(line)
-    return CompleteResults(paths, end)
+    return CompleteResults(paths, end, tuple(failed))
 
 
 def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> CompleteResults:
@@ -56,26 +85,29 @@ def read_csv(lines: Iterable[bytes], header: str, num_captions: int) -> Complete
         ValueError: the columns differ, or a complete row was not written by `unrolled caption`.
     """
     paths: Counter[str] = Counter()
+    failed: list[tuple[int, int]] = []
     end = picture = 0  # where the complete rows end, and where the last picture's begin
     path, rank = "", num_captions
     for number, record in enumerate(_records(lines), start=1):
+        begin, end = end, end + len(record)
         if number == 1:
             if record != header.encode():
                 raise ValueError(f"its columns are not {header.strip()}")
-        else:
-            try:
-                path, place, *_ = next(csv.reader(io.StringIO(record.decode(), newline="")))
-                rank = int(place)
-            except ValueError as error:
-                raise ValueError(f"row {number} has no caption") from error
-            if rank == 1:
-                paths[path] += 1
-                picture = end
-        end += len(record)
+            continue
+        try:
+            path, place, *_, error = next(csv.reader(io.StringIO(record.decode(), newline="")))
+            rank = num_captions if error else int(place)
+        except ValueError as fault:
+            raise ValueError(f"row {number} has no caption") from fault
+        if error:
+            failed.append((begin, end))
+        elif rank == 1:
+            paths[unguard_formula(path)] += 1
+            picture = begin
     if rank < num_captions:
-        paths[path] -= 1
+        paths[unguard_formula(path)] -= 1
         end = picture
-    return CompleteResults(+paths, end)
+    return CompleteResults(+paths, end, tuple(failed))
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from app.bulk.formats import OptionalFields, OutputFormat, printable_path
+from app.bulk.formats import OptionalFields, OutputFormat
+from app.bulk.names import shown_path
 from app.bulk.outputs import OutputError, choose_format, open_output, remaining
 from app.cli.options import (
     DeviceName,
@@ -29,6 +30,7 @@ from app.cli.terminal import (
     print_note,
     require_extra,
     show_log,
+    use_utf8,
     with_progress,
 )
 from app.cores import usable_cores
@@ -37,6 +39,10 @@ from model.bundle.format import WEIGHTS
 from model.config import DecodingConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from app.bulk.outputs import Output
+    from app.bulk.results import FileResult
     from app.settings import Settings
     from model.captioning.captioner import Captioner
 
@@ -45,7 +51,12 @@ __all__ = ["caption"]
 
 @config_options(DecodingConfig, into="decoding_options")
 def caption(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders or globs.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="Files, folders or globs; - reads a picture from standard input."
+        ),
+    ],
     *,
     decoding_options: dict[str, Any],
     batch_size: Annotated[
@@ -57,6 +68,10 @@ def caption(
             "--image-gain", help="Show for each word how much likelier the picture makes it."
         ),
     ] = False,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave a caption empty if its confidence is lower."),
+    ] = None,
     output_format: Annotated[
         OutputFormat | None,
         typer.Option(
@@ -78,29 +93,25 @@ def caption(
 ) -> None:
     """Caption pictures, with log-probabilities and, if the bundle has it, confidence.
 
-    Folders are searched at any depth. A bad file is reported and the rest continues; --resume
-    tries it again. Options that are left out are as the bundle says. The exit status is 1 if a
-    file was bad, and 2 if the command was invalid.
+    Folders are searched at any depth. A bad file is reported, leaves a row that says why, and the
+    rest continues; --resume tries it again. Options that are left out are as the bundle says. The
+    exit status is 1 if a file was bad, and 2 if the command was invalid.
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
     if ray:
-        if len(paths) != 1 or output is None:
-            raise typer.BadParameter("--ray needs exactly one PATH, and --output")
-        if image_gain or resume or output_format is not None or device is not None:
-            raise typer.BadParameter(
-                "--ray cannot be combined with --image-gain, --resume, --format or --device: the "
-                "output's suffix decides the format, and the cluster the devices"
-            )
-        _caption_with_ray(paths[0], output, settings, decoding_options, batch_size)
+        only_local = (image_gain, resume, output_format, device, min_confidence)
+        with invalid_options():
+            _check_ray_options(paths, output, only_local)
+        _caption_with_ray(paths[0], str(output), settings, decoding_options, batch_size)
     output_path = None if output is None else Path(output)
-    try:
+    with invalid_options():
         output_format = choose_format(output_format, output_path)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    if resume and output_path is None:
-        raise typer.BadParameter("--resume needs --output, the file to continue")
+        _check_arguments(paths, output, resume=resume)
+    if output is None and output_format is not OutputFormat.TEXT:
+        use_utf8()
 
-    from app.bulk.files import FailedFile, caption_files, find_pictures  # noqa: PLC0415
+    from app.bulk.files import caption_files  # noqa: PLC0415
+    from app.bulk.find import describe, find_pictures  # noqa: PLC0415
     from app.serving.huge_pages import huge_pages  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
@@ -116,6 +127,8 @@ def caption(
     with invalid_options():
         decoding = captioner.config.decoding.merge(**decoding_options)
         captioner.check_support(decoding, image_gain=image_gain)
+        _check_confidence(captioner, decoding, min_confidence)
+    found = find_pictures(paths)
     optional_fields = OptionalFields(
         confidence=captioner.config.calibration is not None,
         agreement=captioner.has_consensus,
@@ -127,13 +140,15 @@ def caption(
                 output_path,
                 output_format,
                 optional_fields,
-                _output_settings(captioner, decoding, optional_fields),
+                _output_settings(captioner, decoding, optional_fields, min_confidence),
                 resume=resume,
+                relative=not all(file.is_absolute() for file in found.paths),
             )
     except OutputError as error:
         raise typer.BadParameter(str(error)) from error
-    files = find_pictures(paths)
-    left = remaining(files, open_file.done)
+    if found.left_out:
+        print_note(f"left out: {describe(found.left_out)}")
+    left = remaining(found.files, open_file.done)
     results = caption_files(
         captioner,
         left,
@@ -141,17 +156,13 @@ def caption(
         batch_size=batch_size,
         max_pixels=settings.max_pixels,
         image_gain=image_gain,
+        min_confidence=min_confidence,
     )
-    done, total, failed = len(files) - len(left), len(files), 0
+    done, total = len(found.files) - len(left), len(found.files)
     started = time.perf_counter()
     # Even on Ctrl-C, close both: no more pictures are read, and finished results are kept.
     with exit_on(OutputError), closing(open_file), closing(results):
-        for result in with_progress(results, total, "Captioning", unit="pictures", done=done):
-            if isinstance(result, FailedFile):
-                failed += 1
-                print_error(f"{printable_path(result.path)}: {result.reason}")
-            else:
-                open_file.write(result)
+        failed = _write(with_progress(results, total, "Captioning", "pictures", done), open_file)
     if output is not None:
         seconds = time.perf_counter() - started
         captioned = len(left) - failed
@@ -161,6 +172,49 @@ def caption(
             f"{captioned / seconds:.1f} pictures a second"
         )
     raise typer.Exit(1 if failed else 0)
+
+
+def _write(results: Iterable[FileResult], output: Output) -> int:
+    """Write results, report the files that failed, and return their number."""
+    from app.bulk.results import FailedFile  # noqa: PLC0415
+
+    failed = 0
+    for result in results:
+        if isinstance(result, FailedFile):
+            failed += 1
+            print_error(f"{shown_path(result.path)}: {result.reason}")
+        output.write(result)
+    return failed
+
+
+def _check_ray_options(paths: list[str], output: str | None, only_local: Sequence[object]) -> None:
+    """Check the options that go with --ray.
+
+    Raises:
+        ValueError: one is missing, or must be left out.
+    """
+    if len(paths) != 1 or not paths[0] or output is None:
+        raise ValueError("--ray needs exactly one PATH, and --output")
+    if any(option not in (None, False) for option in only_local):
+        raise ValueError(
+            "--ray cannot be combined with --image-gain, --min-confidence, --resume, --format or "
+            "--device: the output's suffix decides the format, and the cluster the devices"
+        )
+
+
+def _check_arguments(paths: list[str], output: str | None, *, resume: bool) -> None:
+    """Check that every path can name a file, and that an output can be resumed.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    from app.bulk.find import check_arguments  # noqa: PLC0415
+
+    check_arguments(paths)
+    if resume and output is None:
+        raise ValueError("--resume needs --output, the file to continue")
+    if resume and "-" in paths:
+        raise ValueError("--resume cannot be combined with -: standard input has no name")
 
 
 def _caption_with_ray(
@@ -189,8 +243,29 @@ def _caption_with_ray(
     raise typer.Exit(1 if summary.errors else 0)
 
 
+def _check_confidence(
+    captioner: Captioner, decoding: DecodingConfig, min_confidence: float | None
+) -> None:
+    """Check that captions have a confidence, if one is asked for.
+
+    Raises:
+        ValueError: they have none.
+    """
+    if min_confidence is None:
+        return
+    if captioner.config.calibration is None:
+        raise ValueError("--min-confidence needs a bundle with a confidence: finalize it first")
+    if decoding.sampled:
+        raise ValueError(
+            "--min-confidence does not go with --temperature: drawn captions have none"
+        )
+
+
 def _output_settings(
-    captioner: Captioner, decoding: DecodingConfig, optional_fields: OptionalFields
+    captioner: Captioner,
+    decoding: DecodingConfig,
+    optional_fields: OptionalFields,
+    min_confidence: float | None,
 ) -> dict[str, Any]:
     """Return everything that decides what captions come out: an output is made with one set."""
     config = captioner.config
@@ -200,4 +275,5 @@ def _output_settings(
         "weights": config.sha256.get(WEIGHTS),
         **asdict(decoding),
         **asdict(optional_fields),
+        "min_confidence": min_confidence,
     }

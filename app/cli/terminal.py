@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from typing import TypeVar
 
 import typer
@@ -20,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from app.bulk.names import escape_controls
+
 __all__ = [
     "exit_on",
     "print_error",
@@ -27,6 +30,7 @@ __all__ = [
     "printable_text",
     "require_extra",
     "show_log",
+    "use_utf8",
     "with_progress",
 ]
 
@@ -40,12 +44,18 @@ _MIN_FOR_PROGRESS = 20
 
 def print_error(message: str) -> None:
     """Print an error on standard error."""
-    _console.print(message, style="red")
+    _print(message, "red")
 
 
 def print_note(message: str) -> None:
     """Print a remark, such as a summary, on standard error."""
-    _console.print(message, style="dim")
+    _print(message, "dim")
+
+
+def use_utf8() -> None:
+    """Write UTF-8 to standard output, for programs: JSON and CSV do not depend on the locale."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
 
 
 def printable_text(text: str) -> str:
@@ -86,7 +96,7 @@ def require_extra(extra: str) -> Iterator[None]:
 
 
 def with_progress(
-    results: Iterator[Result], total: int, what: str, *, unit: str, done: int = 0
+    results: Iterator[Result], total: int, what: str, unit: str, done: int = 0
 ) -> Iterator[Result]:
     """Yield the results, and show progress, rate and remaining time on standard error.
 
@@ -123,3 +133,10 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")
+
+
+def _print(message: str, style: str) -> None:
+    # A message may have several lines, but a name in it must not act on the terminal. If standard
+    # error cannot be written, there is nobody to tell.
+    with suppress(OSError):
+        _console.print("\n".join(map(escape_controls, message.split("\n"))), style=style)

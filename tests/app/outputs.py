@@ -8,7 +8,7 @@ import pytest
 
 
 def rows(path: Path) -> list[dict]:
-    """Return the path, rank, text and logprob of every caption in a file."""
+    """Return the path, rank, text and logprob of every caption in a file, failed files left out."""
     match path.suffix:
         case ".jsonl":
             return [
@@ -26,6 +26,7 @@ def rows(path: Path) -> list[dict]:
     return [
         {"path": one["path"], "rank": int(one["rank"]), "caption": one["caption"]} | logprob(one)
         for one in found
+        if not one["error"]
     ]
 
 

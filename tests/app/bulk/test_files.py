@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 import app.bulk.files as module
-from app.bulk.files import BATCHES_AHEAD, CaptionedFile, FailedFile, caption_files
+from app.bulk.files import BATCHES_AHEAD, caption_files
+from app.bulk.results import CaptionedFile, FailedFile
 from model.captioning.captioner import Captioner
 from tests.app.photos import encoded, photo
 from tests.tiny import tiny_captioner

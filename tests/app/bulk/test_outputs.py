@@ -59,7 +59,7 @@ def test_parquet_has_tokens_and_the_optional_fields(
     run(pictures, "--output", output, *options)
     lines = run(pictures, "--format", "jsonl", *options).stdout.splitlines()
     table = pq.read_table(output)
-    assert table.column_names[-3:] == ["confidence", "agreement", "tokens"]
+    assert table.column_names[-4:] == ["confidence", "agreement", "tokens", "error"]
     for row, line in zip(table.to_pylist(), map(json.loads, lines), strict=True):
         (caption,) = line["captions"]
         assert row["path"] == line["path"]
@@ -165,7 +165,7 @@ def test_files_of_other_programs_are_left_alone(run: Run, pictures: Path, tmp_pa
     assert file.read_text() == "PAR1"
 
 
-def test_only_bad_files_leave_an_empty_table(run: Run, tmp_path: Path) -> None:
+def test_only_bad_files_leave_no_captions(run: Run, tmp_path: Path) -> None:
     for kind in KINDS:
         output = tmp_path / f"found.{kind}"
         assert run(tmp_path / "nowhere.jpg", "--output", output).exit_code == 1

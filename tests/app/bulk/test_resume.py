@@ -1,12 +1,14 @@
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from app.bulk.formats import csv_line
-from app.bulk.resume import CompleteResults, read_csv, read_json_lines
+from app.bulk.names import guard_formula
+from app.bulk.resume import CompleteResults, drop_failed, read_csv, read_json_lines
 
-HEADER = "path,rank,caption\n"
+HEADER = "path,rank,caption,error\n"
 # Names with every character that CSV has to quote.
 NAMES = ["a.jpg", "b, c.jpg", 'd "e".jpg', "f\ng.jpg", "ä.jpg", "a.jpg"]
 
@@ -18,7 +20,9 @@ def jsonl() -> bytes:
 
 def rows(captions: int) -> bytes:
     lines = [
-        csv_line([name, rank, f"a {rank}"]) for name in NAMES for rank in range(1, captions + 1)
+        csv_line([name, rank, f"a {rank}", None])
+        for name in NAMES
+        for rank in range(1, captions + 1)
     ]
     return (HEADER + "".join(lines)).encode()
 
@@ -46,7 +50,7 @@ def test_csv_may_be_cut_anywhere(captions: int) -> None:
     ends, end = [], len(HEADER)
     for name in NAMES:
         for rank in range(1, captions + 1):
-            end += len(csv_line([name, rank, f"a {rank}"]).encode())
+            end += len(csv_line([name, rank, f"a {rank}", None]).encode())
         ends.append(end)
     assert end == len(whole)
     check_every_cut(whole, lambda file: read_csv(file, HEADER, captions), ends, len(HEADER))
@@ -69,8 +73,38 @@ def test_foreign_lines_are_refused(line: bytes) -> None:
 
 
 def test_foreign_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="its columns are not path,rank,caption"):
+    with pytest.raises(ValueError, match="its columns are not path,rank,caption,error"):
         read_csv(io.BytesIO(b"path,caption\n"), HEADER, 1)
-    for row in (b"x.jpg,first,a dog\n", b"x.jpg\n", b"\xff,1,a dog\n"):
+    for row in (b"x.jpg,first,a dog,\n", b"x.jpg\n", b"\xff,1,a dog,\n"):
         with pytest.raises(ValueError, match="row 8 has no caption"):
             read_csv(io.BytesIO(rows(1) + row), HEADER, 1)
+
+
+def test_names_with_a_carriage_return_or_a_formula_are_read_back() -> None:
+    names = ["a\rb.jpg", "=1+1.jpg", "'=1.jpg", "c\r\n"]
+    lines = [csv_line([guard_formula(name), 1, "a", None]) for name in names]
+    assert lines[0] == '"a\rb.jpg",1,a,\n'
+    written = read_csv(io.BytesIO((HEADER + "".join(lines)).encode()), HEADER, 1)
+    assert list(written.paths) == names
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_rows_of_failed_files_are_found_and_dropped(tmp_path: Path, kind: str) -> None:
+    if kind == "csv":
+        first, good = (
+            HEADER,
+            csv_line(["a.jpg", 1, "a 1", None]) + csv_line(["a.jpg", 2, "b", None]),
+        )
+        bad = csv_line(["b.jpg", None, None, "the file is empty"])
+    else:
+        first, good = "", '{"path": "a.jpg", "captions": []}\n'
+        bad = '{"path": "b.jpg", "captions": [], "error": "the file is empty"}\n'
+    file = tmp_path / "found"
+    file.write_text(first + bad + good + bad + bad + good + bad)
+    with file.open("rb") as lines:
+        written = read_csv(lines, HEADER, 2) if kind == "csv" else read_json_lines(lines)
+    assert (written.paths, written.size) == ({"a.jpg": 2}, file.stat().st_size)
+    assert len(written.failed) == 4
+    drop_failed(file, written)
+    assert file.read_text() == first + good + good
+    assert list(tmp_path.iterdir()) == [file]

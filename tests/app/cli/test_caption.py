@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from typer.testing import CliRunner
 
+from app.cli.main import app
 from model.captioning.captioner import Captioner
 from tests.app.photos import encoded, photo
 
@@ -49,7 +51,8 @@ def test_jsonl_has_the_captions_of_the_model(run: Run, folder: Path, bundle: Pat
 def test_csv_has_a_row_for_each_caption(run: Run, folder: Path) -> None:
     result = run("caption", folder, "--format", "csv", "--num-captions", "2", "--batch-size", "2")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert list(rows[0]) == ["path", "rank", "caption", "logprob", "mean_logprob", "finished"]
+    columns = ["path", "rank", "caption", "logprob", "mean_logprob", "finished", "error"]
+    assert list(rows[0]) == columns
     assert [row["rank"] for row in rows] == ["1", "2"] * 3
     assert all(float(row["logprob"]) < float(row["mean_logprob"]) < 0 for row in rows)
     assert {row["finished"] for row in rows} <= {"true", "false"}
@@ -77,7 +80,7 @@ def test_confidence_and_image_gain_in_every_format(
     assert 0 < caption["confidence"] < 1
 
     (row,) = csv.DictReader(io.StringIO(run("caption", file, "--format", "csv", *options).stdout))
-    assert list(row)[-3:] == ["confidence", "agreement", "image_gain"]
+    assert list(row)[-4:] == ["confidence", "agreement", "image_gain", "error"]
     assert float(row["agreement"]) == pytest.approx(caption["agreement"])
     assert float(row["confidence"]) == pytest.approx(caption["confidence"])
     assert [float(number) for number in row["image_gain"].split()] == pytest.approx(
@@ -111,7 +114,7 @@ def test_csv_without_image_gain_has_no_such_column(
 ) -> None:
     result = run("caption", folder, "--format", "csv", "--weights", finished_bundle)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert list(rows[0])[-3:] == ["finished", "confidence", "agreement"]
+    assert list(rows[0])[-4:] == ["finished", "confidence", "agreement", "error"]
     assert all(0 < float(row["confidence"]) < 1 for row in rows)
 
 
@@ -144,13 +147,59 @@ def test_a_bad_file_is_reported_and_the_rest_continues(run: Run, folder: Path) -
     empty.mkdir()
     result = run("caption", nowhere, folder, nothing, empty, "--format", "jsonl")
     assert result.exit_code == 1
-    assert len(json_lines(result)) == 3
-    reports = result.stderr.splitlines()
+    lines = json_lines(result)
+    assert len([line for line in lines if line["captions"]]) == 3
+    first, *reports = result.stderr.splitlines()
+    assert first == "left out: .txt (1)"
     assert reports[0] == f"{nowhere}: No such file or directory"
     assert reports[1].startswith(f"{folder / 'a0.jpg'}: unsupported image format")
     assert reports[2] == f"{nothing}: no file matches this pattern"
     assert reports[3] == f"{empty}: there are no pictures in this folder"
-    assert len(reports) == 4
+    assert [f"{line['path']}: {line['error']}" for line in lines if "error" in line] == reports
+
+
+def test_a_picture_is_read_from_standard_input(run: Run, bundle: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["caption", "-", "--format", "jsonl"], input=encoded(photo(), "JPEG")
+    )
+    (line,) = json_lines(result)
+    assert line["path"] == "-"
+    assert line["captions"]
+    assert result.exit_code == 0
+    refused = run("caption", "-", "--output", tmp_path / "a.csv", "--resume")
+    assert refused.exit_code == 2
+    assert "standard input has no name" in unframed(refused.stderr)
+
+
+@pytest.mark.parametrize("argument", ["", "https://example.com/a.jpg"])
+def test_what_can_be_no_file_is_refused(run: Run, argument: str) -> None:
+    result = run("caption", argument)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "give" in result.stderr
+
+
+def test_weak_captions_are_left_empty(run: Run, folder: Path, finished_bundle: Path) -> None:
+    options = ["--weights", finished_bundle, "--format", "csv", "--min-confidence"]
+    some = run("caption", folder / "a.jpg", *options, "0")
+    none = run("caption", folder / "a.jpg", *options, "1")
+    (whole,), (empty,) = (csv.DictReader(io.StringIO(result.stdout)) for result in (some, none))
+    assert whole["caption"]
+    assert empty == whole | {"caption": ""}
+    shown = run("caption", folder / "a.jpg", "--weights", finished_bundle, "--min-confidence", "1")
+    assert "(left empty)" in shown.stdout
+
+
+def test_a_confidence_that_captions_lack_is_refused(
+    run: Run, folder: Path, finished_bundle: Path
+) -> None:
+    command = ["caption", folder / "a.jpg", "--min-confidence", "0.5"]
+    for options, message in (
+        ([], "needs a bundle with a confidence"),
+        (["--weights", finished_bundle, "--temperature", "1"], "drawn captions have none"),
+    ):
+        refused = run(*command, *options)
+        assert refused.exit_code == 2
+        assert message in unframed(refused.stderr)
 
 
 def test_only_bad_files_print_no_captions(run: Run, tmp_path: Path) -> None:

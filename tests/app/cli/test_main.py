@@ -17,6 +17,9 @@ Run = Callable[..., Result]
     "arguments",
     [
         ["caption"],
+        ["caption", ""],
+        ["caption", "x.jpg", "--min-confidence", "1.1"],
+        ["caption", "x.jpg", "--ray", "--output", "out", "--min-confidence", "0"],
         ["caption", "x.jpg", "--beam-size", "11"],
         ["caption", "x.jpg", "--num-captions", "4"],
         ["caption", "x.jpg", "--format", "xml"],
