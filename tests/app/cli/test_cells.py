@@ -61,3 +61,14 @@ def test_cells_are_coloured_in_a_terminal(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLORTERM", "truecolor")
     result = run("cells", "verse", "Twinkle, twinkle", "--unit", "3")
     assert "\x1b[38;2;0;0;0;48;2;" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["caf\xe9", "\x89PNG"])
+def test_a_file_that_is_not_utf8_is_named(run: Run, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(text.encode("latin-1"))
+    result = run("cells", "verse", "--file", file)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        f"unrolled: {file} is not UTF-8 (byte {text.index(max(text)) + 1}"
+    )
