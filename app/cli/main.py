@@ -18,6 +18,7 @@ from app.cli.finalize import finalize
 from app.cli.models import models
 from app.cli.score import score
 from app.cli.serve import serve
+from app.cli.streams import Commands
 from app.cli.study import study
 from app.cli.train import train
 from app.cli.write import write
@@ -27,6 +28,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="unrolled",
+    cls=Commands,
     help="Describe photographs and write text with recurrent networks, and show how sure they are.",
     no_args_is_help=True,
     add_completion=False,

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, TextFormat, Weights, settings_from
-from app.cli.terminal import exit_on, printable_text
+from app.cli.terminal import exit_on, printable_text, use_utf8
 from model.bundle.discovery import bundle_folder, is_text_bundle
 from model.text.deltas import summarise
 
@@ -59,12 +59,14 @@ def score(
     if image is None:
         raise typer.BadParameter(f"{model} is a captioner: give the picture with --image")
 
+    from app.bulk.reading import max_file_bytes, read_file  # noqa: PLC0415
     from app.errors import PictureError  # noqa: PLC0415
-    from app.pictures.decode import read_picture  # noqa: PLC0415
+    from app.pictures.decode import decode_picture  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
 
     with exit_on(ValueError, OSError, PictureError):
-        picture = read_picture(image, settings.max_pixels)
+        data = read_file(image, max_file_bytes(settings.max_pixels))
+        picture = decode_picture(data, settings.max_pixels)
         captioner = Captioner.load(folder, settings.device, runtime=settings.runtime)
     _print_score(captioner.score(picture.image, text).tokens, {}, output_format)
 
@@ -76,6 +78,7 @@ def _print_score(
 ) -> None:
     totals = summarise([token.logprob for token in tokens]) | numbers
     if output_format is TextFormat.JSONL:
+        use_utf8()
         each = [{"token": token.token, "logprob": token.logprob} for token in tokens]
         sys.stdout.write(json.dumps({"tokens": each, **totals}, ensure_ascii=False) + "\n")
         return

@@ -20,7 +20,7 @@ from app.cli.options import (
     invalid_options,
     settings_from,
 )
-from app.cli.terminal import exit_on, print_note, printable_text
+from app.cli.terminal import exit_on, print_note, printable_text, use_utf8
 from model.config import SamplingConfig
 from model.seeds import draw_seed
 from model.text.deltas import TextAssembler
@@ -83,6 +83,7 @@ def _write_jsonl(
     language_model: LanguageModel, prompt: str, n: int, seed: int, options: dict[str, Any]
 ) -> None:
     """Write several texts at once, and print each as a line of JSON when it ends."""
+    use_utf8()
     deltas: dict[int, list[TextDelta]] = {i: [] for i in range(n)}
     for delta in language_model.generate(prompt, n=n, seed=seed, **options):
         deltas[delta.index].append(delta)
