@@ -8,7 +8,9 @@ from model.bundle.format import CONFIG, BundleError
 from model.bundle.read import read_config
 
 __all__ = [
+    "FINISHED",
     "SHIPPED_WEIGHTS",
+    "UNFINISHED",
     "BundleFolders",
     "BundleSummary",
     "bundle_folder",
@@ -20,6 +22,10 @@ __all__ = [
 
 # Next to the packages, both in the repository and where they are installed.
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+
+
+# In the folder of a training run: the bundle it ends with, and the one to try before that.
+FINISHED, UNFINISHED = "bundle", "unfinished"
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,12 @@ class BundleFolders:
 
 
 def captioner_folder(weights: Path) -> Path:
-    """Return the captioner's bundle: `weights` itself if it is one, else `weights/captioner`."""
-    return weights if (weights / CONFIG).exists() else weights / "captioner"
+    """Return the captioner's bundle: `weights` or a run's bundle in it, else `weights/captioner`.
+
+    Raises:
+        ValueError: `weights` is the folder of a run that has not written a bundle yet.
+    """
+    return _bundle_in(weights) or weights / "captioner"
 
 
 def find_bundle_folders(weights: Path) -> BundleFolders:
@@ -55,9 +65,9 @@ def find_bundle_folders(weights: Path) -> BundleFolders:
     Raises:
         ValueError: there is no bundle.
     """
-    if (weights / CONFIG).exists():
-        one = (weights,)
-        return BundleFolders(None, one) if is_text_bundle(weights) else BundleFolders(weights, ())
+    if bundle := _bundle_in(weights):
+        one = (bundle,)
+        return BundleFolders(None, one) if is_text_bundle(bundle) else BundleFolders(bundle, ())
     captioner, text = weights / "captioner", weights / "text"
     language_models = sorted(p for p in text.glob("[!.]*") if p.is_dir())
     if not captioner.is_dir() and not language_models:
@@ -69,13 +79,13 @@ def find_bundle_folders(weights: Path) -> BundleFolders:
 
 
 def bundle_folder(model: str, weights: Path) -> Path:
-    """Find a bundle by its path, or by its folder's name in `weights`.
+    """Find a bundle by its path or its run's, or by its folder's name in `weights`.
 
     Raises:
         ValueError: there is no such bundle; the message lists the ones in `weights`.
     """
-    if (Path(model) / CONFIG).exists():
-        return Path(model)
+    if bundle := _bundle_in(Path(model)):
+        return bundle
     try:
         folders = find_bundle_folders(weights)
     except ValueError as error:
@@ -87,6 +97,24 @@ def bundle_folder(model: str, weights: Path) -> Path:
             f"{', '.join(map(repr, by_name))}, or give a bundle's folder"
         )
     return by_name[model]
+
+
+def _bundle_in(folder: Path) -> Path | None:
+    """Return a folder that is a bundle, or the newest bundle of the training run in it.
+
+    Raises:
+        ValueError: a run in it has not written a bundle yet.
+    """
+    # A run has an unfinished bundle only while its latest training has not ended.
+    for bundle in (folder, folder / UNFINISHED, folder / FINISHED):
+        if (bundle / CONFIG).exists():
+            return bundle
+    if (folder / "recipe.json").exists():
+        raise ValueError(
+            f"the training run in {folder} has not written weights yet: the first come with its "
+            "first checkpoint, after a minute of training"
+        )
+    return None
 
 
 def is_text_bundle(folder: Path) -> bool:

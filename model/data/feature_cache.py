@@ -7,13 +7,16 @@ on, so caches cannot be confused.
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.filesize import decimal
 from torch import Tensor
 
 from model.data.augmentation import augment
@@ -22,14 +25,10 @@ from model.files import atomic_write
 from model.networks.encoder import Encoder
 from model.preprocessing import Preprocessing
 
-__all__ = ["FeatureCache", "Progress"]
+__all__ = ["FeatureCache", "check_space"]
 
 _FORMAT = 2  # raise it when pictures are read differently
 _PART = 256  # pictures in a file: at 7 x 7 x 1280 in half precision, 32 MB
-
-
-# Called with the number of pictures encoded so far, and of all.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,17 @@ class _Part:
 class FeatureCache:
     """The features of some pictures of one set, in half precision.
 
+    `compute` must be called before any are read.
+
     Args:
         folder: of all caches.
         dataset, entries: the pictures.
         views: how many views of each picture (see `model.data.augmentation`).
         encoder, preprocessing: compute the features; the encoder must be frozen.
         device, dtype: where and how it runs (bfloat16 is several times faster on some CPUs).
-        progress: called after each part.
+
+    Raises:
+        ValueError: the encoder is not frozen.
     """
 
     def __init__(
@@ -62,16 +65,17 @@ class FeatureCache:
         views: int = 1,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
-        progress: Progress | None = None,
     ) -> None:
         if not encoder.frozen:
             raise ValueError(
                 "only a frozen encoder's features can be cached: call encoder.tune(None)"
             )
         self.views = views
-        device = device or torch.device("cpu")
+        self._dataset = dataset
+        self._encoder, self._preprocessing = encoder, preprocessing
+        self._device, self._dtype = device or torch.device("cpu"), dtype
         digest = _digest(dataset, entries, encoder, preprocessing, dtype)
-        parts = [
+        self._parts = [
             _Part(
                 folder / digest / f"view{view}-{start:06d}.npy",
                 entries[start : start + _PART],
@@ -80,15 +84,48 @@ class FeatureCache:
             for view in range(views)
             for start in range(0, len(entries), _PART)
         ]
-        done, total = 0, views * len(entries)
-        for part in parts:
-            if not part.path.exists():
-                _write(part, dataset, encoder.to(device), preprocessing, device=device, dtype=dtype)
-            done += len(part.entries)
-            if progress:
-                progress(done, total)
-        self._parts = [np.load(part.path, mmap_mode="r", allow_pickle=False) for part in parts]
-        self._parts_per_view = len(parts) // views if views else 0
+        self._parts_per_view = len(self._parts) // views if views else 0
+
+    @property
+    def missing(self) -> int:
+        """How many views of pictures must still be computed."""
+        return sum(len(part.entries) for part in self._missing_parts())
+
+    def missing_bytes(self) -> int:
+        """Return the disk space that `compute` will take."""
+        if not self.missing:
+            return 0
+        size = self._preprocessing.config.size
+        with torch.inference_mode():
+            grid = self._encoder.to(self._device)(
+                torch.zeros(1, 3, size, size, device=self._device)
+            )
+        return self.missing * int(grid.numel()) * 2  # in half precision
+
+    def compute(self, advance: Callable[[int], None] | None = None) -> None:
+        """Compute the features that are not on disk yet.
+
+        Args:
+            advance: called after each part with the number of its pictures.
+        """
+        for part in self._missing_parts():
+            _write(
+                part,
+                self._dataset,
+                self._encoder.to(self._device),
+                self._preprocessing,
+                device=self._device,
+                dtype=self._dtype,
+            )
+            if advance:
+                advance(len(part.entries))
+
+    def _missing_parts(self) -> list[_Part]:
+        return [part for part in self._parts if not part.path.exists()]
+
+    @cached_property
+    def _arrays(self) -> list[npt.NDArray[np.float16]]:
+        return [np.load(part.path, mmap_mode="r", allow_pickle=False) for part in self._parts]
 
     def __call__(self, indices: Sequence[int], views: Sequence[int]) -> Tensor:
         """Return the features of some views of some pictures.
@@ -97,10 +134,30 @@ class FeatureCache:
             float16 (len(indices), rows, columns, channels)
         """
         rows: list[npt.NDArray[np.float16]] = [
-            self._parts[view * self._parts_per_view + index // _PART][index % _PART]
+            self._arrays[view * self._parts_per_view + index // _PART][index % _PART]
             for index, view in zip(indices, views, strict=True)
         ]
         return torch.from_numpy(np.stack(rows))
+
+
+def check_space(folder: Path, needed: int) -> int:
+    """Check that a folder's disk has room for so many bytes.
+
+    Returns:
+        The free bytes.
+
+    Raises:
+        OSError: it has not; the message says what to do.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise OSError(
+            f"the encoder's features take {decimal(needed)} in {folder}, where {decimal(free)} are "
+            "free: make room, set the recipe's feature_cache to a folder on another disk, or lower "
+            "its views"
+        )
+    return free
 
 
 def _digest(

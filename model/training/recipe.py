@@ -204,6 +204,7 @@ class TextRecipe:
     device: Literal["auto", "cpu"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     checkpoint_steps: Positive = 500
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
 
 
 def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Recipe:

@@ -1,20 +1,27 @@
-"""A run's folder: its recipe, environment, curve, TensorBoard log, checkpoint and best weights."""
+"""A run's folder: recipe, environment, curve, TensorBoard log, checkpoint, weights and bundle."""
 
 import os
 import platform
+import shutil
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from model.bundle.discovery import FINISHED, UNFINISHED
+from model.bundle.write import save_bundle
 from model.files import write_json
+from model.training.checkpoint import read_progress
 from model.training.recipe import CaptionerRecipe, Recipe, TextRecipe, read_recipe
+from model.training.task import TrainingTask
 
-__all__ = ["OTHER_RUN", "Run", "check_recipe"]
+__all__ = ["OTHER_RUN", "Run", "check_recipe", "kept"]
 
 # Ends messages about a run that cannot be resumed.
 OTHER_RUN = "or choose another --output, or start over with --no-resume"
@@ -43,6 +50,7 @@ class Run:
         self.folder = folder
         self.checkpoint = folder / _CHECKPOINT
         self.best = folder / "best.safetensors"
+        self.bundle = folder / FINISHED
         self.main = main
         self.curve: list[dict[str, Any]] = []
         self._board: SummaryWriter | None = None
@@ -54,11 +62,45 @@ class Run:
         """Check whether a folder holds a run that can be resumed."""
         return (folder / _CHECKPOINT).exists()
 
+    def forget(self) -> None:
+        """Remove what an interrupted run left, so that nobody resumes or tries it."""
+        if self.main:
+            self.checkpoint.unlink(missing_ok=True)
+            shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+
     def describe(self, recipe: CaptionerRecipe | TextRecipe) -> None:
         """Write the recipe, and the environment that it is trained in."""
         if self.main:
             write_json(self.folder / _RECIPE, asdict(recipe))
             write_json(self.folder / "environment.json", _environment())
+
+    def save_bundle(
+        self,
+        recipe: CaptionerRecipe | TextRecipe,
+        task: TrainingTask[Any],
+        weights: Mapping[str, Tensor],
+        about: dict[str, Any],
+    ) -> None:
+        """Write weights as the run's bundle, or as its unfinished one if `about` says so.
+
+        A bundle that is unfinished says so in its version, its provenance and its card.
+        """
+        unfinished = about.get("unfinished")
+        text = f"Trained by `unrolled train {task.command}`."
+        config = task.config
+        if unfinished:
+            text = f"{text} This is not its end but {unfinished}."
+            config = replace(config, version=f"{config.version[:50]}-unfinished")
+        provenance = task.provenance | {"recipe": recipe.name} | about
+        save_bundle(
+            self.folder / (UNFINISHED if unfinished else FINISHED),
+            replace(config, provenance=provenance),
+            weights,
+            task.vocabulary,
+            f"# {recipe.name}\n\n{text}\n",
+        )
+        if not unfinished:
+            shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
 
     def log(self, step: int, **values: float) -> None:
         """Add a point to the curve, on disk and in TensorBoard."""
@@ -76,6 +118,20 @@ class Run:
         """Close the TensorBoard log."""
         if self._board is not None:
             self._board.close()
+
+
+def kept(folder: Path, recipe: CaptionerRecipe | TextRecipe) -> str:
+    """Say what an interrupted run leaves in its folder, how to go on and how to try it."""
+    checkpoint = folder / _CHECKPOINT
+    if not checkpoint.exists():
+        return "there is no checkpoint yet; the same command starts from the beginning"
+    command = "caption" if isinstance(recipe, CaptionerRecipe) else "write"
+    picture = " PICTURE" if command == "caption" else ""
+    return (
+        f"{folder} keeps what was learned until step {read_progress(checkpoint)['step']:,}\n"
+        "to go on: the same command again, without --no-resume\n"
+        f"to try it as it is: unrolled {command} --model {folder}{picture}"
+    )
 
 
 def check_recipe(folder: Path, recipe: Recipe) -> None:

@@ -105,12 +105,18 @@ class TrainingTask(ABC, Generic[Batch]):
         """Compute a batch's losses with the module of `build_loss`."""
 
     @abstractmethod
-    def validate(self, network: Any) -> Validation:
-        """Measure a network's averaged weights; only the main process does."""
+    def validate(self, network: Any, console: Console) -> Validation:
+        """Measure a network's averaged weights; only the main process does.
+
+        Progress is shown on the console.
+        """
 
     @abstractmethod
     def checkpoint_due(self, step: int, minutes: float) -> bool:
-        """Decide whether to write a checkpoint, `minutes` after the last one."""
+        """Decide whether to write a checkpoint, `minutes` after the last one.
+
+        The first of a process comes after a minute at the latest, whatever this returns.
+        """
 
     def carried(self) -> dict[str, nn.Module]:
         """Return what steps change besides the weights; every process must call this."""

@@ -12,24 +12,22 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from model.bundle.write import save_bundle
+from model.reporting.progress import make_console, progress, status
 from model.training.checkpoint import load_checkpoint, read_progress, save_checkpoint, save_weights
+from model.training.epoch_log import EpochLog
+from model.training.interrupt import postponed_interrupt
 from model.training.optimizer import update_average
 from model.training.recipe import (
     CaptionerRecipe,
@@ -38,51 +36,18 @@ from model.training.recipe import (
     TextOptimisationConfig,
     TextRecipe,
 )
-from model.training.run import OTHER_RUN, Run, check_recipe
+from model.training.run import OTHER_RUN, Run
 from model.training.schedule import learning_rate_factor
 from model.training.task import Mean, TrainingTask
 
-__all__ = ["Trainer", "fingerprint", "progress_bar", "train"]
+__all__ = ["TaskType", "Trainer", "fingerprint"]
 
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
+# At most, before a process writes its first checkpoint; later ones come as the recipe says.
+_FIRST_CHECKPOINT_MINUTES = 1.0
+
 TaskType = Callable[[Recipe, Accelerator], TrainingTask[Any]]
-
-
-def train(
-    task_type: TaskType[Recipe], recipe: Recipe, output: Path | None, *, resume: bool
-) -> Path:
-    """Train from a folder's checkpoint if there is one and it is wanted, else from the beginning.
-
-    Args:
-        task_type: makes the task of a recipe.
-        recipe: what to train.
-        output: the run's folder; None is `runs/` and the recipe's name.
-        resume: whether to use the checkpoint in that folder.
-
-    Returns:
-        The folder of the bundle that was written.
-
-    Raises:
-        ValueError: the recipe or its data cannot be used, or are not those of the checkpoint.
-        OSError: a file that the recipe names is missing or cannot be read.
-    """
-    folder = output or Path("runs") / recipe.name
-    resume = resume and Run.has_checkpoint(folder)
-    if resume:
-        # Before the main process writes anything, so that all processes see the same recipe.
-        check_recipe(folder, recipe)
-    trainer = Trainer(task_type, recipe, folder)
-    if resume:
-        trainer.resume()
-        trainer.console.print(f"resuming from step {trainer.step} of {trainer.total_steps}")
-    elif trainer.run.main:
-        # Otherwise this run, if interrupted early, would later resume from the one it replaces.
-        trainer.run.checkpoint.unlink(missing_ok=True)
-    # Only now: the recipe in the folder is always the one of the checkpoint there.
-    trainer.run.describe(recipe)
-    trainer.fit()
-    return trainer.save()
 
 
 class Trainer:
@@ -96,9 +61,10 @@ class Trainer:
             cpu=recipe.device == "cpu",
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
-        self.console = Console(quiet=not self.accelerator.is_main_process, stderr=True)
+        self.console = make_console(quiet=not self.accelerator.is_main_process)
         self.run = Run(folder, main=self.accelerator.is_main_process)
-        self.task = task_type(recipe, self.accelerator)
+        with status(self.console, "reading the data"):
+            self.task = task_type(recipe, self.accelerator)
         self.data_fingerprint = fingerprint(self.task.fingerprinted_data)
         torch.manual_seed(recipe.seed)
         self.network = self.task.build_network(self.console)
@@ -114,6 +80,8 @@ class Trainer:
         )
         self.loss, self.optimizer = self.accelerator.prepare(loss, self.optimizer)
         self.step = 0
+        self.epoch_log = EpochLog()
+        self._has_checkpoint = False  # of this process
         worst = -math.inf if self.task.higher_is_better else math.inf
         self.best: dict[str, float] = {self.task.measure: worst, "epoch": -1}
 
@@ -123,8 +91,9 @@ class Trainer:
         return self.settings.epochs * self.task.steps_per_epoch
 
     def checkpoint(self) -> None:
-        """Write everything that `resume` needs; every process must call this."""
+        """Write what `resume` needs, and a bundle to try; every process must call this."""
         modules = self._modules()
+        self._has_checkpoint = True
         if not self.run.main:
             return
         scaler = self.accelerator.scaler
@@ -134,8 +103,10 @@ class Trainer:
             "curve": self.run.curve,
             "scaler": scaler.state_dict() if scaler else None,
             "data": self.data_fingerprint,
+            "epoch": asdict(self.epoch_log),
         }
         save_checkpoint(self.run.checkpoint, modules, self.optimizer, progress)
+        self._save_unfinished()
 
     def resume(self) -> None:
         """Restore what `checkpoint` wrote.
@@ -158,9 +129,15 @@ class Trainer:
         if scaler and progress["scaler"]:
             scaler.load_state_dict(progress["scaler"])
         self.run.curve = progress["curve"]  # what was logged after the checkpoint is dropped
+        self.epoch_log = EpochLog(**progress.get("epoch", {}))
 
     def fit(self) -> None:
         """Train until the last epoch, or until validation has stopped improving."""
+        self.console.print(
+            f"training for {self.settings.epochs} epochs of {self.task.steps_per_epoch:,} steps on "
+            f"{self.accelerator.device}; Ctrl-C keeps what is learned, and the same command goes on"
+        )
+        self.console.print(f"to see the curves: tensorboard --logdir {self.run.folder}")
         if self.step == 0 and self.task.validates_first:
             self._validate(-1, {})
         first, position = divmod(self.step, self.task.steps_per_epoch)
@@ -178,56 +155,72 @@ class Trainer:
 
     def save(self) -> Path:
         """Write the best validated weights as a bundle, and return its folder."""
-        folder, name = self.run.folder / "bundle", self.recipe.name
         if self.run.main:
-            about = {"recipe": name, "best_epoch": self.best["epoch"] + 1}
-            save_bundle(
-                folder,
-                replace(self.task.config, provenance=self.task.provenance | about),
-                load_file(self.run.best),
-                self.task.vocabulary,
-                f"# {name}\n\nTrained by `unrolled train {self.task.command}`.\n",
-            )
-            self.console.print(f"wrote {folder}")
+            weights, about = load_file(self.run.best), {"best_epoch": self.best["epoch"] + 1}
+            self.run.save_bundle(self.recipe, self.task, weights, about)
+            self.console.print(f"wrote {self.run.bundle}")
         self.accelerator.wait_for_everyone()
-        return folder
+        return self.run.bundle
+
+    def _save_unfinished(self) -> None:
+        """Write the best weights so far, or the latest if none are validated yet, as a bundle."""
+        about: dict[str, Any] = {"unfinished": f"step {self.step:,} of {self.total_steps:,}"}
+        if math.isfinite(self.best[self.task.measure]):
+            weights = load_file(self.run.best)
+            about["best_epoch"] = self.best["epoch"] + 1
+        else:
+            weights = self.average.module.state_dict()
+        self.run.save_bundle(self.recipe, self.task, weights, about)
 
     def _modules(self) -> dict[str, nn.Module]:
         """Return everything that steps change, but for the optimizer."""
         return {"network": self.network, "average": self.average} | self.task.carried()
 
     def _epoch(self, epoch: int, position: int) -> dict[str, float]:
-        """Take an epoch's steps from a position on, and return the means of what they watch."""
-        task, total = self.task, self.task.steps_per_epoch
+        """Take an epoch's steps from a position on, and return the means of what they watch.
+
+        Raises:
+            KeyboardInterrupt: the run was interrupted; a checkpoint has been written.
+        """
+        task, total, log = self.task, self.task.steps_per_epoch, self.epoch_log
         self.loss.train()
-        steps: list[dict[str, float]] = []
-        norms: list[float] = []
-        started = saved = time.monotonic()
-        with progress_bar(self.console) as bar:
-            row = bar.add_task(f"epoch {epoch + 1}", total=total, completed=position, note="")
+        began = saved = time.monotonic()
+        before, first = log.seconds, position
+        what = f"epoch {epoch + 1} of {self.settings.epochs}"
+        with (
+            postponed_interrupt() as is_interrupted,
+            progress(self.console, what, total, done=position) as update,
+        ):
             for batch in task.batches(epoch, position):
                 watched, norm = self._step(batch)
-                steps.append(watched)
-                if math.isfinite(norm):
-                    norms.append(norm)
-                speed = len(steps) * task.items_per_step / (time.monotonic() - started)
-                note = f"{_format(watched)}  {speed:.0f} {task.unit}/s"
-                bar.update(row, advance=1, note=note)
+                log.add(watched, norm)
+                now, position = time.monotonic(), position + 1
+                log.seconds = before + now - began
+                speed = (position - first) * task.items_per_step / (now - began)
+                update(position, f"{_format(watched)}, {speed:,.0f} {task.unit}/s")
+                minutes = (now - saved) / 60
+                due = task.checkpoint_due(self.step, minutes) or (
+                    not self._has_checkpoint and minutes > _FIRST_CHECKPOINT_MINUTES
+                )
+                due, interrupted = self._in_any_process(due, is_interrupted())
                 # Not after the last step: a run resumed from there would skip its validation.
-                minutes = (time.monotonic() - saved) / 60
-                if self.step % total and task.checkpoint_due(self.step, minutes):
+                if (due or interrupted) and self.step % total:
                     self.checkpoint()
                     saved = time.monotonic()
-        means = {name: fmean(step[name] for step in steps) for name in steps[0]}
-        self.run.log(
-            self.step,
-            **means,
-            gradient_norm=sum(norms) / max(1, len(norms)),
-            largest_gradient_norm=max(norms, default=0.0),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
-            seconds=time.monotonic() - started,
+                if interrupted:
+                    raise KeyboardInterrupt
+        self.run.log(self.step, **log.point(), learning_rate=self.optimizer.param_groups[0]["lr"])
+        self.epoch_log = EpochLog()
+        return log.means()
+
+    def _in_any_process(self, *flags: bool) -> list[bool]:
+        """Return which flags are set in any process; every process must call this."""
+        if self.accelerator.num_processes == 1:
+            return list(flags)
+        counts = self.accelerator.reduce(
+            torch.tensor(flags, dtype=torch.float32, device=self.accelerator.device), "sum"
         )
-        return means
+        return [count > 0 for count in counts.tolist()]
 
     def _step(self, batch: Any) -> tuple[dict[str, float], float]:
         """Take one step.
@@ -271,12 +264,11 @@ class Trainer:
         """Validate the averaged weights, and keep them if they are the best so far."""
         if self.run.main:
             network, measure = self.average.module, self.task.measure
-            with self.console.status("validating"):
-                value, logged, sample = self.task.validate(network)
+            value, logged, sample = self.task.validate(network, self.console)
             self.run.log(self.step, epoch=epoch + 1, **logged)
             self.console.print(f"epoch {epoch + 1}: {_format({**trained, **logged})}")
             if sample:
-                self.console.print(f"[dim]{escape(sample)}[/dim]", highlight=False)
+                self.console.print(sample, style="dim")
             best = self.best[measure]
             if value > best if self.task.higher_is_better else value < best:
                 self.best = {measure: value, "epoch": epoch}
@@ -285,19 +277,6 @@ class Trainer:
             from_main = [self.best]
             torch.distributed.broadcast_object_list(from_main)
             self.best = from_main[0]
-
-
-def progress_bar(console: Console) -> Progress:
-    """Return a progress bar whose rows have a `note`."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        transient=True,
-    )
 
 
 def fingerprint(data: Any) -> str:

@@ -6,16 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.filesize import decimal
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from model.data.augmentation import augment, is_mirrored, mirror_caption
 from model.data.batches import CaptionBatch, Item, Plan, collate
-from model.data.feature_cache import FeatureCache, Progress
+from model.data.feature_cache import FeatureCache, check_space
 from model.data.karpathy import CaptionDataset, Entry
 from model.data.lookalikes import read_lookalikes
 from model.networks.encoder import Encoder
 from model.preprocessing import Preprocessing
+from model.reporting.progress import progress
 from model.training.recipe import CaptionerRecipe, data_path
 from model.vocabulary import Vocabulary
 
@@ -57,13 +60,18 @@ class TrainingData:
         self._validation_features: list[FeatureCache] = []
 
     def cache(
-        self, encoder: Encoder, device: torch.device, dtype: torch.dtype, progress: Progress
+        self, encoder: Encoder, device: torch.device, dtype: torch.dtype, console: Console
     ) -> None:
-        """Compute the features of all pictures with a frozen encoder, or read them from disk."""
+        """Compute the features of all pictures with a frozen encoder, or read them from disk.
+
+        Raises:
+            OSError: there is no room for them.
+        """
+        folder = Path(self.recipe.feature_cache)
 
         def features(dataset: CaptionDataset, entries: Sequence[Entry], views: int) -> FeatureCache:
             return FeatureCache(
-                Path(self.recipe.feature_cache),
+                folder,
                 dataset,
                 entries,
                 encoder=encoder,
@@ -71,12 +79,31 @@ class TrainingData:
                 views=views,
                 device=device,
                 dtype=dtype,
-                progress=progress,
             )
 
         for dataset, train, validation in zip(self.sets, self.train, self.validation, strict=True):
             self._train_features.append(features(dataset, train, self.recipe.views))
             self._validation_features.append(features(dataset, validation, 1))
+        caches = [*self._train_features, *self._validation_features]
+        missing = sum(cache.missing for cache in caches)
+        if not missing:
+            return
+        needed = sum(cache.missing_bytes() for cache in caches)
+        free = check_space(folder, needed)
+        console.print(
+            f"computing the features of {missing:,} views of pictures, once: they take "
+            f"{decimal(needed)} in {folder}, where {decimal(free)} are free"
+        )
+        done = 0
+        with progress(console, "features", missing) as update:
+
+            def advance(pictures: int) -> None:
+                nonlocal done
+                done += pictures
+                update(done, "")
+
+            for cache in caches:
+                cache.compute(advance)
 
     def word_rates(self) -> Tensor:
         """Return the share of the training captions that have each word: (vocabulary - 4,)."""

@@ -24,7 +24,7 @@ from model.training.optimizer import parameter_groups
 from model.training.recipe import CaptionerRecipe, read_recipe
 from model.training.schedule import sampling_probability
 from model.training.task import Losses, TrainingTask, Validation
-from model.training.trainer import progress_bar, train
+from model.training.train import train
 
 __all__ = ["CaptionerTask", "main"]
 
@@ -34,7 +34,7 @@ def main(
 ) -> Path:
     """Train a captioner by the recipe in `config`, with another seed if one is given.
 
-    See `model.training.trainer.train` for the rest.
+    See `model.training.train.train` for the rest.
     """
     recipe = read_recipe(config, CaptionerRecipe, seed)
     return train(CaptionerTask, recipe, output, resume=resume)
@@ -87,14 +87,8 @@ class CaptionerTask(TrainingTask[tuple[Tensor, CaptionBatch, float]]):
         encoder.tune(self.settings.tune_from, update_batch_norm=self.settings.update_batch_norm)
         if encoder.frozen:
             dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
-            with progress_bar(console) as bar, self.accelerator.main_process_first():
-                row = bar.add_task("features", note="")
-                self.data.cache(
-                    encoder,
-                    self.accelerator.device,
-                    dtype,
-                    lambda done, total: bar.update(row, completed=done, total=total),
-                )
+            with self.accelerator.main_process_first():
+                self.data.cache(encoder, self.accelerator.device, dtype, console)
         return self.network
 
     def build_loss(self) -> CaptionLoss:
@@ -146,12 +140,12 @@ class CaptionerTask(TrainingTask[tuple[Tensor, CaptionBatch, float]]):
         losses: Losses = loss(*batch)
         return losses
 
-    def validate(self, network: CaptionNetwork) -> Validation:
+    def validate(self, network: CaptionNetwork, console: Console) -> Validation:
         """Measure the CIDEr of the network's captions."""
         captioner = Captioner.of(
             network, self.config, self.vocabulary, device=self.accelerator.device
         )
-        values = self._cider(captioner)
+        values = self._cider(captioner, console)
         return Validation(values["cider"], values)
 
     def checkpoint_due(self, step: int, minutes: float) -> bool:

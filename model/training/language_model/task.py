@@ -17,13 +17,14 @@ from model.config import TextConfig
 from model.data.corpus import Corpus, streams
 from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork
+from model.reporting.progress import status
 from model.text.language_model import LanguageModel
 from model.training.language_model.loss import TextLoss, nats_per_token
 from model.training.language_model.streams import StreamState, gather_state, take_share
 from model.training.optimizer import parameter_groups
 from model.training.recipe import TextRecipe, data_path, read_recipe
 from model.training.task import Losses, Mean, TrainingTask, Validation
-from model.training.trainer import train
+from model.training.train import train
 
 __all__ = ["LanguageModelTask", "main"]
 
@@ -35,7 +36,7 @@ def main(
 ) -> Path:
     """Train a language model by the recipe in `config`, with another seed if one is given.
 
-    See `model.training.trainer.train` for the rest.
+    See `model.training.train.train` for the rest.
     """
     recipe = read_recipe(config, TextRecipe, seed)
     return train(LanguageModelTask, recipe, output, resume=resume)
@@ -143,9 +144,10 @@ class LanguageModelTask(TrainingTask[Tensor]):
         mean = Mean(total, count)
         return Losses((mean,), {"loss": mean.detached()})
 
-    def validate(self, network: TextNetwork) -> Validation:
+    def validate(self, network: TextNetwork, console: Console) -> Validation:
         """Measure the mean loss of a token of the validation text, and write a sample."""
-        loss = nats_per_token(network.eval(), self.corpus.validation, self.vocabulary.start_id)
+        with status(console, "validating"):
+            loss = nats_per_token(network.eval(), self.corpus.validation, self.vocabulary.start_id)
         language_model = LanguageModel.of(
             network, self.config, self.vocabulary, device=self.accelerator.device
         )
@@ -155,8 +157,9 @@ class LanguageModelTask(TrainingTask[Tensor]):
         return Validation(loss, {"validation_loss": loss}, sample)
 
     def checkpoint_due(self, step: int, minutes: float) -> bool:
-        """Write a checkpoint every `checkpoint_steps`."""
-        return step % self.recipe.checkpoint_steps == 0
+        """Write a checkpoint every `checkpoint_steps` or `checkpoint_minutes`."""
+        recipe = self.recipe
+        return step % recipe.checkpoint_steps == 0 or minutes > recipe.checkpoint_minutes
 
     def carried(self) -> dict[str, nn.Module]:
         """Return the state of all processes' streams."""

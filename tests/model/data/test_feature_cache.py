@@ -8,7 +8,7 @@ import torch
 from model.config import EncoderConfig, PreprocessingConfig
 from model.data import feature_cache as features
 from model.data.augmentation import augment
-from model.data.feature_cache import FeatureCache
+from model.data.feature_cache import FeatureCache, check_space
 from model.data.karpathy import CaptionDataset
 from model.networks.encoder import Encoder
 from model.preprocessing import Preprocessing
@@ -37,7 +37,9 @@ def make_cache(tmp_path: Path, dataset: CaptionDataset, **changes: object) -> Fe
         "preprocessing": Preprocessing(PreprocessingConfig(size=64)),
         "views": 2,
     } | changes
-    return FeatureCache(tmp_path / "cache", dataset, **options)
+    cache = FeatureCache(tmp_path / "cache", dataset, **options)
+    cache.compute()
+    return cache
 
 
 def parts(tmp_path: Path) -> dict[str, int]:
@@ -159,7 +161,39 @@ def test_a_trained_encoder_is_refused(tmp_path, dataset):
         make_cache(tmp_path, dataset, encoder=make_encoder().tune(-1))
 
 
-def test_progress_ends_at_the_total(tmp_path, dataset):
-    seen: list[tuple[int, int]] = []
-    make_cache(tmp_path, dataset, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(4, 22), (8, 22), (11, 22), (15, 22), (19, 22), (22, 22)]
+def test_every_part_that_is_computed_advances(tmp_path, dataset):
+    cache = FeatureCache(
+        tmp_path / "cache",
+        dataset,
+        dataset.split("train"),
+        encoder=make_encoder(),
+        preprocessing=Preprocessing(PreprocessingConfig(size=64)),
+        views=2,
+    )
+    seen: list[int] = []
+    cache.compute(seen.append)
+    assert seen == [4, 4, 3, 4, 4, 3]
+    cache.compute(seen.append)
+    assert sum(seen) == 22
+
+
+def test_the_space_that_is_missing_is_known_beforehand(tmp_path, dataset):
+    cache = FeatureCache(
+        tmp_path / "cache",
+        dataset,
+        dataset.split("train"),
+        encoder=make_encoder(),
+        preprocessing=Preprocessing(PreprocessingConfig(size=64)),
+        views=2,
+    )
+    assert (cache.missing, cache.missing_bytes()) == (22, 22 * 2 * 2 * 256 * 2)
+    assert not (tmp_path / "cache").exists()
+    cache.compute()
+    assert (cache.missing, cache.missing_bytes()) == (0, 0)
+
+
+def test_a_disk_without_room_is_refused(tmp_path):
+    folder = tmp_path / "not" / "made"
+    assert check_space(folder, 1) > 0
+    with pytest.raises(OSError, match=r"take 1.0 PB in .*made, where .* set the recipe's"):
+        check_space(folder, 10**15)

@@ -11,6 +11,7 @@ from model.data.batches import Item
 from model.data.karpathy import CaptionDataset
 from model.data.lookalikes import write_lookalikes
 from model.networks.encoder import Encoder
+from model.reporting.progress import make_console
 from model.training.captioner.data import Batches, TrainingData
 from model.training.recipe import CaptionerRecipe, read_recipe
 from tests.model.training.recipes import REWARDED, write_recipe
@@ -24,7 +25,7 @@ def training(tmp_path: Path, data: Path) -> TrainingData:
 def fill_cache(training: TrainingData) -> Encoder:
     torch.manual_seed(0)
     encoder = Encoder(training.recipe.encoder).eval()
-    training.cache(encoder, torch.device("cpu"), torch.float32, lambda done, total: None)
+    training.cache(encoder, torch.device("cpu"), torch.float32, make_console(quiet=True))
     return encoder
 
 
