@@ -16,10 +16,11 @@ import typer
 from app.bulk.formats import OptionalFields, OutputFormat
 from app.bulk.names import shown_path
 from app.bulk.outputs import OutputError, choose_format, open_output, remaining
+from app.cli.loading import note_if_unfinished
 from app.cli.options import (
+    CaptionerWeights,
     DeviceName,
     RuntimeName,
-    Weights,
     config_options,
     invalid_options,
     settings_from,
@@ -87,7 +88,7 @@ def caption(
     ray: Annotated[
         bool, typer.Option("--ray", help="Caption one PATH (or s3:// URI) on a Ray cluster.")
     ] = False,
-    weights: Weights = None,
+    weights: CaptionerWeights = None,
     device: DeviceName = None,
     runtime: RuntimeName = None,
 ) -> None:
@@ -124,6 +125,7 @@ def caption(
             threads=settings.threads or usable_cores(),
             precision=settings.precision,
         )
+    note_if_unfinished(captioner.config)
     with invalid_options():
         decoding = captioner.config.decoding.merge(**decoding_options)
         captioner.check_support(decoding, image_gain=image_gain)

@@ -17,6 +17,7 @@ from model.runtime.options import Device, Runtime
 
 __all__ = [
     "BeamSizes",
+    "CaptionerWeights",
     "DeviceName",
     "ModelName",
     "ModelOption",
@@ -33,6 +34,14 @@ __all__ = [
 Weights = Annotated[
     Path | None,
     typer.Option(help="A bundle, or a folder with captioner/ and text/."),
+]
+CaptionerWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        "--model",
+        help="A bundle, a training run, or a folder with captioner/.",
+    ),
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="Where to run; auto prefers a GPU.")]
 RuntimeName = Annotated[

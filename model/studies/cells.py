@@ -200,7 +200,7 @@ def _recipe(
         },
         "device": settings.device,
         "precision": settings.precision,
-        # Only at the end of an epoch, so that the times of resumed runs are complete.
+        # By time alone, see `TextRecipe`.
         "checkpoint_steps": 2**40,
     }
     if settings.characters is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -29,7 +29,11 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     progress: dict[str, Any],
 ) -> None:
-    """Write a checkpoint; `progress` holds any JSON values."""
+    """Write a checkpoint; `progress` holds any JSON values.
+
+    Raises:
+        OSError: it cannot be written, and what was there before is untouched.
+    """
     tensors = {
         f"{module_name}/{name}": tensor
         for module_name, module in modules.items()
@@ -94,7 +98,10 @@ def _write(
     # Clones: tied weights share memory, which the format does not allow.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # a full disk, for example
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def _fits(states: dict[int, dict[str, Tensor]], optimizer: torch.optim.Optimizer) -> bool:

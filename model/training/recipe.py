@@ -1,10 +1,11 @@
 """Training recipes (TOML files): their settings, with ranges and defaults."""
 
+import glob
 import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
@@ -229,9 +230,35 @@ def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Reci
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid {language}: {error}") from error
     except ValidationError as error:
+        if command := _other_command(data, kind):
+            raise ValueError(
+                f"{path} is a recipe of another kind of model: train it with `unrolled train "
+                f"{command} --config {path}`"
+            ) from error
         raise ValueError(f"{path}: {describe_fault(error)}") from error
 
 
 def data_path(relative: str) -> str:
-    """Resolve a path (or pattern) of a recipe, see `DataConfig`."""
-    return str(Path(os.environ.get("UNROLLED_DATA", "data")) / relative)
+    """Resolve a path (or pattern) of a recipe, see `DataConfig`.
+
+    Raises:
+        FileNotFoundError: nothing is there; the message says where it was looked for, and why.
+    """
+    folder = os.environ.get("UNROLLED_DATA")
+    path = str(Path(folder or "data").expanduser() / relative)
+    if Path(path).exists() or glob.glob(path, recursive=True):  # noqa: PTH207 - absolute patterns
+        return path
+    if Path(relative).is_absolute():
+        raise FileNotFoundError(f"there is no {path}, which the recipe names")
+    where = "which UNROLLED_DATA names" if folder else "the default, as UNROLLED_DATA is unset"
+    raise FileNotFoundError(
+        f"the recipe's {relative} is not in {path.removesuffix(relative)}, {where}: set "
+        "UNROLLED_DATA to the folder that holds the data"
+    )
+
+
+def _other_command(data: Any, kind: type[CaptionerRecipe] | type[TextRecipe]) -> str | None:
+    """Return the command that a recipe is for, if that is not the one for this kind."""
+    if kind is CaptionerRecipe:
+        return "text" if "corpus" in data and "data" not in data else None
+    return "captioner" if "data" in data and "corpus" not in data else None

@@ -163,9 +163,40 @@ def test_a_missing_recipe_raises_file_not_found(tmp_path):
         read_recipe(tmp_path / "nowhere.toml", CaptionerRecipe)
 
 
-def test_the_environment_sets_the_data_folder(monkeypatch):
+def test_a_recipe_of_the_other_kind_is_named(tmp_path):
+    text, captioner = tmp_path / "text.toml", tmp_path / "captioner.toml"
+    text.write_text('name = "a"\ncorpus = "a.txt"\n')
+    captioner.write_text(MINIMAL)
+    with pytest.raises(ValueError, match=r"unrolled train text --config .*text\.toml"):
+        read_recipe(text, CaptionerRecipe)
+    with pytest.raises(ValueError, match=r"unrolled train captioner --config .*captioner\.toml"):
+        read_recipe(captioner, TextRecipe)
+
+
+def test_the_environment_sets_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (here, elsewhere):
+        folder.mkdir()
+        (folder / "toy-0.tar").touch()
     monkeypatch.delenv("UNROLLED_DATA", raising=False)
-    assert data_path("toy.json") == "data/toy.json"
-    monkeypatch.setenv("UNROLLED_DATA", "/elsewhere")
-    assert data_path("toy-*.tar") == "/elsewhere/toy-*.tar"
-    assert data_path("/here/toy.json") == "/here/toy.json"
+    assert data_path("toy-0.tar") == "data/toy-0.tar"
+    monkeypatch.setenv("UNROLLED_DATA", str(elsewhere))
+    assert data_path("toy-*.tar") == f"{elsewhere}/toy-*.tar"
+    assert data_path(f"{here}/toy-0.tar") == f"{here}/toy-0.tar"
+
+
+def test_data_that_is_not_there_is_an_error_that_names_the_variable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UNROLLED_DATA", raising=False)
+    with pytest.raises(
+        FileNotFoundError, match=r"toy-\*\.tar is not in data/.* UNROLLED_DATA is unset"
+    ):
+        data_path("toy-*.tar")
+    monkeypatch.setenv("UNROLLED_DATA", "/nowhere")
+    with pytest.raises(
+        FileNotFoundError, match=r"toy\.json is not in /nowhere/, which UNROLLED_DATA names"
+    ):
+        data_path("toy.json")
+    with pytest.raises(FileNotFoundError, match=r"there is no /here/toy\.json"):
+        data_path("/here/toy.json")
