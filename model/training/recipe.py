@@ -185,7 +185,8 @@ class TextRecipe:
     (char-rnn does this with 50 pieces); `characters` limits training to that many characters from
     the beginning of the rest. If `ends` is set, each line is a text that ends by itself.
     `min_count` is how often a token must occur in the training text to be learned. At every
-    validation a sample that continues `prompt` is shown.
+    validation a sample that continues `prompt` is shown. A checkpoint is written every
+    `checkpoint_steps` steps and every `checkpoint_minutes`.
     """
 
     name: Name
@@ -231,10 +232,7 @@ def read_recipe(path: Path, kind: type[Recipe], seed: int | None = None) -> Reci
         raise ValueError(f"{path} is not valid {language}: {error}") from error
     except ValidationError as error:
         if command := _other_command(data, kind):
-            raise ValueError(
-                f"{path} is a recipe of another kind of model: train it with `unrolled train "
-                f"{command} --config {path}`"
-            ) from error
+            raise ValueError(f"{path}: this is a recipe for `unrolled train {command}`") from error
         raise ValueError(f"{path}: {describe_fault(error)}") from error
 
 

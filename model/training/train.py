@@ -34,7 +34,10 @@ def train(
         return _train(task_type, recipe, folder, resume=resume and Run.has_checkpoint(folder))
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":  # torchrun's number of the main process
-            make_console().print(f"interrupted: {kept(folder, recipe)}")
+            console = make_console()
+            if console.is_interactive:
+                console.print()  # after the terminal's ^C
+            console.print(f"interrupted: {kept(folder, recipe)}")
         raise
 
 

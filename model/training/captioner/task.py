@@ -1,5 +1,6 @@
 """Train a captioner from a recipe: `unrolled train captioner --config recipe.toml`."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,10 @@ class CaptionerTask(TrainingTask[tuple[Tensor, CaptionBatch, float]]):
         )
         sampling = sampling_probability(epoch, epochs=settings.epochs, last=settings.sampling)
         for pictures, captions in DataLoader(
-            batches, batch_size=None, num_workers=self.recipe.workers
+            batches,
+            batch_size=None,
+            num_workers=self.recipe.workers,
+            worker_init_fn=_ignore_interrupts,
         ):
             yield pictures.to(accelerator.device), captions.to(accelerator.device), sampling
 
@@ -151,3 +155,8 @@ class CaptionerTask(TrainingTask[tuple[Tensor, CaptionBatch, float]]):
     def checkpoint_due(self, step: int, minutes: float) -> bool:
         """Write a checkpoint every `checkpoint_minutes`."""
         return minutes > self.recipe.checkpoint_minutes
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Let Ctrl-C, which a terminal sends to workers too, end the run in its main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

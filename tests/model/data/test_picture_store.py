@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
+from app.pictures.decode import decode_picture
 from model.data.picture_store import PictureStore
 from tests.model.data.toys import draw, encoded, write_tar
 
@@ -117,6 +119,22 @@ def test_the_error_for_a_truncated_picture_names_it(tmp_path, kind, kept):
     (tmp_path / "half").write_bytes(content[: int(kept * len(content))])
     with pytest.raises(OSError, match=r"half in .* is not a complete picture"):
         PictureStore([tmp_path]).read("half")
+
+
+def test_pictures_are_decoded_as_in_serving(tmp_path):
+    turned, clear, deep = tmp_path / "turned.jpg", tmp_path / "clear.png", tmp_path / "deep.png"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    draw(1).save(turned, exif=exif)
+    half = draw(2).convert("RGBA")
+    half.putalpha(128)
+    half.save(clear)
+    Image.fromarray(np.arange(0, 60000, 100, np.uint16).reshape(20, 30)).save(deep)
+    store = PictureStore([tmp_path])
+    assert store.read("turned.jpg").size == draw(1).size[::-1]
+    for path in (turned, clear, deep):
+        served = decode_picture(path.read_bytes(), 10**6).image
+        assert np.array_equal(np.array(store.read(path.name)), np.array(served))
 
 
 def test_random_damage_is_an_error_or_a_picture(tmp_path):

@@ -1,17 +1,22 @@
 """A run is resumed with its own recipe, on its own data, or not at all."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from model.training.trainer import fingerprint
+from model.training import trainer as trainer_module
+from model.training.trainer import Trainer, fingerprint
+from tests.model.data.toys import draw
 from tests.model.training.recipes import (
     command,
     read_curve,
@@ -319,3 +324,82 @@ def test_several_processes_all_refuse(finished_text, tmp_path):
     assert process.returncode != 0
     assert "seed was 5 and is 6" in output.decode()
     assert contents(tmp_path / "run") == contents(finished_text)
+
+
+# Interrupted
+
+
+def test_an_interrupted_run_is_kept_can_be_tried_and_goes_on(tmp_path, monkeypatch, capsys):
+    whole = train_text(write_text_recipe(tmp_path / "whole", tale()), tmp_path / "whole" / "run")
+    recipe, run = write_text_recipe(tmp_path, tale()), tmp_path / "run"
+    step = Trainer._step
+
+    def interrupting(trainer: Trainer, batch: Any) -> Any:
+        if trainer.step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(trainer, batch)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            train_text(recipe, run)
+    assert read_progress(run / "checkpoint.safetensors")["step"] == 7
+    printed = capsys.readouterr().err
+    assert f"{run} keeps what was learned until step 7" in printed
+    assert f"unrolled write --model {run}" in printed
+    result = CliRunner().invoke(app, ["write", "--model", str(run), "--max-tokens", "5"])
+    assert result.exit_code == 0, result.output
+    assert "unfinished, at step 7 of 15 of its training" in result.stderr
+    assert "the best weights so far, of epoch 1" in result.stderr
+    train_text(recipe, run)
+    assert not (run / "unfinished").exists()
+    ours, theirs = (read_tensors(path / "best.safetensors") for path in (run, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    ours, theirs = (
+        [{**point, "seconds": 0} for point in read_curve(path)] for path in (run, whole)
+    )
+    assert ours == theirs
+
+
+def test_the_first_checkpoint_comes_early_whatever_the_recipe_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "_FIRST_CHECKPOINT_MINUTES", 0.0)
+    change = {"checkpoint_steps": 10**6, "checkpoint_minutes": 10**6}
+    run = train_until(write_text_recipe(tmp_path, tale(), change), tmp_path / "run", 3)
+    assert read_progress(run / "checkpoint.safetensors")["step"] == 1
+
+
+def test_a_run_interrupted_early_says_that_nothing_is_kept(tmp_path, capsys):
+    run = train_until(write_text_recipe(tmp_path, tale()), tmp_path / "run", 3)
+    assert "there is no checkpoint yet" in capsys.readouterr().err
+    result = CliRunner().invoke(app, ["write", "--model", str(run)])
+    assert result.exit_code == 1
+    assert "has not written weights yet" in result.stderr
+
+
+def test_a_run_that_starts_over_forgets_the_unfinished_bundle(tmp_path):
+    recipe = write_text_recipe(tmp_path, tale(), {"checkpoint_steps": 2})
+    run = train_until(recipe, tmp_path / "run", 3)
+    assert (run / "unfinished" / "config.json").exists()
+    train_until(write_text_recipe(tmp_path, tale()), run, 1, resume=False)
+    assert not (run / "unfinished").exists()
+
+
+def test_an_unfinished_captioner_captions(tmp_path, data):
+    recipe = write_recipe(tmp_path, data, {"checkpoint_minutes": 1e-9})
+    step = Trainer._step
+
+    def stopping(trainer: Trainer, batch: Any) -> Any:
+        if trainer.step == 2:
+            raise KeyboardInterrupt
+        return step(trainer, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "run")
+    draw(1).save(tmp_path / "photo.png")
+    words = ["caption", "--model", str(tmp_path / "run"), str(tmp_path / "photo.png")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "unfinished, at step 2 of 15 of its training: these are the latest" in result.stderr
