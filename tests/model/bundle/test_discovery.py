@@ -10,7 +10,7 @@ from model.bundle.discovery import (
     list_bundles,
 )
 from tests.app.writers import save_all
-from tests.tiny import save_tiny_captioner
+from tests.tiny import save_tiny_captioner, save_tiny_language_model
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,21 @@ def test_text_bundles_are_told_from_others(weights: Path, tmp_path: Path) -> Non
     for content in ("", "[]", "[" * 99_999):
         (tmp_path / "config.json").write_text(content)
         assert not is_text_bundle(tmp_path)
+
+
+def test_a_training_runs_folder_is_its_newest_bundle(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.json").write_text("{}")
+    for find in (
+        captioner_folder,
+        find_bundle_folders,
+        lambda path: bundle_folder(str(path), path),
+    ):
+        with pytest.raises(ValueError, match="has not written weights yet"):
+            find(run)
+    finished = save_tiny_language_model(run / "bundle")
+    assert bundle_folder(str(run), tmp_path) == captioner_folder(run) == finished
+    unfinished = save_tiny_language_model(run / "unfinished")
+    assert bundle_folder(str(run), tmp_path) == unfinished
+    assert find_bundle_folders(run).language_models == (unfinished,)
