@@ -3,16 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= examples/chelsea.jpg
+# Whether to install PyTorch, for an NVIDIA GPU: make serve GPU=yes, or GPU=no.
+GPU ?= $(if $(wildcard /dev/nvidia0 /dev/dxg),yes,no)
+RUNNABLE := $(VENV)/installed$(if $(filter yes,$(GPU)),-torch)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help serve caption test test-all test-cluster check format bench clean
+# An environment of a Python that is too old, or gone, is made anew.
+ifneq ($(wildcard $(VENV)),)
+$(shell $(BIN)/python $(NEW_ENOUGH) 2>/dev/null || rm -rf $(VENV))
+endif
+
+.PHONY: help serve caption test test-all test-light test-cluster check format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-serve: $(VENV)/installed  ## serve on http://localhost:8000
+serve: $(RUNNABLE)  ## serve on http://localhost:8000
 	$(BIN)/unrolled serve
 
-caption: $(VENV)/installed  ## caption one photograph: make caption IMAGE=photo.jpg
+caption: $(RUNNABLE)  ## caption one photograph: make caption IMAGE=photo.jpg
 	$(BIN)/unrolled caption --num-captions 3 "$(IMAGE)"
 
 test: $(VENV)/installed-development  ## run the tests, without those marked slow
@@ -20,6 +30,10 @@ test: $(VENV)/installed-development  ## run the tests, without those marked slow
 
 test-all: $(VENV)/installed-development  ## run all the tests
 	$(BIN)/python -m pytest -n auto
+
+test-light: $(VENV)-light/installed  ## run the tests of what works without PyTorch, without it
+	! $(VENV)-light/bin/python -c "import torch" 2>/dev/null
+	UNROLLED_RUNTIME=auto $(VENV)-light/bin/python -m pytest tests/light
 
 test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
 	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/bulk/test_ray_data.py
@@ -37,18 +51,32 @@ format: $(VENV)/installed-development  ## format the code
 bench: $(VENV)/installed-development  ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks
 
-clean:  ## remove the virtual environment
-	rm -rf $(VENV)
+clean:  ## remove the virtual environments
+	rm -rf $(VENV) $(VENV)-light
 
 $(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) $(NEW_ENOUGH) || { echo "Unrolled needs Python 3.11 or newer, and $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>&1). Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/installed-torch: $(VENV)/installed
+	@echo "installing PyTorch for the GPU: about 5 GB; GPU=no does without"
+	$(PIP) -e '.[torch]'
 	touch $@
 
 $(VENV)/installed-development: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[development]'
+	@echo "installing what tests and training need, PyTorch above all: about 6 GB, some minutes"
+	$(PIP) -e '.[development]'
 	touch $@
 
 $(VENV)/installed-cluster: $(VENV)/installed-development
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
+	$(PIP) -e '.[cluster]'
+	touch $@
+
+$(VENV)-light/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-light
+	$(VENV)-light/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -c constraints.txt -e . pytest httpx
 	touch $@

@@ -16,10 +16,11 @@ def export(*, weights: Weights = None) -> None:
     settings = settings_from(weights=weights)
 
     from app.serving.registry import read_bundles  # noqa: PLC0415
-    from model.runtime.export import add_graphs  # noqa: PLC0415
+    from model.runtime.export import AnyBundle, add_graphs  # noqa: PLC0415
 
     with exit_on(ValueError, OSError):
         captioners, language_models = read_bundles(settings.weights)
-        for bundle in (*captioners, *language_models):
+        bundles: list[AnyBundle] = [*captioners, *language_models]
+        for bundle in bundles:
             added = add_graphs(bundle)
             typer.echo(f"{bundle.folder}: graphs {'added' if added else 'are there'}")

@@ -1,11 +1,15 @@
 """Choose the device that a model runs on."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = ["choose_device"]
+
+_log = logging.getLogger(__name__)
 
 # Device files of NVIDIA, of AMD, and of GPUs in the Windows Subsystem for Linux.
 _DRIVERS = ("nvidia*", "kfd", "dxg")
@@ -14,13 +18,17 @@ _DRIVERS = ("nvidia*", "kfd", "dxg")
 def choose_device(device: str = "auto") -> str:
     """Choose where to run: `auto` prefers CUDA, then Apple's MPS, then the CPU.
 
-    PyTorch, which takes seconds to import, is imported only if there may be more than a CPU.
+    PyTorch, which takes seconds to import, is imported only if there may be more than a CPU. Only
+    the CPU can be used without it.
 
     Raises:
-        ValueError: the device is unknown, or this machine does not have it.
+        ValueError: the device is unknown, or this machine does not have it, or it needs PyTorch,
+            which is not installed.
     """
     if device == "cpu" or (device == "auto" and not _may_have_more_than_a_cpu()):
         return "cpu"
+    if find_spec("torch") is None:
+        return _choose_without_torch(device)
     import torch  # noqa: PLC0415
 
     available: dict[str, Callable[[], bool]] = {
@@ -37,6 +45,20 @@ def choose_device(device: str = "auto") -> str:
     if not available.get(chosen.type, lambda: False)():
         raise ValueError(f"this machine has no device {device!r}: use auto or cpu")
     return str(chosen)
+
+
+def _choose_without_torch(device: str) -> str:
+    if device != "auto":
+        raise ValueError(
+            f"the device {device!r} needs PyTorch, which is not installed: pip install '.[torch]', "
+            "or use cpu"
+        )
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        _log.warning(
+            "this machine has an NVIDIA GPU, but PyTorch is not installed, so the CPU is used: "
+            "pip install '.[torch]' to use the GPU"
+        )
+    return "cpu"
 
 
 def _may_have_more_than_a_cpu() -> bool:

@@ -101,11 +101,11 @@ def add_graphs(bundle: AnyBundle) -> bool:
         ExportError: the export failed.
         OSError: the bundle's folder cannot be written to.
     """
-    from model.bundle.write import add_files  # noqa: PLC0415 - imports PyTorch
-
     (folder,) = export(bundle)
     if folder.parent == bundle.folder:
         return False
+    from model.bundle.write import add_files  # noqa: PLC0415 - imports PyTorch
+
     names = graph_files(bundle.config.kind)
     add_files(bundle, {name: (folder / Path(name).name).read_bytes() for name in names})
     return True

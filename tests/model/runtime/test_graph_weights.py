@@ -35,7 +35,7 @@ def test_batch_norm_is_folded_as_in_pytorch(bundle):
 def test_all_words_are_projected_and_a_wide_output_is_one_product(tmp_path, cell, embedding_size):
     folder = save_tiny_captioner(tmp_path / "tiny", cell=cell, embedding_size=embedding_size)
     bundle = load_bundle(folder, CaptionerConfig)
-    step = DecoderStep(load_caption_network(bundle).decoder, ())
+    step = DecoderStep(load_caption_network(bundle).eval().decoder, ())
     expected = step.state_dict()
     if not step.decoder.config.tie_output:  # folded
         del expected["decoder.output_bias"]
