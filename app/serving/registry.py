@@ -153,8 +153,8 @@ def load_models(settings: Settings) -> ModelRegistry:
     captioner, parameters = None, 0
     for bundle in captioners:
         with huge_pages():
-            captioner = Captioner.load(
-                bundle.folder,
+            captioner = Captioner.from_bundle(
+                bundle,
                 device,
                 runtime=settings.runtime,
                 threads=threads,

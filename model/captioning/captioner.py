@@ -18,7 +18,7 @@ from PIL import Image
 
 from model.arrays import Array
 from model.bundle.discovery import SHIPPED_WEIGHTS
-from model.bundle.read import load_bundle
+from model.bundle.read import Bundle, load_bundle
 from model.captioning.calibration import Evidence, estimate_confidence
 from model.captioning.caption import Caption
 from model.captioning.consensus import ConsensusReranker, RankedHypothesis, read_reranker
@@ -143,12 +143,28 @@ class Captioner:
             BundleError: the bundle cannot be used, or fails its self-test; the message says why.
             ValueError: there is no such device, or the runtime does not support it.
         """
-        chosen = choose_device(device)
-        bundle = load_bundle(
-            SHIPPED_WEIGHTS / "captioner" if path is None else path, CaptionerConfig
+        folder = SHIPPED_WEIGHTS / "captioner" if path is None else path
+        bundle = load_bundle(folder, CaptionerConfig)
+        captioner = cls.from_bundle(
+            bundle, device, runtime=runtime, threads=threads, precision=precision
         )
-        runner = load_runner(bundle, chosen, runtime, threads, precision)
-        captioner = cls(
+        if self_test:
+            captioner.self_test()
+        return captioner
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: Bundle[CaptionerConfig],
+        device: str = "auto",
+        *,
+        runtime: Runtime = "auto",
+        threads: int | None = None,
+        precision: Precision = "float32",
+    ) -> Self:
+        """Load the weights of a bundle that `load_bundle` has read; see `load`."""
+        runner = load_runner(bundle, choose_device(device), runtime, threads, precision)
+        return cls(
             runner,
             bundle.config,
             bundle.vocabulary,
@@ -157,9 +173,6 @@ class Captioner:
             reranker=read_reranker(bundle, runner.channels, len(bundle.vocabulary)),
             golden=read_golden(bundle),
         )
-        if self_test:
-            captioner.self_test()
-        return captioner
 
     @property
     def config(self) -> CaptionerConfig:

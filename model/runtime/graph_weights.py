@@ -25,8 +25,7 @@ def read_tensors(bundle: Bundle[Any]) -> dict[str, NDArray[Any]]:
     """Read a bundle's tensors, as they are stored.
 
     Raises:
-        BundleError: the file has changed since the bundle was read, or holds a number that is not
-            finite.
+        BundleError: the file has changed since the bundle was read.
     """
     path = bundle.folder / WEIGHTS
     try:
@@ -36,11 +35,7 @@ def read_tensors(bundle: Bundle[Any]) -> dict[str, NDArray[Any]]:
     if digest(data) != bundle.config.sha256[WEIGHTS]:
         raise BundleError(f"{path} is damaged: its sha256 is not that in {CONFIG}; {MEND}")
     with complete_safetensors(path):
-        tensors = load(data)
-    for name, tensor in tensors.items():
-        if not np.isfinite(tensor).all():
-            raise BundleError(f"{path}: {name} holds numbers that are not finite: {MEND}")
-    return tensors
+        return load(data)
 
 
 def compute_weights(
@@ -58,7 +53,7 @@ def compute_weights(
 
     Raises:
         KeyError: the bundle lacks a tensor; the argument is its name.
-        ValueError: a weight has another shape than the graph expects.
+        ValueError: a weight has another shape than the graph expects, or is not finite.
     """
     single = _SinglePrecision(tensors)
     weights: dict[str, Floats] = {}
@@ -72,6 +67,8 @@ def compute_weights(
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, not {shape}")
+        if not np.isfinite(weights[name]).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
     return {name: np.ascontiguousarray(weights[name]) for name in shapes}
 
 
