@@ -197,7 +197,7 @@ def _check_ray_options(paths: list[str], output: str | None, only_local: Sequenc
     """
     if len(paths) != 1 or not paths[0] or output is None:
         raise ValueError("--ray needs exactly one PATH, and --output")
-    if any(option not in (None, False) for option in only_local):
+    if any(option is not None and option is not False for option in only_local):
         raise ValueError(
             "--ray cannot be combined with --image-gain, --min-confidence, --resume, --format or "
             "--device: the output's suffix decides the format, and the cluster the devices"

@@ -134,7 +134,8 @@ def test_the_service_answers_on_every_route(service: httpx.Client) -> None:
     assert len(texts) == 2
     text = {"model": "shakespeare", "text": "To be or not to be"}
     assert service.post("/score", json=text).json()["logprob"] < 0
-    assert service.post("/activations", json=text).status_code == 200
+    activations = service.post("/activations", json=text | {"units": [0, 300]}).json()
+    assert len(activations["units"]) == 2
     assert {model["name"] for model in service.get("/models").json()["models"]} >= set(WRITERS)
     assert service.get("/openapi.json").status_code == 200
     assert service.post("/caption", content=b"no", headers=jpeg["headers"]).status_code == 415

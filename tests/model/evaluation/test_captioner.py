@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from PIL import Image
 
+import model.reporting.progress
 from model.config import CalibrationConfig, DecodingConfig
 from model.evaluation.captioner import evaluate
 from model.evaluation.metrics import Scorer
@@ -138,13 +139,14 @@ def test_copies_of_training_captions_are_found():
     assert report.results[0].diversity.copied == pytest.approx(1 / 3)
 
 
-def test_progress_goes_to_standard_error_and_only_when_wanted(capsys):
+def test_progress_goes_to_standard_error_and_only_when_wanted(capsys, monkeypatch):
+    monkeypatch.setattr(model.reporting.progress, "_SECONDS", 0.0)  # a line a batch
     run()
     assert capsys.readouterr() == ("", "")
     evaluate(Eye(), Colours(), split="test", java=False, progress=True)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "3/3" in printed.err
+    assert "3 of 3" in printed.err
 
 
 @pytest.mark.parametrize("beam_sizes", [(), (0, 1), (3, 3)])

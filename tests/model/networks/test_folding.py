@@ -47,7 +47,8 @@ def test_a_folded_encoder_returns_the_same_grid_without_normalisation(name):
     given = pictures().double()
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     with torch.inference_mode():
-        folded = fold_batch_norm(encoder, given[:1])
+        folded, norms_folded = fold_batch_norm(encoder, given[:1])
+        assert norms_folded
         torch.testing.assert_close(folded(given), encoder(given), rtol=1e-9, atol=1e-9)
     assert norms(encoder) > 0
     assert norms(folded) == 0
@@ -57,7 +58,7 @@ def test_a_folded_encoder_returns_the_same_grid_without_normalisation(name):
 
 def test_a_normalisation_without_a_convolution_before_it_stays():
     network = with_statistics(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.ReLU()))
-    folded = fold_batch_norm(network, pictures())
+    folded, _ = fold_batch_norm(network, pictures())
     assert norms(folded) == 1
     assert torch.equal(folded(pictures()), network(pictures()))
 
@@ -65,7 +66,7 @@ def test_a_normalisation_without_a_convolution_before_it_stays():
 def test_a_normalisation_without_running_statistics_stays():
     norm = nn.BatchNorm2d(4, track_running_stats=False)
     network = nn.Sequential(nn.Conv2d(3, 4, 1), norm)
-    assert norms(fold_batch_norm(network, pictures())) == 1
+    assert norms(fold_batch_norm(network, pictures())[0]) == 1
 
 
 class Twice(nn.Module):
@@ -97,7 +98,8 @@ class Again(nn.Module):
 def test_a_network_that_folding_would_change_is_not_folded(kind):
     torch.manual_seed(0)
     network = with_statistics(kind())
-    kept = fold_batch_norm(network, pictures())
+    kept, folds = fold_batch_norm(network, pictures())
+    assert folds == []
     assert norms(kept) == 1
     with torch.inference_mode():
         assert torch.equal(kept(pictures()), network(pictures()))

@@ -292,7 +292,7 @@ def test_the_loss_of_a_short_text_is_the_language_models(count):
 def test_a_long_text_is_read_in_several_streams():
     language_model, tokens = random_language_model(), letters(3 * 256 + 31)
     thirds = [language_model.logprobs(third.tolist()).mean() for third in tokens[:798].view(3, 266)]
-    by_hand = -torch.stack(thirds).mean().item()
+    by_hand = -sum(thirds) / 3
     assert nats_per_token(language_model.network, tokens, 1) == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -300,7 +300,7 @@ def test_end_tokens_are_predicted_and_start_tokens_are_not():
     language_model, start, end = random_language_model(ends=True), 1, 2
     tokens = torch.tensor([start, 5, 6, end, start, 7, end, start, 4, 4, 9, end])
     logprobs = language_model.logprobs(tokens.tolist())
-    by_hand = -logprobs[tokens != start].mean().item()
+    by_hand = -logprobs[(tokens != start).numpy()].mean().item()
     assert nats_per_token(language_model.network, tokens, start) == pytest.approx(by_hand, rel=1e-5)
     loss, count, _ = TextLoss(language_model.network.eval(), start)(
         streams(tokens, 1, start), language_model.network.initial_state(1)
