@@ -136,7 +136,7 @@ def _kind_left_out(entry: os.DirEntry[str]) -> str | None:
 
 
 def _may_be_file(path: str) -> bool:
-    """Tell whether reading a path can do no harm; a pipe, say, would be waited for.
+    """Check that reading a path can do no harm: a pipe, for example, might never end.
 
     A link that leads nowhere may be read, and fails.
     """

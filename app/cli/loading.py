@@ -30,7 +30,7 @@ def load_language_model(model: str, settings: Settings) -> LanguageModel:
 
 
 def note_if_unfinished(config: CaptionerConfig | TextConfig) -> None:
-    """Say so if a model comes from a training that has not ended."""
+    """Print a note if a model comes from a training that has not ended."""
     if where := config.provenance.get("unfinished"):
         best = config.provenance.get("best_epoch")
         which = f"the best weights so far, of epoch {best}" if best else "the latest weights"

@@ -46,7 +46,7 @@ def _prepare_standard_output() -> None:
 
 
 def _describe(error: OSError) -> str:
-    """Say in one line what could not be read or written, and why."""
+    """Describe in one line what could not be read or written, and why."""
     reason = error.strerror or str(error)
     if error.filename is not None:
         return f"{error.filename}: {reason}"

@@ -13,7 +13,6 @@ import asyncio
 import sys
 import time
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -24,24 +23,23 @@ from app.serving import jobs, registry
 from app.serving.batcher import Batcher
 from app.serving.jobs import PreparedPicture
 from app.serving.memory_budget import MemoryBudget
+from app.serving.results import CaptionedPicture, GenerationChunk, ModelTiming, Timing
 from app.serving.worker import Admission, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-    from app.serving.jobs import CaptionJobResult
     from app.serving.registry import ModelRegistry
     from app.settings import Settings
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
     from model.config import DecodingConfig
-    from model.text.deltas import TextDelta
     from model.text.language_model import LanguageModel
     from model.text.prefill import Incremental
     from model.text.request import GenerationRequest
     from model.text.scores import Activations, TextScore
 
-__all__ = ["CaptionedPicture", "Engine", "GenerationChunk", "ModelTiming", "Timing"]
+__all__ = ["Engine"]
 
 Result = TypeVar("Result")
 
@@ -49,56 +47,6 @@ _log = structlog.get_logger("app")
 
 # Bytes that the processes for large pictures may take together, beside the service's own threads.
 _LARGE_PICTURES_MEMORY = 640e6
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The time taken by each stage of a caption request, in milliseconds.
-
-    `decode` is from file to array, `queue` all waiting for a thread or for the model, `total` from
-    the complete request to the captions.
-    """
-
-    decode: float
-    queue: float
-    encode: float
-    search: float
-    total: float
-
-
-@dataclass(frozen=True)
-class ModelTiming:
-    """How long the model worked on a request, and how long the request took; in milliseconds."""
-
-    model: float
-    total: float
-
-    @classmethod
-    def of(cls, admission: Admission) -> ModelTiming:
-        """Return the timing of a request so far."""
-        return cls(
-            _milliseconds(admission.model_seconds),
-            _milliseconds(time.perf_counter() - admission.started),
-        )
-
-
-@dataclass(frozen=True)
-class CaptionedPicture:
-    """A picture's captions, best first, with the size of the upright picture."""
-
-    captions: list[Caption]
-    width: int
-    height: int
-    format: str
-    timing: Timing
-
-
-@dataclass(frozen=True)
-class GenerationChunk:
-    """The text deltas of one time slice, and the timing so far."""
-
-    deltas: list[TextDelta]
-    timing: ModelTiming
 
 
 class Engine:
@@ -172,7 +120,7 @@ class Engine:
             picture.width,
             picture.height,
             picture.format,
-            _timing(admission.started, picture, result),
+            Timing.of(admission.started, picture, result),
         )
 
     async def score_caption(
@@ -327,18 +275,3 @@ async def _run_incrementally(admission: Admission, work: Incremental[Result]) ->
     while True:
         if finished := await admission.run(jobs.advance, work):
             return finished[0]
-
-
-def _timing(admitted: float, picture: PreparedPicture, result: CaptionJobResult) -> Timing:
-    seconds = {
-        "decode": picture.ended - picture.started,
-        "queue": picture.started - admitted + result.started - picture.ended,
-        "encode": result.encoded - result.started,
-        "search": result.ended - result.encoded,
-        "total": result.ended - admitted,
-    }
-    return Timing(**{stage: _milliseconds(duration) for stage, duration in seconds.items()})
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(1000 * seconds, 2)

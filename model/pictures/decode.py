@@ -66,7 +66,7 @@ class Limits:
             )
         if max(size) > _MAX_SIDE:
             raise OversizedPicture(
-                f"{width} x {height} pixels are too long: at most {_MAX_SIDE} a side are accepted"
+                f"{width} x {height} pixels: a side may have at most {_MAX_SIDE:,} pixels"
             )
 
     def check_cost(self, cost: Cost) -> None:

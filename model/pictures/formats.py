@@ -1,4 +1,4 @@
-"""Tell the format of a file by its first bytes, and name those that are not read."""
+"""Identify the format of a file by its first bytes, and name those that are not read."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -76,7 +76,7 @@ def identify(data: bytes) -> str:
 
 
 def _identify_iso_media(data: bytes) -> str:
-    """Tell AVIF from HEIC by the brands in the file's first box."""
+    """Distinguish AVIF from HEIC by the brands in the file's first box."""
     length = int.from_bytes(data[:4], "big")
     brands = {data[place : place + 4] for place in (8, *range(16, min(length, 128), 4))}
     if brands & _AVIF_BRANDS:

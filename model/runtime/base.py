@@ -3,6 +3,7 @@
 Arrays are whatever the runtime works with; the search takes any that follow the array API standard.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from model.arrays import Array
 from model.networks.image_context import DecoderState, ImageContext
 
-__all__ = ["CaptionDecoder", "Runner", "TextRunner", "TextState"]
+__all__ = ["CaptionDecoder", "Runner", "TextRunner", "TextState", "TextStep", "read_by_steps"]
 
 
 TextState = tuple[Array, ...]  # each (any, rows, any)
@@ -105,3 +106,19 @@ class TextRunner(Protocol):
 
     def place(self, state: TextState) -> TextState:
         """Convert a state of any library's arrays to the runtime's own."""
+
+
+TextStep = Callable[
+    [NDArray[np.int64], TextState], tuple[NDArray[np.float32], TextState]
+]  # see `TextRunner.step`
+
+
+def read_by_steps(
+    step: TextStep, tokens: NDArray[np.int64], state: TextState
+) -> tuple[NDArray[np.float32], TextState]:
+    """Read one text token by token, where nothing faster can; see `TextRunner.read`."""
+    logprobs = []
+    for i in range(len(tokens)):
+        row, state = step(tokens[i : i + 1], state)
+        logprobs.append(row)
+    return np.concatenate(logprobs), state

@@ -15,7 +15,7 @@ from model.arrays import Array, to_numpy
 from model.config import RecurrentConfig
 from model.networks.heads import split_context_heads
 from model.networks.image_context import DecoderState, ImageContext
-from model.runtime.base import TextState
+from model.runtime.base import TextState, read_by_steps
 from model.runtime.openvino_graph import CompiledGraph, read_graph
 from model.runtime.openvino_sequence import SEQUENCE_CELLS, sequence_graph
 from model.runtime.options import Precision
@@ -136,11 +136,7 @@ class OpenVinoTextRunner:
         """Run one text through the network, see `TextRunner.read`."""
         if self._sequence is not None:
             return self._run(self._sequence, tokens, state)
-        logprobs = []
-        for i in range(len(tokens)):
-            row, state = self.step(tokens[i : i + 1], state)
-            logprobs.append(row)
-        return np.concatenate(logprobs), state
+        return read_by_steps(self.step, tokens, state)
 
     def step(
         self, tokens: NDArray[np.int64], state: TextState

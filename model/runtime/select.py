@@ -116,7 +116,7 @@ def _has_torch() -> bool:
 def _require_torch(device: str) -> None:
     if not _has_torch():
         raise ValueError(
-            f"running a model on {device} without OpenVINO needs PyTorch, which is not installed: "
+            f"on {device} without OpenVINO, a model needs PyTorch, which is not installed: "
             "pip install '.[torch]'"
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import RecurrentConfig, SamplingConfig, TextConfig
-from model.runtime.base import TextState
+from model.runtime.base import TextState, read_by_steps
 from model.text.language_model import LanguageModel
 from model.text.ngram import NGram
 from model.vocabulary import Level, Vocabulary
@@ -40,11 +40,7 @@ class NGramRunner:
         self, tokens: NDArray[np.int64], state: TextState
     ) -> tuple[NDArray[np.float32], TextState]:
         """Read one text, see `TextRunner.read`."""
-        logprobs = []
-        for i in range(len(tokens)):
-            row, state = self.step(tokens[i : i + 1], state)
-            logprobs.append(row)
-        return np.concatenate(logprobs), state
+        return read_by_steps(self.step, tokens, state)
 
     def step(
         self, tokens: NDArray[np.int64], state: TextState

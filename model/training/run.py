@@ -121,7 +121,7 @@ class Run:
 
 
 def kept(folder: Path, recipe: CaptionerRecipe | TextRecipe) -> str:
-    """Say what an interrupted run leaves in its folder, how to go on and how to try it."""
+    """Describe what an interrupted run leaves in its folder, how to go on and how to try it."""
     checkpoint = folder / _CHECKPOINT
     if not checkpoint.exists():
         return "there is no checkpoint yet; the same command starts from the beginning"

@@ -24,7 +24,7 @@ from app.http.schemas.texts import (
     Usage,
 )
 from app.http.streaming import EventStream, encode_event
-from app.serving.engine import GenerationChunk, ModelTiming
+from app.serving.results import GenerationChunk, ModelTiming
 from model.config import SamplingConfig
 from model.seeds import draw_seed
 from model.text.deltas import TextAssembler, TextPart

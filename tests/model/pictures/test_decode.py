@@ -13,7 +13,7 @@ from tests.app.photos import encoded, orientation, photo, png_header
 
 @pytest.mark.parametrize("size", [(50_000_000, 1), (1, 50_000_000), (65_536, 2)])
 def test_long_sides_are_refused_by_the_header(size):
-    with pytest.raises(OversizedPicture, match="at most 65535 a side"):
+    with pytest.raises(OversizedPicture, match="at most 65,535 pixels"):
         open_picture(png_header(*size), Limits(pixels=60_000_000))
 
 

@@ -1,0 +1,81 @@
+"""What the engine returns: results, and how long each stage took."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.serving.jobs import CaptionJobResult, PreparedPicture
+    from app.serving.worker import Admission
+    from model.captioning.caption import Caption
+    from model.text.deltas import TextDelta
+
+__all__ = ["CaptionedPicture", "GenerationChunk", "ModelTiming", "Timing"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The time taken by each stage of a caption request, in milliseconds.
+
+    `decode` is from file to array, `queue` all waiting for a thread or for the model, `total` from
+    the complete request to the captions.
+    """
+
+    decode: float
+    queue: float
+    encode: float
+    search: float
+    total: float
+
+    @classmethod
+    def of(cls, admitted: float, picture: PreparedPicture, result: CaptionJobResult) -> Timing:
+        """Return the timing of a finished request that was admitted at this time."""
+        seconds = {
+            "decode": picture.ended - picture.started,
+            "queue": picture.started - admitted + result.started - picture.ended,
+            "encode": result.encoded - result.started,
+            "search": result.ended - result.encoded,
+            "total": result.ended - admitted,
+        }
+        return cls(**{stage: _milliseconds(duration) for stage, duration in seconds.items()})
+
+
+@dataclass(frozen=True)
+class ModelTiming:
+    """How long the model worked on a request, and how long the request took; in milliseconds."""
+
+    model: float
+    total: float
+
+    @classmethod
+    def of(cls, admission: Admission) -> ModelTiming:
+        """Return the timing of a request so far."""
+        return cls(
+            _milliseconds(admission.model_seconds),
+            _milliseconds(time.perf_counter() - admission.started),
+        )
+
+
+@dataclass(frozen=True)
+class CaptionedPicture:
+    """A picture's captions, best first, with the size of the upright picture."""
+
+    captions: list[Caption]
+    width: int
+    height: int
+    format: str
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class GenerationChunk:
+    """The text deltas of one time slice, and the timing so far."""
+
+    deltas: list[TextDelta]
+    timing: ModelTiming
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 2)
