@@ -38,7 +38,10 @@ def huge_pages() -> Iterator[None]:
     """
     before = set(_large_blocks())
     yield
-    madvise = ctypes.CDLL(None).madvise
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):  # of the GNU C library
+        library.malloc_trim(0)  # return what only loading needed, tens of megabytes, to the system
+    madvise = library.madvise
     for start, size in set(_large_blocks()) - before:
         block = ctypes.c_void_p(start), ctypes.c_size_t(size)
         if madvise(*block, _COLLAPSE) != 0:
