@@ -63,7 +63,10 @@ async def _send(port: int, request: Request, due: float, free: list[_Connection]
         headers = {name.lower(): value.strip() for name, _, value in named}
         await reader.readexactly(int(headers["content-length"]))
         status = int(lines[0].split()[1])
-        free.append((reader, writer))
+        if headers.get("connection") == "close":  # as after an upload that was refused early
+            writer.close()
+        else:
+            free.append((reader, writer))
     except (OSError, EOFError):  # EOFError: the connection closed mid-response
         pass
     return Response(status, time.perf_counter() - due, late, "retry-after" in headers)
