@@ -1,12 +1,13 @@
 """`POST /caption`: its parameters and its response."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
 from model.config import DecodingConfig
+from model.pictures.formats import FORMATS
 
 __all__ = [
     "CaptionParameters",
@@ -86,7 +87,10 @@ class PictureInfo(Result):
 
     width: int = Field(ge=1)
     height: int = Field(ge=1)
-    format: Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+    format: str = Field(
+        description="Pillow's name of the file's format: one of " + ", ".join(FORMATS) + ".",
+        examples=["JPEG"],
+    )
 
 
 class TimingResult(Result):

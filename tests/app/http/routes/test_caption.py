@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.pictures.formats import FORMATS
 from model.vocabulary import END
 from tests.app import photos as pictures
 from tests.app.answers import JPEG, captions, raw
@@ -41,6 +42,13 @@ def test_the_response_is_complete_and_consistent(client: httpx.Client) -> None:
         assert caption["finished"] is (tokens[-1]["token"] == END)
         words = [token["token"] for token in tokens]
         assert caption["text"] == " ".join(words).removesuffix(f" {END}")
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_picture_of_every_format_is_captioned(client: httpx.Client, file_format: str) -> None:
+    response = raw(client, encoded(photo(), file_format))
+    assert response.status_code == 200
+    assert response.json()["image"] == {"width": 60, "height": 40, "format": file_format}
 
 
 def test_all_forms_of_a_request_give_the_same_captions(client: httpx.Client) -> None:
