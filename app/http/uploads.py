@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from app.errors import BodyTooLarge, EmptyBody, MalformedBody, UnsupportedContentType
-from app.http.bodies import content_type, parse_json
+from app.http.bodies import content_type, parse_json, read_body
 from app.http.forms import read_form
 
 __all__ = ["Base64Picture", "JsonUpload", "check_picture", "from_base64", "read_upload"]
@@ -61,12 +61,12 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     if kind == "multipart/form-data":
         data, _ = await read_form(request)
     elif kind == "application/json":
-        data = await to_thread.run_sync(_parse, await request.body())
+        data = await to_thread.run_sync(_parse, await read_body(request))
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        data = await request.body()
+        data = await read_body(request)
     elif kind:
         raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")
-    elif await request.body():
+    elif await read_body(request):
         raise UnsupportedContentType(f"the request has no Content-Type: {_FORMS}")
     else:
         data = b""

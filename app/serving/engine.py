@@ -20,6 +20,7 @@ import structlog
 from app.errors import DeadlineExceeded, NotReady, Unavailable
 from app.pictures.process import DecodeRequest, decode_in_process
 from app.serving import jobs, registry
+from app.serving.allocator import return_large_blocks
 from app.serving.batcher import Batcher
 from app.serving.jobs import PreparedPicture
 from app.serving.memory_budget import MemoryBudget
@@ -81,6 +82,7 @@ class Engine:
 
         If loading fails, the process exits with the reason and status 1.
         """
+        return_large_blocks()
         loading = asyncio.create_task(self._load_or_exit())
         try:
             yield

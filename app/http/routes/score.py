@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from structlog.contextvars import bind_contextvars
 
 from app.errors import EmptyBody, InvalidParameter, MalformedBody, UnsupportedContentType
-from app.http.bodies import check_length, content_type, parse_json
+from app.http.bodies import check_length, content_type, parse_json, read_body
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.forms import read_form
@@ -140,7 +140,7 @@ async def _read(request: Request) -> tuple[ScoreRequest, bytes | None]:
         return ScoreRequest(model=name, text=fields["text"]), data
     if kind and kind != "application/json":
         raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")
-    content = await request.body()
+    content = await read_body(request)
     if not content:
         raise EmptyBody(f"the request has no body: {_FORMS}")
     if not kind:
