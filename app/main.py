@@ -5,6 +5,7 @@ import sys
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
+from app.http.compat import compat_routers
 from app.http.error_handlers import install_error_handlers
 from app.http.middleware import middleware
 from app.http.routes import ROUTERS
@@ -38,6 +39,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.engine = engine
     install_error_handlers(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *compat_routers(settings.apis)):
         app.include_router(router)
     return app

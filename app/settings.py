@@ -19,6 +19,8 @@ __all__ = ["Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
 
+Api = Literal["openai", "ollama", "max", "azure"]
+
 # Not settings of the service: the models' cache, and the data of training and tests.
 _OTHER_VARIABLES = {"UNROLLED_CACHE", "UNROLLED_DATA", "UNROLLED_TEST_DATA"}
 
@@ -135,6 +137,11 @@ class Settings(BaseSettings):
         le=100_000_000,
         description="Most activations in a response: units times characters.",
     )
+    apis: Annotated[tuple[Api, ...], NoDecode] = Field(
+        ("openai", "ollama", "max", "azure"),
+        description="APIs of other systems to serve beside our own, separated by commas: openai, "
+        "ollama, max and azure.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call from a browser, separated by commas."
     )
@@ -152,7 +159,7 @@ class Settings(BaseSettings):
             return cls.model_fields["port"].default
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("apis", "cors_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -1,9 +1,8 @@
-"""Errors as responses, all of the same shape: `{"error": {"code", "message", "request_id"}}`."""
+"""Errors as responses, in the shape of the API that was called."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -11,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.errors import ClientDisconnected, InvalidParameter, ServiceError
+from app.http.error_shapes import error_content
 
 __all__ = [
     "describe_validation_errors",
-    "error_content",
     "error_response",
     "install_error_handlers",
 ]
@@ -32,15 +31,11 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def error_response(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    path: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Build an error response with the current request's id."""
-    return JSONResponse(error_content(code, message), status_code=status, headers=headers)
-
-
-def error_content(code: str, message: str) -> dict[str, dict[str, str | None]]:
-    """Return what describes an error to a client."""
-    return {"error": {"code": code, "message": message, "request_id": correlation_id.get()}}
+    """Build the response for an error of a request for `path`, see `error_content`."""
+    content = error_content(path, status, code, message)
+    return JSONResponse(content, status_code=status, headers=headers)
 
 
 def describe_validation_errors(errors: Iterable[Mapping[str, Any]]) -> str:
@@ -49,20 +44,21 @@ def describe_validation_errors(errors: Iterable[Mapping[str, Any]]) -> str:
 
 
 async def _handle_error(request: Request, error: Exception) -> JSONResponse:
+    path = request.url.path
     match error:
         case ServiceError():
-            return error_response(error.status, error.code, error.message, error.headers)
+            return error_response(path, error.status, error.code, error.message, error.headers)
         case RequestValidationError():
             message = describe_validation_errors(error.errors())
-            return error_response(InvalidParameter.status, InvalidParameter.code, message)
+            return error_response(path, InvalidParameter.status, InvalidParameter.code, message)
         case HTTPException(status_code=status, detail=detail):
             if status in (404, 405):
                 detail = f"{detail}: there is no {request.method} {request.url.path}, see /docs"
             code = _HTTP_CODES.get(status, "http_error")
-            return error_response(status, code, detail, error.headers)
+            return error_response(path, status, code, detail, error.headers)
         case _:
             return error_response(
-                ClientDisconnected.status, ClientDisconnected.code, "the client disconnected"
+                path, ClientDisconnected.status, ClientDisconnected.code, "the client disconnected"
             )
 
 

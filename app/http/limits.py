@@ -78,7 +78,9 @@ class RequestLimits:
             _check_headers(scope, headers)
             body.check_length(int(headers.get("content-length", 0)))
         except ServiceError as error:
-            response = error_response(error.status, error.code, error.message, error.headers)
+            response = error_response(
+                scope["path"], error.status, error.code, error.message, error.headers
+            )
             await response(scope, receive, send)
             return
         try:

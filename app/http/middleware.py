@@ -117,7 +117,9 @@ class _RequestLog:
             message = (
                 "internal error, not caused by your request: the service's log has the details"
             )
-            response = error_response(ServiceError.status, ServiceError.code, message)
+            response = error_response(
+                scope["path"], ServiceError.status, ServiceError.code, message
+            )
             await response(scope, receive, send_and_record_status)
         finally:
             # The percent-encoded path, so that no line break gets into the log.

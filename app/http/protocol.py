@@ -17,7 +17,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.http.error_handlers import error_content
+from app.http.error_shapes import error_content
 from app.http.limits import MAX_HEADER_BYTES
 from app.settings import Settings
 
@@ -177,7 +177,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer with an error, without the application, and close the connection."""
         self._refused = True
-        body = json.dumps(error_content(code, message)).encode()
+        body = json.dumps(error_content("", status, code, message)).encode()
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Server-sent events."""
+"""Answers that are sent in pieces: server-sent events, or lines of JSON."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -8,9 +8,9 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.errors import ServiceError
-from app.http.error_handlers import error_content
+from app.http.error_shapes import error_content
 
-__all__ = ["EventStream", "encode_event"]
+__all__ = ["EventStream", "LineStream", "encode_event", "encode_line"]
 
 
 class EventStream(StreamingResponse):
@@ -24,6 +24,7 @@ class EventStream(StreamingResponse):
     """
 
     media_type = "text/event-stream"
+    _path = ""
 
     def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
         self._first, self._rest = first, rest
@@ -33,6 +34,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events, then close their source."""
+        self._path = scope["path"]
         async with aclosing(self._rest):
             await super().__call__(scope, receive, send)
 
@@ -42,9 +44,29 @@ class EventStream(StreamingResponse):
             async for event in self._rest:
                 yield event
         except ServiceError as error:  # too late for a status of its own
-            yield encode_event(json.dumps(error_content(error.code, error.message)))
+            content = error_content(self._path, error.status, error.code, error.message)
+            yield self._encode(json.dumps(content))
+
+    @staticmethod
+    def _encode(data: str) -> bytes:
+        return encode_event(data)
+
+
+class LineStream(EventStream):
+    """The same as lines of JSON."""
+
+    media_type = "application/x-ndjson"
+
+    @staticmethod
+    def _encode(data: str) -> bytes:
+        return encode_line(data)
 
 
 def encode_event(data: str) -> bytes:
     """Encode one line of data as a server-sent event."""
     return f"data: {data}\n\n".encode()
+
+
+def encode_line(data: str) -> bytes:
+    """Encode JSON as a line of its own."""
+    return f"{data}\n".encode()

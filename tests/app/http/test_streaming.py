@@ -6,10 +6,12 @@ import pytest
 from starlette.types import Message
 
 from app.errors import DeadlineExceeded
-from app.http.streaming import EventStream, encode_event
+from app.http.streaming import EventStream, LineStream, encode_event
 
 
-async def sent(rest: AsyncGenerator[bytes]) -> list[bytes]:
+async def sent(
+    rest: AsyncGenerator[bytes], kind: type[EventStream] = EventStream, path: str = "/generate-text"
+) -> list[bytes]:
     """Return the body of a stream, in the pieces in which it is sent."""
     bodies: list[bytes] = []
 
@@ -21,8 +23,8 @@ async def sent(rest: AsyncGenerator[bytes]) -> list[bytes]:
         if message["type"] == "http.response.body":
             bodies.append(message["body"])
 
-    scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
-    await EventStream(encode_event("first"), rest)(scope, receive, send)
+    scope = {"type": "http", "path": path, "asgi": {"spec_version": "2.3"}}
+    await kind(encode_event("first"), rest)(scope, receive, send)
     return bodies
 
 
@@ -41,6 +43,12 @@ def test_a_known_error_is_the_last_event() -> None:
     error = json.loads(last.removeprefix(b"data: "))["error"]
     assert (error["code"], error["message"]) == ("deadline_exceeded", "too late")
     assert end == b""
+
+
+def test_an_error_has_the_shape_of_its_api() -> None:
+    broken = events(DeadlineExceeded("too late"))
+    *_, last, _ = asyncio.run(sent(broken, LineStream, "/api/generate"))
+    assert last == b'{"error": "too late"}\n'
 
 
 def test_an_unexpected_error_breaks_the_stream() -> None:

@@ -1,0 +1,19 @@
+"""Other systems' APIs over the same engine, one module or package for each."""
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter
+
+__all__ = ["compat_routers"]
+
+_ROUTERS: dict[str, list[APIRouter]] = {
+    "openai": [],
+    "ollama": [],
+    "max": [],
+    "azure": [],
+}
+
+
+def compat_routers(apis: Iterable[str]) -> list[APIRouter]:
+    """Return the routers of the APIs that are named, see `Settings.apis`."""
+    return [router for api in apis for router in _ROUTERS[api]]

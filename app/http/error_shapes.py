@@ -1,0 +1,54 @@
+"""The body of an error, in our own API and in those of other systems (`app.http.compat`).
+
+An error may arise before any route is chosen, so the path decides.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from asgi_correlation_id import correlation_id
+
+__all__ = ["error_content"]
+
+
+def error_content(path: str, status: int, code: str, message: str) -> dict[str, Any]:
+    """Return what describes an error to a client.
+
+    Args:
+        path: of the request.
+        status: the HTTP status.
+        code: for programs, see `app.errors`.
+        message: for people.
+    """
+    for prefix, shape in _SHAPES.items():
+        if path.startswith(prefix):
+            return shape(status, code, message)
+    return {"error": {"code": code, "message": message, "request_id": correlation_id.get()}}
+
+
+def _openai(status: int, code: str, message: str) -> dict[str, Any]:
+    kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _ollama(_status: int, _code: str, message: str) -> dict[str, Any]:
+    return {"error": message}
+
+
+def _max(_status: int, _code: str, message: str) -> dict[str, Any]:
+    return {"status": "error", "message": message}
+
+
+def _azure(_status: int, code: str, message: str) -> dict[str, Any]:
+    name = "".join(word.capitalize() for word in code.split("_"))
+    return {"error": {"code": name, "message": message}}
+
+
+_SHAPES: dict[str, Callable[[int, str, str], dict[str, Any]]] = {
+    "/v1/": _openai,
+    "/api/": _ollama,
+    "/model/": _max,
+    "/computervision/": _azure,
+    "/vision/": _azure,
+}
