@@ -13,9 +13,8 @@ reason, section 6). It is linear in the latter, so their mean is all that is nee
 The order of captions changes, never their log-probabilities.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +53,8 @@ class ConsensusReranker:
         self._mean = index.mean.astype(np.float32)
         self._basis = index.basis.astype(np.float32)
         self._pictures = _unit(index.pictures.astype(np.float32))
-        self._columns = {key: column for column, key in enumerate(index.ngrams.tolist())}
-        self._rarity: list[float] = index.rarity.tolist()
-        self._unseen = float(index.unseen[0])
+        self._keys = np.append(index.ngrams, -1)  # so that there is one after the last
+        self._rarity = np.append(index.rarity, 0).astype(np.float64)
         self._weights = index.weights.astype(np.float32)
 
     def agreements(
@@ -77,10 +75,21 @@ class ConsensusReranker:
         scaled = similar / self.config.temperature
         shares = np.exp(scaled - scaled[:, :1])
         shares /= shares.sum(1, keepdims=True)
-        return [
-            self._agreements(pictures, weights, sentences)
-            for pictures, weights, sentences in zip(nearest.tolist(), shares, captions, strict=True)
-        ]
+        flat = [caption for sentences in captions for caption in sentences]
+        ends = np.cumsum([0, *map(len, captions)])  # captions before each picture, and all
+        ngrams = count_ngrams(flat, self._vocabulary_size)
+        columns = np.searchsorted(self.index.ngrams, ngrams.keys)
+        known = self._keys[columns] == ngrams.keys
+        rarity = np.where(known, self._rarity[columns], self.index.unseen)
+        starts = np.searchsorted(ngrams.captions, ends)
+        said = self._said(nearest, shares, columns, starts)
+        # Sums by caption and order. What is said counts once, however often it is repeated.
+        place, size = ngrams.captions * MAX_ORDER + ngrams.orders, len(flat) * MAX_ORDER
+        shared = np.bincount(place, np.where(known, rarity * said, 0), minlength=size)
+        lengths = np.sqrt(np.bincount(place, (ngrams.counts * rarity) ** 2, minlength=size))
+        cosines = np.divide(shared, lengths, out=np.zeros(size), where=lengths > 0)
+        agreements = cosines.reshape(-1, MAX_ORDER).mean(1).tolist()
+        return [agreements[ends[i] : ends[i + 1]] for i in range(len(captions))]
 
     def rank(
         self, features: Array, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True
@@ -111,33 +120,34 @@ class ConsensusReranker:
         score = (agreement or 0.0) + self.config.likelihood * mean_logprob
         return hypothesis.finished, score
 
-    def _agreements(
-        self, pictures: Sequence[int], shares: NDArray[Any], captions: Sequence[Sequence[int]]
-    ) -> list[float]:
-        """Compare captions of one picture with those of others, weighted by their shares."""
-        spans = [slice(*self.index.starts[picture : picture + 2]) for picture in pictures]
-        said = np.bincount(
-            np.concatenate([self.index.columns[span] for span in spans]),
-            np.concatenate(
-                [share * self._weights[span] for share, span in zip(shares, spans, strict=True)]
-            ),
-            minlength=len(self._rarity),
-        )  # (ngrams,)
-        return [self._cosine(caption, said) for caption in captions]
+    def _said(
+        self,
+        nearest: NDArray[np.int64],
+        shares: NDArray[np.float32],
+        columns: NDArray[np.int64],
+        starts: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Return how much the captions of similar pictures have of n-grams: (ngrams,).
 
-    def _cosine(self, caption: Sequence[int], said: NDArray[Any]) -> float:
-        total = 0.0
-        for counts in count_ngrams(caption, self._vocabulary_size):
-            square = shared = 0.0
-            for key, count in counts.items():
-                column = self._columns.get(key)
-                rarity = self._unseen if column is None else self._rarity[column]
-                square += (count * rarity) ** 2
-                if column is not None:
-                    shared += rarity * said[column]  # once, however often it is repeated
-            if square > 0:
-                total += shared / math.sqrt(square)
-        return float(total / MAX_ORDER)
+        Args:
+            nearest, shares: the similar pictures of each, and their weights (batch, neighbours).
+            columns: of the n-grams in the index (ngrams,).
+            starts: where those of each picture begin, and their end (batch + 1,).
+        """
+        first, end = self.index.starts[nearest], self.index.starts[nearest + 1]
+        lengths = (end - first).ravel()  # entries of each neighbour (batch * neighbours,)
+        ends = lengths.cumsum()
+        entries = np.arange(lengths.sum()) + np.repeat(first.ravel() - (ends - lengths), lengths)
+        weights = self._weights[entries] * np.repeat(shares.ravel(), lengths)
+        bounds = [0, *ends.reshape(nearest.shape)[:, -1]]
+        said = np.empty(len(columns))
+        for i in range(len(nearest)):
+            own, mine = slice(bounds[i], bounds[i + 1]), slice(starts[i], starts[i + 1])
+            sums = np.bincount(
+                self.index.columns[entries[own]], weights[own], minlength=len(self._keys)
+            )
+            said[mine] = sums[columns[mine]]
+        return said
 
 
 def read_reranker(

@@ -5,10 +5,10 @@ picture, no sentence, and no n-gram that only few pictures share. It is built by
 `model.training.finalize.neighbours`, and used by `model.captioning.consensus`.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from model.vocabulary import Vocabulary
 __all__ = [
     "MAX_ORDER",
     "NeighbourIndex",
+    "NgramCounts",
     "count_ngrams",
     "neighbours_file",
     "ngram_key",
@@ -62,6 +63,22 @@ class NeighbourIndex:
     weights: NDArray[Any]
 
 
+class NgramCounts(NamedTuple):
+    """How often captions have n-grams; arrays (ngrams,), sorted by caption and key.
+
+    Attributes:
+        captions: the index of the caption.
+        orders: how many tokens the n-gram has, less one.
+        keys: see `ngram_key`.
+        counts: how often the caption has it.
+    """
+
+    captions: NDArray[np.int64]
+    orders: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
 _TYPES = {
     "mean": np.float16,
     "basis": np.float16,
@@ -83,17 +100,32 @@ def ngram_key(tokens: Sequence[int], vocabulary_size: int) -> int:
     return key
 
 
-def count_ngrams(caption: Sequence[int], vocabulary_size: int) -> Iterator[Counter[int]]:
-    """Count a caption's n-grams by their keys: of one token, of two, up to `MAX_ORDER`.
+def count_ngrams(captions: Sequence[Sequence[int]], vocabulary_size: int) -> NgramCounts:
+    """Count the n-grams of captions, of one token, of two, up to `MAX_ORDER`.
 
     Special tokens are left out.
     """
-    words = [token for token in caption if token > Vocabulary.unknown_id]
-    for order in range(1, MAX_ORDER + 1):
-        yield Counter(
-            ngram_key(words[start : start + order], vocabulary_size)
-            for start in range(len(words) - order + 1)
-        )
+    lengths = [len(caption) for caption in captions]
+    tokens = np.fromiter(chain.from_iterable(captions), dtype=np.int64, count=sum(lengths))
+    owners = np.repeat(np.arange(len(captions)), lengths)
+    is_word = tokens > Vocabulary.unknown_id
+    tokens, owners = tokens[is_word], owners[is_word]
+    keys, of_caption = np.zeros_like(tokens), owners
+    by_order = []
+    for order in range(MAX_ORDER):
+        # One token longer, and none beyond the end of its caption.
+        keys = keys[: len(tokens) - order] * (vocabulary_size + 1) + tokens[order:] + 1
+        of_caption = owners[: len(keys)]
+        whole = of_caption == owners[order:]
+        by_order.append((of_caption[whole], keys[whole], np.full(whole.sum(), order)))
+    found, keys, orders = (np.concatenate(parts) for parts in zip(*by_order, strict=True))
+    sorting = np.lexsort((keys, found))
+    found, keys, orders = found[sorting], keys[sorting], orders[sorting]
+    is_first = np.ones(len(keys), dtype=bool)
+    is_first[1:] = (keys[1:] != keys[:-1]) | (found[1:] != found[:-1])
+    (firsts,) = is_first.nonzero()
+    counts = np.diff(firsts, append=len(keys))
+    return NgramCounts(found[firsts], orders[firsts], keys[firsts], counts)
 
 
 def neighbours_file(index: NeighbourIndex) -> dict[str, bytes]:

@@ -30,16 +30,37 @@ def test_every_ngram_has_its_own_number():
     assert len({ngram_key(gram, 6) for gram in grams}) == len(grams)
 
 
+def ngrams(*captions: list[int]) -> dict[tuple[int, int, int], int]:
+    """Return how often each caption has each n-gram, by caption, order and key."""
+    captions, orders, keys, counts = (each.tolist() for each in count_ngrams(captions, 10))
+    return dict(zip(zip(captions, orders, keys, strict=True), counts, strict=True))
+
+
 def test_ngrams_are_counted_without_special_tokens():
-    counts = list(count_ngrams([1, 7, 8, 7, 8, 2], 10))
-    assert [sum(each.values()) for each in counts] == [4, 3, 2, 1]
-    assert counts[0] == {ngram_key([7], 10): 2, ngram_key([8], 10): 2}
-    assert counts[1] == {ngram_key([7, 8], 10): 2, ngram_key([8, 7], 10): 1}
-    assert counts[3] == {ngram_key([7, 8, 7, 8], 10): 1}
+    counts = ngrams([1, 7, 8, 7, 8, 2])
+    expected = {
+        (7,): 2, (8,): 2,
+        (7, 8): 2, (8, 7): 1,
+        (7, 8, 7): 1, (8, 7, 8): 1,
+        (7, 8, 7, 8): 1,
+    }  # fmt: skip
+    assert counts == {
+        (0, len(gram) - 1, ngram_key(gram, 10)): count for gram, count in expected.items()
+    }
 
 
-def test_a_short_caption_has_no_long_ngrams():
-    assert [len(each) for each in count_ngrams([5], 10)] == [1, 0, 0, 0]
+def test_no_ngram_crosses_from_one_caption_into_the_next():
+    assert ngrams([5], [], [6, 5]) == {
+        (0, 0, ngram_key([5], 10)): 1,
+        (2, 0, ngram_key([6], 10)): 1,
+        (2, 0, ngram_key([5], 10)): 1,
+        (2, 1, ngram_key([6, 5], 10)): 1,
+    }
+
+
+@pytest.mark.parametrize("captions", [[], [[]], [[1, 2]]])
+def test_without_words_there_are_no_ngrams(captions):
+    assert ngrams(*captions) == {}
 
 
 def test_a_bundle_keeps_the_index_byte_for_byte(bundle):
