@@ -45,6 +45,8 @@ async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPictu
     process = await _start()
     try:
         reply, _ = await process.communicate(json.dumps(asdict(request)).encode() + b"\n" + data)
+    except RuntimeError:  # as uvloop says that the process died before it could be written to
+        reply = b""
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -68,12 +70,12 @@ async def _start() -> asyncio.subprocess.Process:
 
 
 def _read_reply(reply: bytes, request: DecodeRequest) -> DecodedPicture:
-    head, _, pixels = reply.partition(b"\n")
-    if not head:
-        raise PictureTooCostly("decoding the picture takes too much time or memory")
-    result = json.loads(head)
+    head, line_break, pixels = reply.partition(b"\n")
+    result = json.loads(head) if line_break else {}
     if "error" in result:
         raise _ERRORS[result["error"]](result["message"])
+    if len(pixels) != 3 * request.size**2:  # it died before its reply was complete
+        raise PictureTooCostly("decoding the picture takes too much time or memory")
     image = Image.frombytes("RGB", (request.size, request.size), pixels)
     return DecodedPicture(image, **result)
 

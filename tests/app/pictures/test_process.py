@@ -1,9 +1,11 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import uvloop
 
 from app.errors import PictureTooCostly, TooManyPixels, Unavailable, UnsupportedImage
 from app.pictures import process
@@ -40,10 +42,36 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(process.asyncio, "create_subprocess_exec", start_other)
 
 
-def test_a_process_that_dies_is_an_error_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "import os; os.abort()")
+HEAD = '{"format": "PNG", "width": 1, "height": 1}'
+
+
+@pytest.mark.parametrize("written", ["", HEAD[:9], HEAD, f"{HEAD}\n", f"{HEAD}\n{'x' * 767}"])
+def test_a_process_that_dies_is_an_error_of_the_picture(
+    monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    stand_in(monkeypatch, f"import os, sys; print({written!r}, end='', flush=True); os.abort()")
     with pytest.raises(PictureTooCostly, match="too much time or memory"):
         asyncio.run(decode_in_process(b"", REQUEST))
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_process_may_die_before_it_is_written_to(
+    monkeypatch: pytest.MonkeyPatch, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    start = process._start
+
+    async def start_and_die() -> asyncio.subprocess.Process:
+        started = await start()
+        started.kill()
+        await started.wait()
+        return started
+
+    monkeypatch.setattr(process, "_start", start_and_die)
+    with (
+        asyncio.Runner(loop_factory=loop) as runner,
+        pytest.raises(PictureTooCostly, match="too much time or memory"),
+    ):
+        runner.run(decode_in_process(encoded(photo(40, 60)), REQUEST))
 
 
 def test_a_process_that_cannot_be_started_is_an_error_of_the_service(
