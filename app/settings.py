@@ -152,6 +152,13 @@ class Settings(BaseSettings):
         "info", description="Least severe level to log: debug, info, warning or error."
     )
 
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _refuse_empty(cls, value: Any) -> Any:
+        if value == "":  # an unset variable in a compose file, not the current folder
+            raise ValueError("it is empty: name a folder, . for the current one, or unset it")
+        return value
+
     @field_validator("port", mode="before")
     @classmethod
     def _ignore_service_address(cls, value: Any) -> Any:

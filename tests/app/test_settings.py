@@ -28,6 +28,7 @@ def test_arguments_take_precedence_over_the_environment(monkeypatch: pytest.Monk
         ("PORT", "65536"),
         ("PORT", ""),
         ("HOST", ""),
+        ("WEIGHTS", ""),
         ("THREADS", "0"),
         ("MAX_UPLOAD_BYTES", "20MB"),
         ("MAX_PIXELS", "100000000"),
