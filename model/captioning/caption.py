@@ -7,9 +7,17 @@ from typing import Self
 from model.decoding.hypothesis import Hypothesis
 from model.vocabulary import Vocabulary
 
-__all__ = ["Caption", "Grid", "Token"]
+__all__ = ["Caption", "Grid", "Token", "TopToken"]
 
 Grid = tuple[tuple[float, ...], ...]  # rows x columns
+
+
+@dataclass(frozen=True)
+class TopToken:
+    """What could have been said at some place of a caption, with its log-probability there."""
+
+    token: str
+    logprob: float
 
 
 @dataclass(frozen=True)
@@ -19,13 +27,15 @@ class Token:
     `logprob` is the natural logarithm of its probability given the picture and the words before
     it; `attention`, if asked for, says where the decoder looked: rows x columns with a sum of 1;
     `image_gain`, if asked for, how many nats of `logprob` come from the picture (see
-    `model.captioning.image_gain`).
+    `model.captioning.image_gain`); `top`, if asked for, the likeliest tokens at its place, which
+    may or may not include it.
     """
 
     token: str
     logprob: float
     attention: Grid | None = None
     image_gain: float | None = None
+    top: tuple[TopToken, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,16 @@ class Caption:
         agreement: float | None = None,
         attention: Sequence[Grid] | None = None,
         image_gain: Sequence[float] | None = None,
+        top: Sequence[Sequence[tuple[int, float]]] | None = None,
     ) -> Self:
-        """Put a hypothesis into words; `attention` and `image_gain` have one item per token."""
+        """Put a hypothesis into words; the last three have one item per token.
+
+        `top` are token ids with their log-probabilities.
+        """
+        likeliest = None
+        if top is not None:
+            words = vocabulary.tokens
+            likeliest = [tuple(TopToken(words[i], number) for i, number in one) for one in top]
         nothing = [None] * len(hypothesis.tokens)
         return cls(
             text=vocabulary.decode(hypothesis.tokens),
@@ -67,12 +85,13 @@ class Caption:
             mean_logprob=hypothesis.logprob / len(hypothesis.tokens),
             finished=hypothesis.finished,
             tokens=tuple(
-                Token(vocabulary.tokens[token], logprob, grid, nats)
-                for token, logprob, grid, nats in zip(
+                Token(vocabulary.tokens[token], logprob, grid, nats, others)
+                for token, logprob, grid, nats, others in zip(
                     hypothesis.tokens,
                     hypothesis.logprobs,
                     attention or nothing,
                     image_gain or nothing,
+                    likeliest or nothing,
                     strict=True,
                 )
             ),

@@ -1,16 +1,16 @@
-"""Score given captions word by word, and see where the decoder looks."""
+"""Score given captions word by word, and see where the decoder looks and what else it would say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from array_api_compat import array_namespace, device
 
-from model.arrays import Array
+from model.arrays import Array, top_k
 from model.captioning.caption import Grid
 from model.networks.image_context import ImageContext
 from model.runtime.base import CaptionDecoder
 from model.vocabulary import Vocabulary
 
-__all__ = ["attention_maps", "score_tokens"]
+__all__ = ["attention_maps", "likeliest_tokens", "score_tokens"]
 
 
 def score_tokens(
@@ -30,25 +30,77 @@ def score_tokens(
     if not captions:
         return [], None
     xp, where = array_namespace(context.start[0]), device(context.start[0])
-    count, longest = len(captions), max(map(len, captions))
-    padded = [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in captions]
-    tokens = xp.asarray(padded, dtype=xp.int64, device=where)  # (captions, steps)
-    last = xp.full_like(tokens[:, 0], Vocabulary.start_id)
-    state = tuple(
-        xp.broadcast_to(part[:, None], (1, count, part.shape[-1])) for part in context.start
-    )
-    rows = xp.arange(count, device=where)
+    tokens = _padded(captions, context)
+    rows = xp.arange(len(captions), device=where)
     token_logprobs, attention = [], []
-    for t in range(longest):
-        logprobs, state, weights = decoder.step(last[None], state, context)
-        last = tokens[:, t]
-        token_logprobs.append(logprobs[0][rows, last])
-        attention += [] if weights is None else [weights[0]]
+    for t, (logprobs, weights) in enumerate(_read(decoder, context, tokens)):
+        token_logprobs.append(logprobs[rows, tokens[:, t]])
+        attention += [] if weights is None else [weights]
     padded_logprobs = xp.stack(token_logprobs, axis=1).tolist()
     return (
         [row[: len(ids)] for row, ids in zip(padded_logprobs, captions, strict=True)],
         xp.stack(attention, axis=1) if attention else None,
     )
+
+
+def likeliest_tokens(
+    decoder: CaptionDecoder, context: ImageContext, caption: Sequence[int], count: int
+) -> list[list[tuple[int, float]]]:
+    """Return what the decoder finds likeliest at each place of a caption, given the words before.
+
+    Tokens that are never written (padding, start, unknown) are left out; the log-probabilities of
+    the others stay as the model gave them.
+
+    Args:
+        decoder: a caption decoder, or a runner of one.
+        context: of the picture, a batch of one.
+        caption: token ids without the start token.
+        count: of the likeliest tokens, fewer if the vocabulary has no more.
+
+    Returns:
+        For each token of the caption, ids with natural log-probabilities, likeliest first.
+    """
+    never = Vocabulary.never_written
+    likeliest = []
+    for logprobs, _ in _read(decoder, context, _padded([caption], context)):
+        found = min(count + len(never), logprobs.shape[-1])
+        numbers, ids = (part[0].tolist() for part in top_k(logprobs, found))
+        pairs = [pair for pair in zip(ids, numbers, strict=True) if pair[0] not in never]
+        likeliest.append(pairs[:count])
+    return likeliest
+
+
+def _padded(captions: Sequence[Sequence[int]], context: ImageContext) -> Array:
+    """Return captions as one array, on the context's device: (captions, steps)."""
+    xp, where = array_namespace(context.start[0]), device(context.start[0])
+    longest = max(map(len, captions))
+    padded = [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in captions]
+    return xp.asarray(padded, dtype=xp.int64, device=where)
+
+
+def _read(
+    decoder: CaptionDecoder, context: ImageContext, tokens: Array
+) -> Iterator[tuple[Array, Array | None]]:
+    """Read captions of one picture, all at once.
+
+    Args:
+        decoder, context: as in `score_tokens`.
+        tokens: (captions, steps)
+
+    Yields:
+        Before each token the log-probabilities of all (captions, vocabulary), and the attention's
+        weights (captions, cells) or None.
+    """
+    xp = array_namespace(tokens)
+    count, steps = tokens.shape
+    last = xp.full_like(tokens[:, 0], Vocabulary.start_id)
+    state = tuple(
+        xp.broadcast_to(part[:, None], (1, count, part.shape[-1])) for part in context.start
+    )
+    for t in range(steps):
+        logprobs, state, weights = decoder.step(last[None], state, context)
+        yield logprobs[0], None if weights is None else weights[0]
+        last = tokens[:, t]
 
 
 def attention_maps(

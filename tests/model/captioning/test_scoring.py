@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.captioning.scoring import attention_maps, score_tokens
+from model.captioning.scoring import attention_maps, likeliest_tokens, score_tokens
 from model.networks.decoder import Decoder
 from model.vocabulary import Vocabulary
 from tests.tiny import tiny_captioner
@@ -51,3 +51,22 @@ def test_attention_covers_the_whole_grid_before_each_word():
 def test_a_decoder_without_attention_has_no_maps():
     decoder, grid = make("global")
     assert attention_maps(decoder, grid, CAPTIONS[0]) is None
+
+
+@pytest.mark.parametrize("kind", ["attention", "global"])
+def test_the_likeliest_tokens_are_those_of_the_decoder(kind):
+    decoder, grid = make(kind)
+    with torch.inference_mode():
+        context = decoder.encode_context(grid)
+        found = likeliest_tokens(decoder, context, CAPTIONS[0], 3)
+        every = likeliest_tokens(decoder, context, [5], 10_000)
+        inputs = torch.tensor([[[Vocabulary.start_id, *CAPTIONS[0][:-1]]]])
+        logits = decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
+    expected = logits.log_softmax(-1)
+    expected[:, list(Vocabulary.never_written)] = -torch.inf
+    numbers, ids = expected.topk(3)
+    assert [[token for token, _ in place] for place in found] == ids.tolist()
+    assert torch.tensor([[n for _, n in place] for place in found]) == pytest.approx(
+        numbers, abs=1e-5
+    )
+    assert [len(place) for place in every] == [logits.shape[1] - 3]
