@@ -27,6 +27,7 @@ __all__ = [
     "PreprocessingConfig",
     "RecurrentConfig",
     "SamplingConfig",
+    "TaggingConfig",
     "TextConfig",
     "Triple",
     "Version",
@@ -292,6 +293,20 @@ class ConsensusConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class TaggingConfig:
+    """How probable the words are that the word detector finds, see `model.captioning.tags`.
+
+    probability = sigmoid(evidence x the detector's evidence + usual x the word's log-odds for any
+    picture + intercept): the chance that at least one of five people who describe the picture uses
+    the word.
+    """
+
+    evidence: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    usual: Annotated[float, Field(allow_inf_nan=False)]
+    intercept: Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class GoldenConfig:
     """A picture in the bundle with the caption that the default decoding finds, for a self-test."""
 
@@ -306,8 +321,8 @@ class CaptionerConfig:
 
     `provenance` records where the weights come from (data, licence, recipe); `scores` maps a test
     set and a beam size to metrics; `sha256` maps each other file of the bundle to its digest.
-    Finalizing a captioner adds `consensus`, `calibration` and `golden`, for reranking, confidence
-    and the self-test.
+    Finalizing a captioner adds `consensus`, `calibration`, `tagging` and `golden`, for reranking,
+    confidence, the probabilities of tags and the self-test.
     """
 
     name: Name
@@ -318,6 +333,7 @@ class CaptionerConfig:
     decoding: DecodingConfig
     consensus: ConsensusConfig | None = None
     calibration: CalibrationConfig | None = None
+    tagging: TaggingConfig | None = None
     golden: Annotated[tuple[GoldenConfig, ...], Field(max_length=10)] = ()
     kind: Literal["captioner"] = "captioner"
     format: Literal[2] = FORMAT

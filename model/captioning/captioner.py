@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from array_api_compat import array_namespace
 from PIL import Image
 
-from model.arrays import Array
+from model.arrays import Array, to_numpy
 from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.bundle.read import Bundle, load_bundle
 from model.captioning.calibration import Evidence, estimate_confidence
@@ -25,8 +25,9 @@ from model.captioning.consensus import ConsensusReranker, RankedHypothesis, read
 from model.captioning.image_gain import image_gain as measure_image_gain
 from model.captioning.image_gain import mean_context_file, read_mean_context
 from model.captioning.neighbours import neighbours_file
-from model.captioning.scoring import attention_maps, score_tokens
+from model.captioning.scoring import attention_maps, likeliest_tokens, score_tokens
 from model.captioning.self_test import GoldenPicture, check_golden, golden_files, read_golden
+from model.captioning.tags import Tag, Tagger
 from model.config import CaptionerConfig, DecodingConfig
 from model.decoding import beam_search, sampling
 from model.decoding.constraints import (
@@ -55,7 +56,9 @@ if TYPE_CHECKING:
 
     from model.networks.caption_network import CaptionNetwork
 
-__all__ = ["Captioner", "Photograph", "UnsupportedOption"]
+__all__ = ["MOST_TOP_LOGPROBS", "Captioner", "Photograph", "UnsupportedOption"]
+
+MOST_TOP_LOGPROBS = 20
 
 Photograph = Image.Image | str | Path  # a picture, or the path of a picture file
 
@@ -98,6 +101,9 @@ class Captioner:
             placed = {name: runner.place(array) for name, array in arrays.items()}
             self._mean_context = ImageContext.from_dict(placed)
         self.reranker = reranker
+        self._tagger = None
+        if runner.usual_words is not None and config.tagging is not None:
+            self._tagger = Tagger(runner.usual_words, config.tagging, vocabulary)
         self._golden = tuple(golden)
 
     @classmethod
@@ -195,6 +201,11 @@ class Captioner:
         return self.reranker is not None
 
     @property
+    def has_tags(self) -> bool:
+        """Whether it can tag pictures: it has a word detector, with calibrated probabilities."""
+        return self._tagger is not None
+
+    @property
     def network(self) -> CaptionNetwork:
         """Its network in PyTorch.
 
@@ -229,15 +240,23 @@ class Captioner:
         )
         return len(self._golden)
 
-    def check_support(self, decoding: DecodingConfig, *, image_gain: bool = False) -> None:
+    def check_support(
+        self, decoding: DecodingConfig, *, image_gain: bool = False, tags: bool = False
+    ) -> None:
         """Check that the bundle has what the options need.
 
         Raises:
             UnsupportedOption: it does not.
         """
+        if tags and self.runner.usual_words is None:
+            raise UnsupportedOption(
+                f"tags need a word detector, which the captioner {self.config.name!r} was trained "
+                "without"
+            )
         needs = {
             "image_gain": (image_gain and not self.has_image_gain, "a mean picture"),
             "consensus": (decoding.consensus and not self.has_consensus, "a neighbour index"),
+            "tags": (tags and not self.has_tags, "calibrated probabilities of words"),
         }
         for option, (lacking, needed) in needs.items():
             if lacking:
@@ -254,6 +273,7 @@ class Captioner:
         *,
         attention: bool = False,
         image_gain: bool = False,
+        top_logprobs: int = 0,
         **options: Any,
     ) -> list[Caption]: ...
     @overload
@@ -264,6 +284,7 @@ class Captioner:
         *,
         attention: bool = False,
         image_gain: bool = False,
+        top_logprobs: int = 0,
         **options: Any,
     ) -> list[list[Caption]]: ...
     def caption(
@@ -273,6 +294,7 @@ class Captioner:
         *,
         attention: bool = False,
         image_gain: bool = False,
+        top_logprobs: int = 0,
         **options: Any,
     ) -> list[Caption] | list[list[Caption]]:
         """Describe a photograph, or several in one batch.
@@ -285,6 +307,7 @@ class Captioner:
             decoding: how captions are found; None takes the bundle's default.
             attention: whether to say where the decoder looked for each word.
             image_gain: whether to say how much of each word comes from the picture.
+            top_logprobs: how many of the likeliest words to return at each word's place, 0 to 20.
             options: changes to `decoding`, by the names of `DecodingConfig`'s fields.
 
         Returns:
@@ -299,10 +322,13 @@ class Captioner:
         """
         decoding = self._merge(decoding, options)
         self.check_support(decoding, image_gain=image_gain)  # before the work, not after it
+        _check_top_logprobs(top_logprobs)
         several = isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes)
         opened = list(map(_open, pictures if several else [pictures]))  # type: ignore[arg-type]
         grid = self.encode(self.prepare(opened))
-        found = self.search(grid, decoding, attention=attention, image_gain=image_gain)
+        found = self.search(
+            grid, decoding, attention=attention, image_gain=image_gain, top_logprobs=top_logprobs
+        )
         return found if several else found[0]
 
     def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -320,6 +346,7 @@ class Captioner:
         *,
         attention: bool = False,
         image_gain: bool = False,
+        top_logprobs: int = 0,
         cancelled: Callable[[], bool] = lambda: False,
         **options: Any,
     ) -> list[list[Caption]]:
@@ -327,10 +354,12 @@ class Captioner:
 
         Raises:
             UnsupportedOption: the bundle lacks what an option needs.
+            ValueError: an option is unknown or out of range.
             DecodingCancelled: `cancelled`, which is asked before every step, returned True.
         """
         decoding = self._merge(decoding, options)
         self.check_support(decoding, image_gain=image_gain)
+        _check_top_logprobs(top_logprobs)
         ranked = self._rank(grid, self._find(grid, decoding, cancelled), decoding)
         hypotheses = [one.hypothesis for best in ranked for one in best]
         gains = iter(self._image_gains(hypotheses) if image_gain else [None] * len(hypotheses))
@@ -345,6 +374,7 @@ class Captioner:
                     if attention
                     else None,
                     image_gain=next(gains),
+                    top=self._likeliest(picture, one.hypothesis.tokens, top_logprobs),
                 )
                 for one in best
             ]
@@ -358,6 +388,7 @@ class Captioner:
         *,
         attention: bool = False,
         image_gain: bool = False,
+        top_logprobs: int = 0,
     ) -> Caption:
         """Return the log-probability of a caption that you bring, word by word.
 
@@ -368,10 +399,12 @@ class Captioner:
         Raises:
             TypeError, OSError: as in `caption`.
             UnsupportedOption: the image gain is asked for and the bundle has no mean picture.
+            ValueError: `top_logprobs` is not 0 to 20.
         """
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, not {type(text).__name__}")
         self.check_support(DecodingConfig(), image_gain=image_gain)
+        _check_top_logprobs(top_logprobs)
         grid = self.encode(self.prepare([_open(picture)]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
         (logprobs,), _ = score_tokens(self.runner, self.runner.encode_context(grid), [tokens])
@@ -381,7 +414,23 @@ class Captioner:
             self.vocabulary,
             attention=attention_maps(self.runner, grid, tokens) if attention else None,
             image_gain=self._image_gains([hypothesis])[0] if image_gain else None,
+            top=self._likeliest(grid, tokens, top_logprobs),
         )
+
+    def tags(self, grid: Array) -> list[list[Tag]]:
+        """Return the words that the word detector finds in encoded pictures, likeliest first.
+
+        Args:
+            grid: (batch, rows, columns, channels)
+
+        Raises:
+            UnsupportedOption: the bundle has no word detector, or no calibration of it.
+        """
+        self.check_support(DecodingConfig(), tags=True)
+        evidence = self.runner.encode_context(grid).evidence
+        assert self._tagger is not None  # noqa: S101 - `check_support` has looked
+        xp = array_namespace(evidence)
+        return list(map(self._tagger, to_numpy(xp.astype(evidence, xp.float32))))
 
     def _merge(self, decoding: DecodingConfig | None, options: dict[str, Any]) -> DecodingConfig:
         if decoding is not None and not isinstance(decoding, DecodingConfig):
@@ -460,6 +509,14 @@ class Captioner:
         )
         return estimate_confidence(calibration, evidence)
 
+    def _likeliest(
+        self, grid: Array, tokens: Sequence[int], count: int
+    ) -> list[list[tuple[int, float]]] | None:
+        """Return the likeliest tokens at each place of a caption of one picture; None for none."""
+        if not count:
+            return None
+        return likeliest_tokens(self.runner, self.runner.encode_context(grid), tokens, count)
+
     def _image_gains(self, hypotheses: Sequence[Hypothesis]) -> list[list[float]]:
         assert self._mean_context is not None  # noqa: S101 - `check_support` has looked
         return measure_image_gain(
@@ -468,6 +525,11 @@ class Captioner:
             [hypothesis.tokens for hypothesis in hypotheses],
             [hypothesis.logprobs for hypothesis in hypotheses],
         )
+
+
+def _check_top_logprobs(count: int) -> None:
+    if not isinstance(count, int) or not 0 <= count <= MOST_TOP_LOGPROBS:
+        raise ValueError(f"top_logprobs must be 0 to {MOST_TOP_LOGPROBS}, not {count}")
 
 
 def _open(picture: Photograph) -> Image.Image:

@@ -47,11 +47,14 @@ class Runner(CaptionDecoder, Protocol):
         device: where it runs, as PyTorch names it.
         channels: features in a cell of the grid.
         exact: whether it computes in float32 on a CPU.
+        usual_words: log-odds of each word of the word detector for any picture (words,); None
+            without a detector.
     """
 
     device: str
     channels: int
     exact: bool
+    usual_words: NDArray[np.float32] | None
 
     def encode(self, pixels: NDArray[Any]) -> Array:
         """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels)."""

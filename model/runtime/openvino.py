@@ -56,6 +56,8 @@ class OpenVinoRunner:
         self._step = CompiledGraph(step, settings)
         self._grid_shape = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid_shape[-1]
+        usual = tensors.get("decoder.detector.usual")
+        self.usual_words = None if usual is None else usual.astype(np.float32)
         self._last_context: ImageContext | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
         self._next_states = [name for name in self._step.outputs if name.startswith("next.")]

@@ -43,6 +43,10 @@ class TorchRunner:
         self.channels = network.encoder.channels
         self._dtype: torch.dtype = getattr(torch, precision)
         network = network.eval().to(device)
+        detector = network.decoder.detector
+        self.usual_words: NDArray[np.float32] | None = (
+            None if detector is None else detector.usual.detach().float().cpu().numpy().copy()
+        )
         # Folded before it is rounded.
         self.encoder = inference_encoder(network.encoder, size)[0].to(self._dtype)
         self.network = network.to(self._dtype)

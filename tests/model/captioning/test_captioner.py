@@ -97,6 +97,29 @@ def test_a_single_caption_is_the_default(captioner):
     assert [len(found) for found in captioner.caption(pictures(3), beam_size=1)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("decoder", KINDS, ids=str)
+def test_top_logprobs_say_what_else_could_have_been_said(decoder):
+    captioner = tiny_captioner(**decoder)
+    (picture,) = pictures(1)
+    (greedy,) = captioner.caption(picture, beam_size=1, top_logprobs=4, max_length=6)
+    for place in greedy.tokens:
+        logprobs = [other.logprob for other in place.top]
+        assert len(place.top) == 4
+        assert logprobs == sorted(logprobs, reverse=True)
+        assert not {"<PAD>", "<START>", "<UNK>"}.intersection(o.token for o in place.top)
+    # The first word of a greedy caption is the likeliest, but for an end token.
+    first = next(other for other in greedy.tokens[0].top if other.token != "<END>")
+    assert first.token == greedy.tokens[0].token
+    assert first.logprob == pytest.approx(greedy.tokens[0].logprob, abs=1e-5)
+    scored = captioner.score(picture, greedy.text, top_logprobs=4)
+    for one, other in zip(scored.tokens, greedy.tokens, strict=False):
+        assert [t.token for t in one.top] == [t.token for t in other.top]
+    assert all(t.top is None for t in captioner.caption(picture)[0].tokens)
+    for count in (-1, 21):
+        with pytest.raises(ValueError, match="top_logprobs must be 0 to 20"):
+            captioner.caption(picture, top_logprobs=count)
+
+
 @pytest.mark.parametrize("decoder", KINDS[:2], ids=str)
 def test_attention_is_a_distribution_over_the_grid(decoder):
     captioner = tiny_captioner(**decoder)
