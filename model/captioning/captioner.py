@@ -38,6 +38,7 @@ from model.decoding.constraints import (
     NoRepeatNgram,
 )
 from model.decoding.hypothesis import Hypothesis
+from model.decoding.search_trace import SearchRecorder, SearchTrace
 from model.networks.image_context import DecoderState, ImageContext
 from model.pictures.decode import read_picture
 from model.pictures.upright import upright_rgb
@@ -241,13 +242,20 @@ class Captioner:
         return len(self._golden)
 
     def check_support(
-        self, decoding: DecodingConfig, *, image_gain: bool = False, tags: bool = False
+        self,
+        decoding: DecodingConfig,
+        *,
+        image_gain: bool = False,
+        tags: bool = False,
+        trace: bool = False,
     ) -> None:
-        """Check that the bundle has what the options need.
+        """Check that the bundle, and the way of decoding, have what the options need.
 
         Raises:
-            UnsupportedOption: it does not.
+            UnsupportedOption: they have not.
         """
+        if trace and decoding.sampled:
+            raise UnsupportedOption("trace shows a search: leave out temperature")
         if tags and self.runner.usual_words is None:
             raise UnsupportedOption(
                 f"tags need a word detector, which the captioner {self.config.name!r} was trained "
@@ -347,10 +355,13 @@ class Captioner:
         attention: bool = False,
         image_gain: bool = False,
         top_logprobs: int = 0,
+        recorder: SearchRecorder | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         **options: Any,
     ) -> list[list[Caption]]:
         """Find the captions of encoded pictures (batch, rows, columns, channels), see `caption`.
+
+        A `recorder`, if there is one, records the steps of the search for `traces`.
 
         Raises:
             UnsupportedOption: the bundle lacks what an option needs.
@@ -358,9 +369,9 @@ class Captioner:
             DecodingCancelled: `cancelled`, which is asked before every step, returned True.
         """
         decoding = self._merge(decoding, options)
-        self.check_support(decoding, image_gain=image_gain)
+        self.check_support(decoding, image_gain=image_gain, trace=recorder is not None)
         _check_top_logprobs(top_logprobs)
-        ranked = self._rank(grid, self._find(grid, decoding, cancelled), decoding)
+        ranked = self._rank(grid, self._find(grid, decoding, cancelled, recorder), decoding)
         hypotheses = [one.hypothesis for best in ranked for one in best]
         gains = iter(self._image_gains(hypotheses) if image_gain else [None] * len(hypotheses))
         return [
@@ -380,6 +391,38 @@ class Captioner:
             ]
             for picture, best in zip(grid[:, None], ranked, strict=True)
         ]
+
+    def traces(
+        self, recorder: SearchRecorder, found: Sequence[Sequence[Caption]]
+    ) -> list[SearchTrace]:
+        """Return every step of a search that was recorded, for each picture.
+
+        Args:
+            recorder: that `search` was given.
+            found: what it returned.
+        """
+        returned = [
+            [[token.token for token in caption.tokens] for caption in captions]
+            for captions in found
+        ]
+        return recorder.traces(self.vocabulary.tokens, returned)
+
+    def trace(
+        self, picture: Photograph, decoding: DecodingConfig | None = None, **options: Any
+    ) -> tuple[list[Caption], SearchTrace]:
+        """Describe a photograph, and return every step of the search for its captions.
+
+        Args:
+            picture, decoding, options: as in `caption`.
+
+        Raises:
+            TypeError, ValueError, OSError: as in `caption`.
+            UnsupportedOption: captions are drawn, not searched for.
+        """
+        recorder = SearchRecorder()
+        grid = self.encode(self.prepare([_open(picture)]))
+        found = self.search(grid, decoding, recorder=recorder, **options)
+        return found[0], self.traces(recorder, found)[0]
 
     def score(
         self,
@@ -441,7 +484,11 @@ class Captioner:
         return (decoding or self.config.decoding).merge(**options)
 
     def _find(
-        self, grid: Array, decoding: DecodingConfig, cancelled: Callable[[], bool]
+        self,
+        grid: Array,
+        decoding: DecodingConfig,
+        cancelled: Callable[[], bool],
+        recorder: SearchRecorder | None,
     ) -> list[list[Hypothesis]]:
         """Search for token sequences, or draw them."""
         context = self.runner.encode_context(grid)
@@ -473,6 +520,7 @@ class Captioner:
             constraints=constraints,
             num_results=decoding.beam_size if decoding.consensus else None,
             cancelled=cancelled,
+            recorder=recorder,
         )
 
     def _constraints(self, decoding: DecodingConfig) -> list[Constraint]:

@@ -16,6 +16,7 @@ from model.arrays import Array, argsort_descending, to_numpy, top_k
 from model.config import DecodingConfig
 from model.decoding.constraints import Constraint
 from model.decoding.hypothesis import DecodingCancelled, Hypothesis, SearchState, StepFunction
+from model.decoding.search_trace import SearchRecorder
 
 __all__ = ["search"]
 
@@ -34,6 +35,7 @@ def search(
     constraints: Sequence[Constraint] = (),
     num_results: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    recorder: SearchRecorder | None = None,
 ) -> list[list[Hypothesis]]:
     """Find likely sequences.
 
@@ -49,6 +51,7 @@ def search(
         constraints: on what may be written next.
         num_results: most sequences to return of each member (None: `num_captions`).
         cancelled: asked before each step whether to stop, with `DecodingCancelled`.
+        recorder: records every step, if there is one.
 
     Returns:
         Sequences of each member, best first; those beyond `num_captions` are the best that have
@@ -79,6 +82,8 @@ def search(
         state = tuple(part[rows, parents] for part in state)
         # A sequence only loses log-probability; a longer one gains most by the longest divisor.
         found.close_settled(xp.max(alive, axis=1) / decoding.max_length**length_penalty)
+        if recorder is not None:
+            recorder.add(totals, logprobs, logprobs[:, :, end_token], found.best, found.done)
         # A step too many beats waiting.
         if (on_host or t % _CHECK_EVERY == 0) and xp.all(found.done):
             break
@@ -126,6 +131,11 @@ class _Found:
         self._scores = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
         self._places = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
         self._steps: list[tuple[Array, ...]] = []
+
+    @property
+    def best(self) -> tuple[Array, Array]:
+        """The scores of the best that have ended, and where they did, each (batch, results)."""
+        return self._scores, self._places
 
     def add_finished(self, scores: Array, step: int) -> None:
         """Consider the sequences that could end at a step, by their scores (batch, beam)."""
