@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import field, fields, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from model.vocabulary import Level
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = [
     "FORMAT",
@@ -447,7 +450,7 @@ class TextConfig:
 BundleConfig = Annotated[CaptionerConfig | TextConfig, Field(discriminator="kind")]
 
 
-ConfigT = TypeVar("ConfigT", DecodingConfig, SamplingConfig)
+ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 
 
 def merge_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:

@@ -13,6 +13,7 @@ import asyncio
 import sys
 import time
 from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -103,8 +104,13 @@ class Engine:
         *,
         attention: bool = False,
         image_gain: bool = False,
+        top_logprobs: int = 0,
+        tags: bool = False,
+        trace: bool = False,
     ) -> CaptionedPicture:
         """Caption the picture in an untrusted file.
+
+        What a captioner supports, `Captioner.check_support` tells beforehand.
 
         Raises:
             Overloaded: too many requests are in flight.
@@ -114,7 +120,16 @@ class Engine:
         with self.worker.admit() as admission:
             async with self._deadline(self.settings.deadline):
                 picture = await self._prepare(admission, captioner, data)
-                job = jobs.CaptionJob(captioner, picture.pixels, decoding, attention, image_gain)
+                job = jobs.CaptionJob(
+                    captioner,
+                    picture.pixels,
+                    decoding,
+                    attention,
+                    image_gain,
+                    top_logprobs,
+                    tags,
+                    trace,
+                )
                 result = await self._batcher.submit(job)
             admission.model_seconds += result.model_seconds
         return CaptionedPicture(
@@ -123,10 +138,12 @@ class Engine:
             picture.height,
             picture.format,
             Timing.of(admission.started, picture, result),
+            result.tags,
+            result.trace,
         )
 
     async def score_caption(
-        self, captioner: Captioner, data: bytes, text: str
+        self, captioner: Captioner, data: bytes, text: str, *, top_logprobs: int = 0
     ) -> tuple[Caption, ModelTiming]:
         """Score a text as a caption of the picture in an untrusted file.
 
@@ -136,7 +153,8 @@ class Engine:
         with self.worker.admit() as admission:
             async with self._deadline(self.settings.deadline):
                 picture = await self._prepare(admission, captioner, data)
-                caption = await admission.run(captioner.score, picture.image, text)
+                score = partial(captioner.score, top_logprobs=top_logprobs)
+                caption = await admission.run(score, picture.image, text)
         return caption, ModelTiming.of(admission)
 
     async def _prepare(

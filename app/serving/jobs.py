@@ -6,12 +6,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from app.pictures.decode import DecodedPicture, decode_opened, open_upload
 from model.decoding.hypothesis import DecodingCancelled
+from model.decoding.search_trace import SearchRecorder
 from model.preprocessing import resize
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
+    from model.captioning.tags import Tag
     from model.config import DecodingConfig
+    from model.decoding.search_trace import SearchTrace
     from model.pictures.cost import Cost
     from model.text.deltas import TextDelta
     from model.text.generation import Generation
@@ -80,13 +83,17 @@ class CaptionJob:
     decoding: DecodingConfig
     attention: bool = False
     image_gain: bool = False
+    top_logprobs: int = 0
+    tags: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True)
 class CaptionJobResult:
     """A picture's captions, best first; times by `time.perf_counter`, in seconds.
 
-    `model_seconds` is this picture's share of the time that the model worked on the batch.
+    `tags` and `trace` are there if asked for. `model_seconds` is this picture's share of the time
+    that the model worked on the batch.
     """
 
     captions: list[Caption]
@@ -94,6 +101,8 @@ class CaptionJobResult:
     encoded: float
     ended: float
     model_seconds: float
+    tags: list[Tag] | None = None
+    trace: SearchTrace | None = None
 
 
 def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> PreparedPicture | Cost:
@@ -151,21 +160,31 @@ def run_caption_jobs(
         rows = {index: row for row, index in enumerate(members)}  # of the grid
         remaining = (index for index in members if not is_cancelled(index))
         by_options = _group_by(remaining, lambda index: _options(jobs[index]))
-        for (decoding, attention, image_gain), indices in by_options.items():
+        for options, indices in by_options.items():
             search_started = time.perf_counter()
             with suppress(DecodingCancelled):
+                grids = grid[[rows[index] for index in indices]]
+                recorder = SearchRecorder() if options.trace else None
                 found = captioner.search(
-                    grid[[rows[index] for index in indices]],
-                    decoding,
-                    attention=attention,
-                    image_gain=image_gain,
+                    grids,
+                    options.decoding,
+                    attention=options.attention,
+                    image_gain=options.image_gain,
+                    top_logprobs=options.top_logprobs,
+                    recorder=recorder,
                     cancelled=partial(_all, is_cancelled, indices),
                 )
+                nothing = [None] * len(indices)
+                tags = captioner.tags(grids) if options.tags else nothing
+                traces = nothing if recorder is None else captioner.traces(recorder, found)
                 ended = time.perf_counter()
                 seconds = (encoded - started) / len(members)
                 seconds += (ended - search_started) / len(indices)
-                for index, captions in zip(indices, found, strict=True):
-                    results[index] = CaptionJobResult(captions, started, encoded, ended, seconds)
+                for index, *parts in zip(indices, found, tags, traces, strict=True):
+                    captions, found_tags, trace = parts
+                    results[index] = CaptionJobResult(
+                        captions, started, encoded, ended, seconds, found_tags, trace
+                    )
     return results
 
 
@@ -173,8 +192,19 @@ def _all(condition: Callable[[int], bool], indices: Sequence[int]) -> bool:
     return all(map(condition, indices))
 
 
-def _options(job: CaptionJob) -> tuple[DecodingConfig, bool, bool]:
-    return job.decoding, job.attention, job.image_gain
+class _Options(NamedTuple):
+    """What jobs that are searched together have in common."""
+
+    decoding: DecodingConfig
+    attention: bool
+    image_gain: bool
+    top_logprobs: int
+    tags: bool
+    trace: bool
+
+
+def _options(job: CaptionJob) -> _Options:
+    return _Options(*(getattr(job, name) for name in _Options._fields))
 
 
 def _group_by(indices: Iterable[int], key: Callable[[int], Key]) -> dict[Key, list[int]]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from app.serving.jobs import CaptionJobResult, PreparedPicture
     from app.serving.worker import Admission
     from model.captioning.caption import Caption
+    from model.captioning.tags import Tag
+    from model.decoding.search_trace import SearchTrace
     from model.text.deltas import TextDelta
 
 __all__ = ["CaptionedPicture", "GenerationChunk", "ModelTiming", "Timing"]
@@ -60,13 +62,19 @@ class ModelTiming:
 
 @dataclass(frozen=True)
 class CaptionedPicture:
-    """A picture's captions, best first, with the size of the upright picture."""
+    """A picture's captions, best first, with the size of the upright picture.
+
+    `tags` are words that it suggests, likeliest first, and `trace` every step of the search; both
+    are None unless asked for.
+    """
 
     captions: list[Caption]
     width: int
     height: int
     format: str
     timing: Timing
+    tags: list[Tag] | None = None
+    trace: SearchTrace | None = None
 
 
 @dataclass(frozen=True)

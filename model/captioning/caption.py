@@ -47,7 +47,8 @@ class Caption:
     greatest length. If a search found the caption, and the bundle supports it, `confidence` is the
     chance that it is good, 0 to 1 (see `model.captioning.calibration`; only for finished captions),
     and `agreement` how well it agrees with people's captions of similar pictures, 0 to 1 (see
-    `model.captioning.consensus`).
+    `model.captioning.consensus`). `alt_text`, if asked for, is the text as a sentence for people
+    who cannot see the picture (see `model.captioning.wording`).
     """
 
     text: str
@@ -57,6 +58,7 @@ class Caption:
     tokens: tuple[Token, ...]
     confidence: float | None = None
     agreement: float | None = None
+    alt_text: str | None = None
 
     @classmethod
     def of(

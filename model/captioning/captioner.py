@@ -28,6 +28,7 @@ from model.captioning.neighbours import neighbours_file
 from model.captioning.scoring import attention_maps, likeliest_tokens, score_tokens
 from model.captioning.self_test import GoldenPicture, check_golden, golden_files, read_golden
 from model.captioning.tags import Tag, Tagger
+from model.captioning.wording import WordingConfig, reword
 from model.config import CaptionerConfig, DecodingConfig
 from model.decoding import beam_search, sampling
 from model.decoding.constraints import (
@@ -248,6 +249,7 @@ class Captioner:
         image_gain: bool = False,
         tags: bool = False,
         trace: bool = False,
+        min_confidence: bool = False,
     ) -> None:
         """Check that the bundle, and the way of decoding, have what the options need.
 
@@ -256,6 +258,10 @@ class Captioner:
         """
         if trace and decoding.sampled:
             raise UnsupportedOption("trace shows a search: leave out temperature")
+        if min_confidence and decoding.sampled:
+            raise UnsupportedOption(
+                "min_confidence does not go with temperature: drawn captions have no confidence"
+            )
         if tags and self.runner.usual_words is None:
             raise UnsupportedOption(
                 f"tags need a word detector, which the captioner {self.config.name!r} was trained "
@@ -265,6 +271,10 @@ class Captioner:
             "image_gain": (image_gain and not self.has_image_gain, "a mean picture"),
             "consensus": (decoding.consensus and not self.has_consensus, "a neighbour index"),
             "tags": (tags and not self.has_tags, "calibrated probabilities of words"),
+            "min_confidence": (
+                min_confidence and self.config.calibration is None,
+                "a calibrated confidence",
+            ),
         }
         for option, (lacking, needed) in needs.items():
             if lacking:
@@ -282,6 +292,7 @@ class Captioner:
         attention: bool = False,
         image_gain: bool = False,
         top_logprobs: int = 0,
+        wording: WordingConfig | None = None,
         **options: Any,
     ) -> list[Caption]: ...
     @overload
@@ -293,6 +304,7 @@ class Captioner:
         attention: bool = False,
         image_gain: bool = False,
         top_logprobs: int = 0,
+        wording: WordingConfig | None = None,
         **options: Any,
     ) -> list[list[Caption]]: ...
     def caption(
@@ -303,6 +315,7 @@ class Captioner:
         attention: bool = False,
         image_gain: bool = False,
         top_logprobs: int = 0,
+        wording: WordingConfig | None = None,
         **options: Any,
     ) -> list[Caption] | list[list[Caption]]:
         """Describe a photograph, or several in one batch.
@@ -316,6 +329,7 @@ class Captioner:
             attention: whether to say where the decoder looked for each word.
             image_gain: whether to say how much of each word comes from the picture.
             top_logprobs: how many of the likeliest words to return at each word's place, 0 to 20.
+            wording: how captions are put into words; None as the model wrote them.
             options: changes to `decoding`, by the names of `DecodingConfig`'s fields.
 
         Returns:
@@ -329,7 +343,12 @@ class Captioner:
             OSError: a file cannot be read as a picture.
         """
         decoding = self._merge(decoding, options)
-        self.check_support(decoding, image_gain=image_gain)  # before the work, not after it
+        wording = wording or WordingConfig()
+        self.check_support(  # before the work, not after it
+            decoding,
+            image_gain=image_gain,
+            min_confidence=wording.min_confidence is not None,
+        )
         _check_top_logprobs(top_logprobs)
         several = isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes)
         opened = list(map(_open, pictures if several else [pictures]))  # type: ignore[arg-type]
@@ -337,7 +356,8 @@ class Captioner:
         found = self.search(
             grid, decoding, attention=attention, image_gain=image_gain, top_logprobs=top_logprobs
         )
-        return found if several else found[0]
+        worded = [[reword(caption, wording) for caption in captions] for captions in found]
+        return worded if several else worded[0]
 
     def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Preprocess pictures: (batch, 3, size, size)."""
