@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
+    from model.captioning.wording import WordingConfig
     from model.config import DecodingConfig
 
 __all__ = ["BATCHES_AHEAD", "caption_files"]
@@ -55,13 +56,12 @@ def caption_files(
     batch_size: int,
     max_pixels: int,
     image_gain: bool = False,
-    min_confidence: float | None = None,
+    wording: WordingConfig | None = None,
 ) -> Generator[FileResult, None, None]:
     """Caption files, `batch_size` at a time, and yield one result for each, in order.
 
-    With `min_confidence`, captions whose confidence is lower are left empty. At most
-    `BATCHES_AHEAD` batches are taken from `paths` beyond the one that the model works on.
-    Close the generator to stop early.
+    `wording` says how captions are put into words. At most `BATCHES_AHEAD` batches are taken from
+    `paths` beyond the one that the model works on. Close the generator to stop early.
 
     Raises:
         ValueError: `image_gain` is set and the captioner has no mean picture.
@@ -85,9 +85,9 @@ def caption_files(
             pictures += not isinstance(entry, FailedFile)
             # With no picture waiting before it, a failure is reported at once.
             if pictures in (0, batch_size):
-                yield from _caption_batch(captioner, batch, search, min_confidence)
+                yield from _caption_batch(captioner, batch, search, wording)
                 batch, pictures = [], 0
-        yield from _caption_batch(captioner, batch, search, min_confidence)
+        yield from _caption_batch(captioner, batch, search, wording)
 
 
 def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _PreparedPicture | FailedFile:
@@ -106,7 +106,7 @@ def _caption_batch(
     captioner: Captioner,
     batch: list[_PreparedPicture | FailedFile],
     search: Callable[..., list[list[Caption]]],
-    min_confidence: float | None,
+    wording: WordingConfig | None,
 ) -> Iterator[FileResult]:
     pixels = [entry.pixels for entry in batch if isinstance(entry, _PreparedPicture)]
     grid = captioner.encode(np.concatenate(pixels)) if pixels else None
@@ -116,4 +116,4 @@ def _caption_batch(
             yield entry
             continue
         captioned = CaptionedFile(entry.path, next(captions))
-        yield captioned if min_confidence is None else captioned.without_weak(min_confidence)
+        yield captioned if wording is None else captioned.reworded(wording)

@@ -54,6 +54,7 @@ class OptionalFields:
     confidence: bool = False
     agreement: bool = False
     image_gain: bool = False
+    alt_text: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -119,6 +120,7 @@ def as_rows(result: FileResult) -> list[dict[str, object]]:
             "finished": caption.finished,
             "confidence": caption.confidence,
             "agreement": caption.agreement,
+            **({} if caption.alt_text is None else {"alt_text": caption.alt_text}),
         }
         for rank, caption in enumerate(result.captions, start=1)
     ]
@@ -137,11 +139,12 @@ def _write_text(console: Console, result: FileResult) -> None:
         return
     console.print(Text(shown_path(result.path), style="bold"), soft_wrap=True)
     for caption in result.captions:
-        ellipsis = "" if caption.finished else " ..."
+        ellipsis = "" if caption.finished or caption.alt_text is not None else " ..."
         confidence = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
+        text = caption.text if caption.alt_text is None else caption.alt_text
         line = Text.assemble(
             (f"{caption.logprob:9.3f}{confidence}", "cyan"),
-            f"  {caption.text or '(left empty)'}{ellipsis}",
+            f"  {text or '(left empty)'}{ellipsis}",
         )
         console.print(line, soft_wrap=True)
         if gains := [f"{t.token} {t.image_gain:+.1f}" for t in _tokens_with_gain(caption)]:

@@ -123,11 +123,12 @@ def _schema(optional_fields: OptionalFields) -> pa.Schema:
     token = [("token", pa.string()), ("logprob", pa.float64())]
     if optional_fields.image_gain:
         token.append(("image_gain", pa.float64()))
-    optional = [name for name in optional_fields.names if name != "image_gain"]
+    optional = [name for name in optional_fields.names if name not in {"image_gain", "alt_text"}]
     return pa.schema([
         ("path", pa.string()),
         ("rank", pa.int32()),
         ("caption", pa.string()),
+        *((("alt_text", pa.string()),) if optional_fields.alt_text else ()),
         ("logprob", pa.float64()),
         ("mean_logprob", pa.float64()),
         ("finished", pa.bool_()),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from model.captioning.wording import reword
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from model.captioning.caption import Caption
+    from model.captioning.wording import WordingConfig
 
 __all__ = ["CaptionedFile", "FailedFile", "FileResult"]
 
@@ -20,15 +23,12 @@ class CaptionedFile:
     path: Path
     captions: list[Caption]
 
-    def without_weak(self, min_confidence: float) -> CaptionedFile:
-        """Empty each caption whose confidence is lower, or unknown; its numbers stay."""
-        captions = [
-            caption
-            if caption.confidence is not None and caption.confidence >= min_confidence
-            else replace(caption, text="", tokens=())
-            for caption in self.captions
-        ]
-        return CaptionedFile(self.path, captions)
+    def reworded(self, wording: WordingConfig) -> CaptionedFile:
+        """Put each caption into words; one that is left empty loses its tokens, not its numbers."""
+        captions = [reword(caption, wording) for caption in self.captions]
+        return CaptionedFile(
+            self.path, [one if one.text else replace(one, tokens=()) for one in captions]
+        )
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from app.cli.terminal import (
 from app.cores import usable_cores
 from model.bundle.discovery import captioner_folder
 from model.bundle.format import WEIGHTS
+from model.captioning.wording import WordingConfig
 from model.config import DecodingConfig
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["caption"]
 
 
+@config_options(WordingConfig, into="wording_options")
 @config_options(DecodingConfig, into="decoding_options")
 def caption(
     paths: Annotated[
@@ -69,10 +71,7 @@ def caption(
             "--image-gain", help="Show for each word how much likelier the picture makes it."
         ),
     ] = False,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Leave a caption empty if its confidence is lower."),
-    ] = None,
+    wording_options: dict[str, Any],
     output_format: Annotated[
         OutputFormat | None,
         typer.Option(
@@ -100,7 +99,7 @@ def caption(
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
     if ray:
-        only_local = (image_gain, resume, output_format, device, min_confidence)
+        only_local = (image_gain, resume, output_format, device, *wording_options.values())
         with invalid_options():
             _check_ray_options(paths, output, only_local)
         _caption_with_ray(paths[0], str(output), settings, decoding_options, batch_size)
@@ -128,13 +127,18 @@ def caption(
     note_if_unfinished(captioner.config)
     with invalid_options():
         decoding = captioner.config.decoding.merge(**decoding_options)
-        captioner.check_support(decoding, image_gain=image_gain)
-        _check_confidence(captioner, decoding, min_confidence)
+        wording = WordingConfig().merge(**wording_options)
+        captioner.check_support(
+            decoding,
+            image_gain=image_gain,
+            min_confidence=wording.min_confidence is not None,
+        )
     found = find_pictures(paths)
     optional_fields = OptionalFields(
         confidence=captioner.config.calibration is not None,
         agreement=captioner.has_consensus,
         image_gain=image_gain,
+        alt_text=wording.style == "alt",
     )
     try:
         with require_extra("parquet"):
@@ -142,7 +146,7 @@ def caption(
                 output_path,
                 output_format,
                 optional_fields,
-                _output_settings(captioner, decoding, optional_fields, min_confidence),
+                _output_settings(captioner, decoding, optional_fields, wording),
                 resume=resume,
                 relative=not all(file.is_absolute() for file in found.paths),
             )
@@ -158,7 +162,7 @@ def caption(
         batch_size=batch_size,
         max_pixels=settings.max_pixels,
         image_gain=image_gain,
-        min_confidence=min_confidence,
+        wording=wording,
     )
     done, total = len(found.files) - len(left), len(found.files)
     started = time.perf_counter()
@@ -199,8 +203,9 @@ def _check_ray_options(paths: list[str], output: str | None, only_local: Sequenc
         raise ValueError("--ray needs exactly one PATH, and --output")
     if any(option is not None and option is not False for option in only_local):
         raise ValueError(
-            "--ray cannot be combined with --image-gain, --min-confidence, --resume, --format or "
-            "--device: the output's suffix decides the format, and the cluster the devices"
+            "--ray cannot be combined with --image-gain, --style, --min-confidence, --below, "
+            "--gender-neutral, --resume, --format or --device: the output's suffix decides the "
+            "format, and the cluster the devices"
         )
 
 
@@ -245,29 +250,11 @@ def _caption_with_ray(
     raise typer.Exit(1 if summary.errors else 0)
 
 
-def _check_confidence(
-    captioner: Captioner, decoding: DecodingConfig, min_confidence: float | None
-) -> None:
-    """Check that captions have a confidence, if one is asked for.
-
-    Raises:
-        ValueError: they have none.
-    """
-    if min_confidence is None:
-        return
-    if captioner.config.calibration is None:
-        raise ValueError("--min-confidence needs a bundle with a confidence: finalize it first")
-    if decoding.sampled:
-        raise ValueError(
-            "--min-confidence does not go with --temperature: drawn captions have none"
-        )
-
-
 def _output_settings(
     captioner: Captioner,
     decoding: DecodingConfig,
     optional_fields: OptionalFields,
-    min_confidence: float | None,
+    wording: WordingConfig,
 ) -> dict[str, Any]:
     """Return everything that decides what captions come out: an output is made with one set."""
     config = captioner.config
@@ -277,5 +264,5 @@ def _output_settings(
         "weights": config.sha256.get(WEIGHTS),
         **asdict(decoding),
         **asdict(optional_fields),
-        "min_confidence": min_confidence,
+        **asdict(wording),
     }

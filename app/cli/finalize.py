@@ -1,5 +1,6 @@
 """`unrolled finalize`: add to a bundle what can only be made once it is trained."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -95,3 +96,54 @@ def finalize_captioner(
         finalized.write(output)
         finalized.report.write(reports or output.parent / "reports")
     typer.echo(finalized.report.as_markdown())
+
+
+@finalize.command("tags")
+def finalize_tags(
+    weights: Annotated[
+        Path | None, typer.Argument(help="A bundle; by default the shipped one.")
+    ] = None,
+    *,
+    dataset: Annotated[
+        list[Path],
+        typer.Option(
+            exists=True, dir_okay=False, help="Captions, as JSON in Karpathy's format; repeatable."
+        ),
+    ],
+    pictures: Pictures,
+    split: Annotated[
+        str, typer.Option(help="A split not trained on, to fit the probabilities to.")
+    ] = "val",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most pictures to use of a split; by default all.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="How many pictures to look at at once.")
+    ] = 32,
+    device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
+) -> None:
+    """Calibrate the tags of a captioner that is complete otherwise; its config.json changes."""
+    with require_extra("training"):
+        from model.bundle.read import load_bundle  # noqa: PLC0415
+        from model.bundle.write import write_config  # noqa: PLC0415
+        from model.captioning.captioner import Captioner  # noqa: PLC0415
+        from model.config import CaptionerConfig  # noqa: PLC0415
+        from model.data.karpathy import CaptionDataset  # noqa: PLC0415
+        from model.training.finalize.tagging import calibrate_tags  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        folder = captioner_folder(weights or read_settings().weights)
+        bundle = load_bundle(folder, CaptionerConfig)
+        tagging = calibrate_tags(
+            Captioner.from_bundle(bundle, device),
+            [CaptionDataset(path, pictures) for path in dataset],
+            split=split,
+            limit=limit,
+            batch_size=batch_size,
+        )
+        if tagging is None:
+            raise ValueError(f"{folder} has no word detector: train one with detected_words")
+        write_config(folder, replace(bundle.config, tagging=tagging))
+    typer.echo(
+        f"probability = sigmoid({tagging.evidence:.4g} evidence {tagging.usual:+.4g} usual "
+        f"{tagging.intercept:+.4g})"
+    )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -140,6 +140,7 @@ def config_options(
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """Make the parameter that typer turns into an option."""
+    one_of = get_origin(field.annotation) is Literal  # some names, which typer shows
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind != NoneType]
     is_list = str in kinds
     low, high = None, None
@@ -147,7 +148,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         low = getattr(bound, "ge", getattr(bound, "gt", low))
         high = getattr(bound, "le", getattr(bound, "lt", high))
     option = typer.Option(min=low, max=high, help=(field.description or "").replace("`", ""))
-    kind: Any = list[str] if is_list else kinds[0]
+    kind: Any = list[str] if is_list else field.annotation if one_of else kinds[0]
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

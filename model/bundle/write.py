@@ -16,7 +16,7 @@ from model.config import CaptionerConfig, TextConfig
 from model.files import atomic_folder, atomic_write, write_text
 from model.vocabulary import Vocabulary
 
-__all__ = ["add_files", "save_bundle"]
+__all__ = ["add_files", "save_bundle", "write_config"]
 
 
 def save_bundle(
@@ -69,7 +69,16 @@ def add_files(bundle: Bundle[Any], files: Mapping[str, bytes]) -> None:
     digests = {name: digest(data) for name, data in files.items()}
     config = replace(bundle.config, sha256=bundle.config.sha256 | digests)
     # Last: until then, nothing reads the new files.
-    write_text(bundle.folder / CONFIG, _config_json(config))
+    write_config(bundle.folder, config)
+
+
+def write_config(folder: Path, config: CaptionerConfig | TextConfig) -> None:
+    """Replace the configuration of a bundle on disk.
+
+    Raises:
+        OSError: the bundle's folder cannot be written to.
+    """
+    write_text(folder / CONFIG, _config_json(config))
 
 
 def _config_json(config: CaptionerConfig | TextConfig) -> str:

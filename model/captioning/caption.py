@@ -7,7 +7,9 @@ from typing import Self
 from model.decoding.hypothesis import Hypothesis
 from model.vocabulary import Vocabulary
 
-__all__ = ["Caption", "Grid", "Token", "TopToken"]
+__all__ = ["MOST_TOP_LOGPROBS", "Caption", "Grid", "Token", "TopToken"]
+
+MOST_TOP_LOGPROBS = 20  # at a place of a caption
 
 Grid = tuple[tuple[float, ...], ...]  # rows x columns
 

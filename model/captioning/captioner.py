@@ -20,7 +20,7 @@ from model.arrays import Array, to_numpy
 from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.bundle.read import Bundle, load_bundle
 from model.captioning.calibration import Evidence, estimate_confidence
-from model.captioning.caption import Caption
+from model.captioning.caption import MOST_TOP_LOGPROBS, Caption
 from model.captioning.consensus import ConsensusReranker, RankedHypothesis, read_reranker
 from model.captioning.image_gain import image_gain as measure_image_gain
 from model.captioning.image_gain import mean_context_file, read_mean_context
@@ -58,9 +58,7 @@ if TYPE_CHECKING:
 
     from model.networks.caption_network import CaptionNetwork
 
-__all__ = ["MOST_TOP_LOGPROBS", "Captioner", "Photograph", "UnsupportedOption"]
-
-MOST_TOP_LOGPROBS = 20
+__all__ = ["Captioner", "Photograph", "UnsupportedOption"]
 
 Photograph = Image.Image | str | Path  # a picture, or the path of a picture file
 

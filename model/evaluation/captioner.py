@@ -10,6 +10,7 @@ import torch
 
 from model.captioning.caption import Caption
 from model.captioning.captioner import Captioner
+from model.captioning.tags import Tag
 from model.config import CalibrationConfig, DecodingConfig
 from model.data.karpathy import CaptionDataset
 from model.evaluation.diversity import known_captions, measure_diversity
@@ -18,6 +19,7 @@ from model.evaluation.metrics import Scorer
 from model.evaluation.quality import Judge, TooFewCaptions
 from model.evaluation.reliability import Reliability, measure_reliability
 from model.evaluation.report import PictureCaptions, Report, Result
+from model.evaluation.tags import measure_tags
 from model.reporting.progress import batches
 
 __all__ = ["evaluate"]
@@ -36,6 +38,8 @@ def evaluate(
     progress: bool = True,
 ) -> Report:
     """Caption every picture of a split once for each beam size, and score the best captions.
+
+    If the captioner can tag pictures, the tags are measured too.
 
     Args:
         captioner: the model.
@@ -65,11 +69,14 @@ def evaluate(
     known = None if training_captions is None else known_captions(training_captions)
     judge = _judge(captioner.config.calibration, scorer)
 
+    tags: list[list[Tag]] = []
     found: dict[int, list[Caption]] = {beam_size: [] for beam_size in beam_sizes}
     for batch in batches(entries, batch_size, show=progress):
-        pictures = [dataset.picture(entry) for entry in batch]
+        grid = captioner.encode(captioner.prepare([dataset.picture(entry) for entry in batch]))
+        if captioner.has_tags:
+            tags.extend(captioner.tags(grid))
         for beam_size, captions in found.items():
-            nbest = captioner.caption(pictures, decoding.merge(beam_size=beam_size))
+            nbest = captioner.search(grid, decoding.merge(beam_size=beam_size))
             captions.extend(best for best, *_ in nbest)
 
     texts = {beam_size: [one.text for one in captions] for beam_size, captions in found.items()}
@@ -93,6 +100,7 @@ def evaluate(
         seconds=time.perf_counter() - start,
         results=results,
         good_cider=None if judge is None else judge.cider,
+        tags=measure_tags(tags, [entry.captions for entry in entries]) if tags else (),
         captions=tuple(
             PictureCaptions(
                 filename=entry.filename,

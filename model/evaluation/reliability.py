@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Bin", "Reliability", "measure_reliability"]
+__all__ = ["Bin", "Reliability", "Threshold", "measure_reliability"]
 
 _DRAWS = 200
 
@@ -25,6 +25,19 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """What is left of captions if those with a lower confidence are dropped.
+
+    `kept` is the share that is left, and `wrong` the share of these that is not good (None if
+    nothing is left).
+    """
+
+    min_confidence: float
+    kept: float
+    wrong: float | None
+
+
+@dataclass(frozen=True)
 class Reliability:
     """How well confidences and outcomes agree; all numbers except counts are 0 to 1.
 
@@ -38,6 +51,7 @@ class Reliability:
         brier: the mean of (confidence - outcome) ** 2; a constant confidence of `good` has
             good * (1 - good).
         equal_width, equal_mass: the bins, in order, empty ones left out.
+        thresholds: what each `min_confidence` keeps, from 0 to 0.9 in steps of a tenth.
     """
 
     count: int
@@ -49,6 +63,7 @@ class Reliability:
     brier: float
     equal_width: tuple[Bin, ...]
     equal_mass: tuple[Bin, ...]
+    thresholds: tuple[Threshold, ...] = ()
 
 
 def measure_reliability(confidences: Tensor, good: Tensor, *, bins: int = 10) -> Reliability:
@@ -93,7 +108,15 @@ def measure_reliability(confidences: Tensor, good: Tensor, *, bins: int = 10) ->
             for m in sorted(set(width.tolist()))
         ),
         equal_mass=tuple(_bin(chances, outcomes, mass == m) for m in sorted(set(mass.tolist()))),
+        thresholds=tuple(_threshold(chances, outcomes, tenth / 10) for tenth in range(10)),
     )
+
+
+def _threshold(chances: Tensor, outcomes: Tensor, least: float) -> Threshold:
+    """Describe the captions whose confidence is not below a threshold."""
+    kept = outcomes[chances >= least]
+    wrong = float(1 - kept.mean()) if len(kept) else None
+    return Threshold(least, len(kept) / len(outcomes), wrong)
 
 
 def _calibration_error(chances: Tensor, outcomes: Tensor, places: Tensor) -> float:

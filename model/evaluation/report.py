@@ -10,10 +10,11 @@ from typing import Any
 from model.evaluation.diversity import Diversity
 from model.evaluation.metrics import Scores
 from model.evaluation.reliability import Reliability
+from model.evaluation.tags import TagThreshold
 from model.files import write_text
 from model.reporting.tables import table
 
-__all__ = ["PictureCaptions", "Report", "Result"]
+__all__ = ["PictureCaptions", "Report", "Result", "error_table", "tag_table"]
 
 _SCORES = {
     "bleu_1": "BLEU-1",
@@ -75,6 +76,7 @@ class Report:
         results: one for each beam size.
         good_cider: the CIDEr-D, 0 to 10, from which a caption is good, where confidence is
             measured.
+        tags: what is left of the tags at each threshold, and how much of it is true.
         captions: of each picture; written to a file of their own.
     """
 
@@ -88,6 +90,7 @@ class Report:
     seconds: float
     results: tuple[Result, ...]
     good_cider: float | None = None
+    tags: tuple[TagThreshold, ...] = ()
     captions: tuple[PictureCaptions, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,7 +123,7 @@ class Report:
                 "were true) and Brier score are of the confidence that CIDEr is "
                 f"{100 * self.good_cider:.1f} or more."
             )
-        return "\n".join([*lines, *self._examples()]) + "\n"
+        return "\n".join([*lines, *self._errors(), *self._tags(), *self._examples()]) + "\n"
 
     def write(self, path: str | Path) -> tuple[Path, ...]:
         """Write `path.json`, `path.md` and, where there are captions, `path-captions.json`.
@@ -147,6 +150,25 @@ class Report:
         for file, text in contents.items():
             write_text(file, text)
         return tuple(contents)
+
+    def _errors(self) -> list[str]:
+        measured = [one for one in self.results if one.calibration is not None]
+        if not measured:
+            return []
+        header, rows = error_table(asdict(self))
+        return [
+            "",
+            "Captions that are kept at each `min_confidence`, and how many of those are wrong, "
+            "times 100:",
+            "",
+            table(header, rows, text=0),
+        ]
+
+    def _tags(self) -> list[str]:
+        if not self.tags:
+            return []
+        header, rows = tag_table(asdict(self))
+        return ["", "Tags of each probability or more:", "", table(header, rows, text=0)]
 
     def _examples(self) -> list[str]:
         if not self.captions:
@@ -179,6 +201,43 @@ def _cells(result: Result, *, calibrated: bool) -> list[str]:
             if calibrated
         ),
     ]
+
+
+def error_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and rows of a table of wrong captions at each `min_confidence`.
+
+    Args:
+        report: a `Report.as_dict`, or the JSON that was written of it.
+    """
+    results = [one for one in report["results"] if one["calibration"]]
+    header = ["min_confidence"]
+    for one in results:
+        header += [f"beam {one['beam_size']}, kept", "wrong"]
+    rows = []
+    for place, first in enumerate(results[0]["calibration"]["thresholds"]):
+        row = [f"{first['min_confidence']:.1f}"]
+        for one in results:
+            threshold = one["calibration"]["thresholds"][place]
+            row += [_hundredfold(threshold["kept"]), _hundredfold(threshold["wrong"])]
+        rows.append(row)
+    return header, rows
+
+
+def tag_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and rows of a table of tags at each probability; see `error_table`."""
+    header = ["probability", "tags a picture", "true", "nouns", "true", "verbs", "true"]
+    by_kind = {
+        kind: {one["min_probability"]: one for one in report["tags"] if one["kind"] == kind}
+        for kind in (None, "noun", "verb")
+    }
+    rows = []
+    for threshold in by_kind[None]:
+        row = [f"{threshold:.1f}"]
+        for measured in by_kind.values():
+            one = measured[threshold]
+            row += [f"{one['per_picture']:.1f}", _hundredfold(one["precision"])]
+        rows.append(row)
+    return header, rows
 
 
 def _hundredfold(value: float | None) -> str:

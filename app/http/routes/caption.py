@@ -14,9 +14,12 @@ from app.http.schemas.captions import (
     CaptionResponse,
     CaptionResult,
     PictureInfo,
+    TagResult,
     TimingResult,
+    TraceResult,
 )
 from app.http.uploads import JsonUpload, read_upload
+from model.captioning.wording import reword, reword_tags
 from model.seeds import draw_seed
 
 __all__ = ["router"]
@@ -64,13 +67,19 @@ async def caption(
     """
     captioner = engine.models.find_captioner()
     config = captioner.config
-    options = parameters.model_dump(exclude={"attention", "image_gain"})
     _refuse_repeated(request)
     try:
-        decoding = config.decoding.merge(**options)
+        wording = parameters.wording()
+        decoding = config.decoding.merge(**parameters.decoding())
         if decoding.sampled and decoding.seed is None:
             decoding = decoding.merge(seed=draw_seed())
-        captioner.check_support(decoding, image_gain=parameters.image_gain)
+        captioner.check_support(
+            decoding,
+            image_gain=parameters.image_gain,
+            tags=parameters.tags,
+            trace=parameters.trace,
+            min_confidence=wording.min_confidence is not None,
+        )
     except ValueError as error:
         raise InvalidParameter(str(error)) from error
     bind_contextvars(beam_size=decoding.beam_size)
@@ -85,6 +94,9 @@ async def caption(
             decoding,
             attention=parameters.attention,
             image_gain=parameters.image_gain,
+            top_logprobs=parameters.top_logprobs,
+            tags=parameters.tags,
+            trace=parameters.trace,
         ),
     )
     bind_contextvars(picture=f"{captioned.width}x{captioned.height} {captioned.format}")
@@ -93,7 +105,11 @@ async def caption(
         model_version=config.version,
         request_id=request_id,
         seed=decoding.seed,
-        captions=[CaptionResult.model_validate(caption_) for caption_ in captioned.captions],
+        captions=[CaptionResult.model_validate(reword(one, wording)) for one in captioned.captions],
+        tags=None
+        if captioned.tags is None
+        else [TagResult.model_validate(tag) for tag in reword_tags(captioned.tags, wording)],
+        trace=None if captioned.trace is None else TraceResult.model_validate(captioned.trace),
         image=PictureInfo.model_validate(captioned),
         timing_ms=TimingResult.model_validate(captioned.timing),
     )

@@ -16,6 +16,7 @@ from app.http.forms import read_form
 from app.http.schemas.texts import ModelTimingResult, ScoreRequest, ScoreResponse, TokenScore
 from app.http.uploads import check_picture, from_base64
 from app.serving.registry import ModelRegistry
+from model.captioning.caption import MOST_TOP_LOGPROBS
 from model.text.deltas import summarise
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ _BODY: dict[str, Any] = {
                     },
                     "text": {"type": "string", "description": "What to score."},
                     "model": {"type": "string", "description": "The captioner's name."},
+                    "top_logprobs": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": MOST_TOP_LOGPROBS,
+                        "description": "How many of the likeliest tokens to return for each place.",
+                    },
                 },
             }
         },
@@ -78,6 +85,8 @@ async def score(
     models = engine.models
     body, picture = await _read(request)
     if picture is None:
+        if body.top_logprobs:
+            raise InvalidParameter("top_logprobs: needs an image, whose caption is scored")
         _check_no_picture_needed(models, body.model)
         config: CaptionerConfig | TextConfig = models.find_language_model(body.model).config
         check_length("text", body.text, settings.max_text_length)
@@ -95,7 +104,8 @@ async def score(
         _check_not_empty(captioner.vocabulary.encode(body.text))
         bind_contextvars(model=captioner.config.name, bytes=len(picture))
         caption, timing = await cancel_on_disconnect(
-            request, engine.score_caption(captioner, picture, body.text)
+            request,
+            engine.score_caption(captioner, picture, body.text, top_logprobs=body.top_logprobs),
         )
         scores = _summarise(caption.tokens)
         config = captioner.config
@@ -131,13 +141,23 @@ def _check_no_picture_needed(models: ModelRegistry, name: str | None) -> None:
 async def _read(request: Request) -> tuple[ScoreRequest, bytes | None]:
     kind = content_type(request)
     if kind == "multipart/form-data":
-        data, fields = await read_form(request, ("text", "model"))
+        data, fields = await read_form(request, ("text", "model", "top_logprobs"))
         if "text" not in fields:
             raise MalformedBody("the form needs a field `text`: curl -F text='a cat' ...")
         name = fields.get("model")
         if name is not None and len(name) > 64:
             raise InvalidParameter("model: a name has at most 64 characters")
-        return ScoreRequest(model=name, text=fields["text"]), data
+        top_logprobs = fields.get("top_logprobs", "0")
+        if not (top_logprobs.isascii() and top_logprobs.isdigit() and len(top_logprobs) < 3) or (
+            int(top_logprobs) > MOST_TOP_LOGPROBS
+        ):
+            raise InvalidParameter(
+                f"top_logprobs: must be a whole number from 0 to {MOST_TOP_LOGPROBS}"
+            )
+        return (
+            ScoreRequest(model=name, text=fields["text"], top_logprobs=int(top_logprobs)),
+            data,
+        )
     if kind and kind != "application/json":
         raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")
     content = await read_body(request)

@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, create_model
 
 from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
+from model.captioning.caption import MOST_TOP_LOGPROBS
+from model.captioning.word_kinds import WordKind
+from model.captioning.wording import MAX_ALT_TEXT, WordingConfig
 from model.config import DecodingConfig
 from model.pictures.formats import FORMATS
 
@@ -14,15 +17,21 @@ __all__ = [
     "CaptionResponse",
     "CaptionResult",
     "PictureInfo",
+    "TagResult",
     "TimingResult",
     "TokenResult",
+    "TopLogprobs",
+    "TopTokenResult",
+    "TraceResult",
 ]
 
 
-_DecodingParameters: Any = create_model("_DecodingParameters", **optional_fields(DecodingConfig))
+_ConfigParameters: Any = create_model(
+    "_ConfigParameters", **optional_fields(DecodingConfig), **optional_fields(WordingConfig)
+)
 
 
-class CaptionParameters(_DecodingParameters):  # type: ignore[misc] # made from DecodingConfig
+class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from configurations
     """Captioning options; those left out take the model's defaults, see `GET /models/{name}`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +46,54 @@ class CaptionParameters(_DecodingParameters):  # type: ignore[misc] # made from 
             "needs a model with a mean picture."
         ),
     ] = False
+    top_logprobs: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MOST_TOP_LOGPROBS,
+            description="Return for each token this many of the likeliest ones at its place.",
+        ),
+    ] = 0
+    tags: Annotated[
+        bool,
+        Field(
+            description="Return words that the picture suggests, with their probabilities; needs a "
+            "model with a calibrated word detector."
+        ),
+    ] = False
+    trace: Annotated[
+        bool,
+        Field(description="Return every step of the search; not with `temperature`."),
+    ] = False
+
+    def decoding(self) -> dict[str, Any]:
+        """Return the changes to the model's `DecodingConfig`."""
+        return self.model_dump(include=set(optional_fields(DecodingConfig)))
+
+    def wording(self) -> WordingConfig:
+        """Return how captions are put into words.
+
+        Raises:
+            ValueError: the options contradict each other.
+        """
+        return WordingConfig().merge(**self.model_dump(include=set(optional_fields(WordingConfig))))
+
+
+class TopTokenResult(Result):
+    """A token that could have been said at some place."""
+
+    token: str
+    logprob: float = Field(le=0, description="Natural logarithm of its probability there.")
+
+
+TopLogprobs = Annotated[
+    list[TopTokenResult] | None,
+    Field(
+        validation_alias=AliasChoices("top", "top_logprobs"),
+        description="The likeliest tokens at this place, with `top_logprobs`. The token itself "
+        "need not be one of them.",
+    ),
+]
 
 
 class TokenResult(Result):
@@ -44,6 +101,7 @@ class TokenResult(Result):
 
     token: str
     logprob: float = Field(le=0, description="Natural logarithm of the token's probability.")
+    top_logprobs: TopLogprobs = None
     attention: list[list[float]] | None = Field(
         None,
         description="Attention weights over the picture, rows x columns; they sum to 1.",
@@ -60,6 +118,12 @@ class CaptionResult(Result):
     """A caption, with its log-probability and how confident the model is."""
 
     text: str
+    alt_text: str | None = Field(
+        None,
+        max_length=MAX_ALT_TEXT,
+        description="With `style` `alt`: the text as a sentence, for people who do not see the "
+        "picture. Empty if its confidence is below `min_confidence`.",
+    )
     logprob: float = Field(le=0, description="Sum of the tokens' log-probabilities.")
     mean_logprob: float = Field(le=0, description="`logprob` over the number of tokens.")
     finished: bool = Field(description="False if the caption was cut off at `max_length`.")
@@ -80,6 +144,60 @@ class CaptionResult(Result):
         "the model has no consensus reranker.",
     )
     tokens: list[TokenResult]
+
+
+class TagResult(Result):
+    """A word that the picture suggests."""
+
+    word: str
+    probability: float = Field(
+        ge=0,
+        le=1,
+        description="The chance that at least one of five people who describe the picture uses it.",
+    )
+    kind: WordKind = Field(description="noun (a thing), verb (an action) or other (a colour, ...).")
+
+
+class CandidateResult(Result):
+    """A sequence that grew by a token."""
+
+    token: str
+    parent: int | None = Field(
+        None,
+        description="The place of the sequence that it grew from among the candidates of the step "
+        "before; absent in the first step.",
+    )
+    logprob: float = Field(le=0, description="Log-probability of the token.")
+    total: float = Field(le=0, description="Log-probability of the sequence.")
+    kept: bool = Field(description="Whether the beam keeps it, so that it may grow further.")
+    caption: int | None = Field(
+        None, description="Its place among `captions`, if it is one that was cut off."
+    )
+
+
+class EndingResult(Result):
+    """A sequence that the end token ended, and that was among the best so far."""
+
+    parent: int | None = Field(
+        None, description="The place of the sequence among the candidates of the step before."
+    )
+    logprob: float = Field(le=0, description="Log-probability of the end token.")
+    total: float = Field(le=0, description="Log-probability of the sequence.")
+    score: float = Field(le=0, description="`total / length ** length_penalty`.")
+    caption: int | None = Field(None, description="Its place among `captions`, if it is one.")
+
+
+class StepResult(Result):
+    """A step of the search: which sequences end, and how others may go on, likeliest first."""
+
+    endings: list[EndingResult]
+    candidates: list[CandidateResult]
+
+
+class TraceResult(Result):
+    """Every step of the search."""
+
+    steps: list[StepResult]
 
 
 class PictureInfo(Result):
@@ -155,5 +273,9 @@ class CaptionResponse(BaseModel):
         None, description="Of captions that were drawn: with it, the same request draws them again."
     )
     captions: list[CaptionResult]
+    tags: list[TagResult] | None = Field(
+        None, description="With `tags`: words that the picture suggests, likeliest first."
+    )
+    trace: TraceResult | None = Field(None, description="With `trace`: how captions were found.")
     image: PictureInfo
     timing_ms: TimingResult

@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
+from app.http.schemas.captions import TopLogprobs
 from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
 from app.http.uploads import Base64Picture
+from model.captioning.caption import MOST_TOP_LOGPROBS
 from model.config import SamplingConfig
 from model.interpretation.properties import PROPERTIES
 
@@ -129,6 +131,15 @@ class ScoreRequest(_Request):
         str, Field(description="The text to score.", json_schema_extra={"minLength": 1})
     ]
     image: Base64Picture | None = None
+    top_logprobs: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MOST_TOP_LOGPROBS,
+            description="With `image`: return for each token this many of the likeliest ones at "
+            "its place.",
+        ),
+    ] = 0
 
 
 class ActivationsRequest(_Request):
@@ -244,6 +255,7 @@ class TokenScore(Result):
     logprob: float = Field(
         le=0, description="Natural logarithm of its probability given the tokens before it."
     )
+    top_logprobs: TopLogprobs = None
 
 
 class ScoreResponse(_Response):

@@ -1,10 +1,10 @@
 """Add to a captioner what can only be computed once it is trained.
 
-The neighbour index of its training pictures, for the consensus reranker; a confidence, calibrated
-on pictures it has not seen; the mean context, for the image gain; golden pictures with their
-captions, for the self-test. `unrolled finalize captioner` runs this. All of it belongs to exactly
-the weights and the default decoding that it was computed with: finalize a bundle again when either
-changes.
+The neighbour index of its training pictures, for the consensus reranker; a confidence, and the
+probabilities of tags, calibrated on pictures it has not seen; the mean context, for the image gain;
+golden pictures with their captions, for the self-test. `unrolled finalize captioner` runs this. All
+of it belongs to exactly the weights and the default decoding that it was computed with: finalize a
+bundle again when either changes.
 """
 
 import copy
@@ -32,6 +32,7 @@ from model.reporting.progress import batches
 from model.training.finalize.calibration import Sample, calibrate
 from model.training.finalize.neighbours import build_neighbour_index
 from model.training.finalize.report import FinalizeReport, SetReport
+from model.training.finalize.tagging import calibrate_tags
 from model.training.finalize.training_pictures import (
     TrainingPictures,
     encode_training_pictures,
@@ -145,9 +146,18 @@ def finalize(
     calibrated = calibrate([one for each in samples.values() for one in each], settings.level)
     held_out = torch.split(calibrated.confidences, [len(each) for each in samples.values()])
     calibration = replace(calibrated.config, cider=ciders)
+    tagging = calibrate_tags(
+        captioner,
+        datasets,
+        split=settings.split,
+        limit=settings.limit,
+        batch_size=settings.batch_size,
+        progress=settings.progress,
+    )
     config = replace(
         captioner.config,
         calibration=calibration,
+        tagging=tagging,
         golden=tuple(one.expected for one in kept),
     )
     report = FinalizeReport(
@@ -165,6 +175,7 @@ def finalize(
         ),
         training_pictures=len(training.captions),
         consensus=settings.consensus,
+        tagging=tagging,
         golden=config.golden,
         golden_given=len(golden),
     )
@@ -192,7 +203,9 @@ def _with_consensus(
     decoding = replace(captioner.config.decoding, consensus=config is not None)
     return Captioner.of(
         captioner.network,
-        replace(captioner.config, decoding=decoding, consensus=config, calibration=None),
+        replace(
+            captioner.config, decoding=decoding, consensus=config, calibration=None, tagging=None
+        ),
         captioner.vocabulary,
         device=captioner.device,
         card=captioner.card,

@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.config import CalibrationConfig, ConsensusConfig, FeatureName, GoldenConfig
+from model.config import (
+    CalibrationConfig,
+    ConsensusConfig,
+    FeatureName,
+    GoldenConfig,
+    TaggingConfig,
+)
 from model.evaluation.reliability import Reliability
 from model.files import write_text
 from model.reporting.plots import COLOURS, Line, Panel, draw
@@ -37,6 +43,7 @@ class FinalizeReport:
         training_pictures: how many the mean context, and the neighbour index if there is one,
             were computed from.
         consensus: how captions are reranked; None: not at all.
+        tagging: how probable tags are; None without a word detector.
         golden: pictures of the self-test.
         golden_given: how many pictures were offered for it; the captions of the others depend on
             rounding.
@@ -51,6 +58,7 @@ class FinalizeReport:
     consensus: ConsensusConfig | None
     golden: tuple[GoldenConfig, ...]
     golden_given: int
+    tagging: TaggingConfig | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""

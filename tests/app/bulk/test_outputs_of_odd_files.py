@@ -11,6 +11,7 @@ from app.bulk.formats import OptionalFields, OutputFormat
 from app.bulk.outputs import Output, OutputError, open_output, remaining
 from app.bulk.results import CaptionedFile, FailedFile, FileResult
 from model.captioning.caption import Caption, Token
+from model.captioning.wording import WordingConfig
 
 KINDS = ["jsonl", "csv", "parquet"]
 NAMES = [b"l1-\xe9.jpg", b"l1-\xe8.jpg", rb"l1-\xe9.jpg", b"a\rb.jpg", b"=1+1.jpg", b"'=1+1.jpg"]
@@ -91,8 +92,8 @@ def test_a_failed_file_has_a_row_until_it_is_captioned(tmp_path: Path, kind: str
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_weak_caption_is_left_empty(tmp_path: Path, kind: str) -> None:
     output, strong = tmp_path / f"found.{kind}", captioned(Path("a"))
-    weak = strong.without_weak(0.5)
-    assert strong.without_weak(0.4) == strong
+    weak = strong.reworded(WordingConfig(min_confidence=0.5))
+    assert strong.reworded(WordingConfig(min_confidence=0.4)) == strong
     assert (weak.captions[0].text, weak.captions[0].tokens) == ("", ())
     assert weak.captions[0].confidence == 0.4
     write(output, weak)
@@ -111,7 +112,8 @@ def opened_and_closed(path: Path) -> dict[str, int]:
 def test_a_caption_without_confidence_is_weak() -> None:
     (caption,) = captioned(Path("a")).captions
     unknown = Caption(caption.text, -1.0, -0.5, False, caption.tokens)
-    assert CaptionedFile(Path("a"), [unknown]).without_weak(0.0).captions[0].text == ""
+    worded = CaptionedFile(Path("a"), [unknown]).reworded(WordingConfig(min_confidence=0.0))
+    assert worded.captions[0].text == ""
 
 
 @pytest.mark.parametrize("kind", KINDS)

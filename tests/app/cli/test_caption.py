@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from app.cli.main import app
 from model.captioning.captioner import Captioner
+from model.captioning.wording import alt_text, gender_neutral
 from tests.app.photos import encoded, photo
 
 Run = Callable[..., Result]
@@ -189,13 +191,50 @@ def test_weak_captions_are_left_empty(run: Run, folder: Path, finished_bundle: P
     assert "(left empty)" in shown.stdout
 
 
+def test_alt_text_stands_beside_the_caption(
+    run: Run, folder: Path, finished_bundle: Path, tmp_path: Path
+) -> None:
+    options = ["--weights", finished_bundle, "--style", "alt"]
+    (line,) = json_lines(run("caption", folder / "a.jpg", *options, "--format", "jsonl"))
+    (caption,) = line["captions"]
+    assert caption["alt_text"] == alt_text(caption["text"])
+    assert caption["tokens"]
+    csv_file, parquet = tmp_path / "found.csv", tmp_path / "found.parquet"
+    for output in (csv_file, parquet):
+        assert run("caption", folder / "a.jpg", *options, "--output", output).exit_code == 0
+    (row,) = csv.DictReader(io.StringIO(csv_file.read_text()))
+    (same,) = pyarrow.parquet.read_table(parquet).to_pylist()
+    assert row["caption"] == same["caption"] == caption["text"]
+    assert row["alt_text"] == same["alt_text"] == caption["alt_text"]
+    hedged = [*options, "--min-confidence", "1", "--below", "hedge"]
+    shown = run("caption", folder / "a.jpg", *hedged)
+    assert f"Possibly {caption['text']}." in shown.stdout
+    empty = run("caption", folder / "a.jpg", *options, "--min-confidence", "1")
+    assert "(left empty)" in empty.stdout
+    refused = run("caption", folder / "a.jpg", *options, "--below", "hedge")
+    assert refused.exit_code == 2
+    assert "below needs min_confidence" in unframed(refused.stderr)
+
+
+def test_captions_are_neutral_on_request(run: Run, folder: Path, finished_bundle: Path) -> None:
+    options = ["--weights", finished_bundle, "--format", "jsonl", "--beam-size", "10"]
+    options += ["--num-captions", "10"]
+    plain, neutral = (
+        json_lines(run("caption", folder / "a.jpg", *options, *more))[0]["captions"]
+        for more in ([], ["--gender-neutral"])
+    )
+    assert [one["text"] for one in neutral] == [gender_neutral(one["text"]) for one in plain]
+    assert [one["text"] for one in neutral] != [one["text"] for one in plain]
+    assert [one["tokens"] for one in neutral] == [one["tokens"] for one in plain]
+
+
 def test_a_confidence_that_captions_lack_is_refused(
     run: Run, folder: Path, finished_bundle: Path
 ) -> None:
     command = ["caption", folder / "a.jpg", "--min-confidence", "0.5"]
     for options, message in (
-        ([], "needs a bundle with a confidence"),
-        (["--weights", finished_bundle, "--temperature", "1"], "drawn captions have none"),
+        ([], "needs a calibrated confidence"),
+        (["--weights", finished_bundle, "--temperature", "1"], "drawn captions have no confidence"),
     ):
         refused = run(*command, *options)
         assert refused.exit_code == 2
