@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from app.errors import MalformedBody
 
-__all__ = ["read_form"]
+__all__ = ["read_form", "read_form_pictures"]
 
 _MAX_PARTS = 16
 _MAX_PREAMBLE = 64 * 1024  # bytes before the first boundary
@@ -37,6 +37,18 @@ async def read_form(request: Request, texts: Collection[str] = ()) -> tuple[byte
     Raises:
         MalformedBody: the form is damaged or cut short, lacks the file, or has other fields.
     """
+    (picture,), fields = await read_form_pictures(request, texts)
+    return picture, fields
+
+
+async def read_form_pictures(
+    request: Request, texts: Collection[str] = (), *, most: int = 1
+) -> tuple[list[bytes], dict[str, str]]:
+    """Read a form's files `image`, at most so many, and its fields that are named in `texts`.
+
+    Raises:
+        MalformedBody: the form is damaged or cut short, lacks the file, or has other fields.
+    """
     parts = await _read_parts(request)
     unknown = sorted({part.name for part in parts} - {"image", *texts})
     if unknown:
@@ -46,11 +58,12 @@ async def read_form(request: Request, texts: Collection[str] = ()) -> tuple[byte
             + (f" and {allowed}" if texts else ", and put parameters into the query")
         )
     images = [part for part in parts if part.name == "image"]
-    if len(images) > 1:
+    if len(images) > most:
+        rule = "one picture" if most == 1 else f"at most {most} pictures"
         raise MalformedBody(
-            f"the form has {len(images)} files `image`: send one picture with each request"
+            f"the form has {len(images)} files `image`: send {rule} with each request"
         )
-    if not (images and images[0].is_file):
+    if not (images and all(image.is_file for image in images)):
         raise MalformedBody(f"the form needs a file `image` with a file name: {_CURL}")
     fields: dict[str, str] = {}
     for part in parts:
@@ -60,7 +73,7 @@ async def read_form(request: Request, texts: Collection[str] = ()) -> tuple[byte
                     f"the form's field `{part.name}` must be a single text, not a file"
                 )
             fields[part.name] = _decode(part)
-    return bytes(images[0].data), fields
+    return [bytes(image.data) for image in images], fields
 
 
 async def _read_parts(request: Request) -> list[_Part]:
@@ -155,9 +168,7 @@ class _Form:
     def _begin_part(self) -> None:
         self._parts.append(_Part())
         if len(self._parts) > _MAX_PARTS:
-            raise MalformedBody(
-                f"the form has more than {_MAX_PARTS} parts: send one picture with each request"
-            )
+            raise MalformedBody(f"the form has more than {_MAX_PARTS} parts: send fewer")
 
     def _begin_header(self) -> None:
         self._header = b""

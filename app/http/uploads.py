@@ -8,6 +8,7 @@ bodies is limited by `app.http.middleware`.
 import base64
 import binascii
 import string
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
@@ -17,9 +18,20 @@ from starlette.requests import Request
 
 from app.errors import BodyTooLarge, EmptyBody, MalformedBody, UnsupportedContentType
 from app.http.bodies import content_type, parse_json, read_body
-from app.http.forms import read_form
+from app.http.forms import read_form_pictures
 
-__all__ = ["Base64Picture", "JsonUpload", "check_picture", "from_base64", "read_upload"]
+__all__ = [
+    "MAX_PICTURES",
+    "Base64Picture",
+    "JsonUpload",
+    "JsonUploads",
+    "Uploads",
+    "check_picture",
+    "from_base64",
+    "read_uploads",
+]
+
+MAX_PICTURES = 16  # of one request
 
 _FORMS = (
     "send a multipart form with the file `image`, raw bytes as image/jpeg or another image/* "
@@ -47,22 +59,42 @@ class JsonUpload(BaseModel):
     image: Base64Picture
 
 
-async def read_upload(request: Request, max_bytes: int) -> bytes:
-    """Read the picture file that a request uploads.
+class JsonUploads(BaseModel):
+    """Several pictures in JSON."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    images: Annotated[list[Base64Picture], Field(min_length=1, max_length=MAX_PICTURES)]
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """The files of one request, not yet checked.
+
+    `several` says that there may be more than one: then a file that cannot be decoded from base64
+    is the error, and the others are as they should be.
+    """
+
+    pictures: list[bytes | MalformedBody]
+    several: bool = False
+
+
+async def read_uploads(request: Request) -> Uploads:
+    """Read the picture files that a request uploads: one, or several.
 
     Raises:
         UnsupportedContentType: the request is in none of the three forms.
         EmptyBody: there is no picture.
         MalformedBody: the body is not what its content type says, or lacks the field `image`.
-        InvalidParameter: the JSON has unknown fields or wrong types.
-        BodyTooLarge: the file has more than `max_bytes`.
+        InvalidParameter: the JSON has unknown fields or wrong types, or too many pictures.
     """
     kind = content_type(request)
     if kind == "multipart/form-data":
-        data, _ = await read_form(request)
-    elif kind == "application/json":
-        data = await to_thread.run_sync(_parse, await read_body(request))
-    elif kind.startswith("image/") or kind == "application/octet-stream":
+        pictures, _ = await read_form_pictures(request, most=MAX_PICTURES)
+        return Uploads([*pictures], len(pictures) > 1)
+    if kind == "application/json":
+        return await to_thread.run_sync(_parse, await read_body(request))
+    if kind.startswith("image/") or kind == "application/octet-stream":
         data = await read_body(request)
     elif kind:
         raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")
@@ -70,7 +102,7 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
         raise UnsupportedContentType(f"the request has no Content-Type: {_FORMS}")
     else:
         data = b""
-    return check_picture(data, max_bytes)
+    return Uploads([data])
 
 
 def check_picture(data: bytes, max_bytes: int) -> bytes:
@@ -116,8 +148,18 @@ def from_base64(text: str) -> bytes:
         ) from error
 
 
-def _parse(body: bytes) -> bytes:
+def _attempt(text: str) -> bytes | MalformedBody:
+    try:
+        return from_base64(text)
+    except MalformedBody as error:
+        return error
+
+
+def _parse(body: bytes) -> Uploads:
     if not body:
-        return b""
+        return Uploads([b""])
+    if b'"images"' in body:  # base64 has no quotation marks
+        images = parse_json(body, JsonUploads, '; send {"images": ["<base64 or data URI>", ...]}')
+        return Uploads([_attempt(image) for image in images.images], several=True)
     hint = '; send {"image": "<base64 or data URI>"}'
-    return from_base64(parse_json(body, JsonUpload, hint).image)
+    return Uploads([from_base64(parse_json(body, JsonUpload, hint).image)])

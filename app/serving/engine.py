@@ -107,6 +107,7 @@ class Engine:
         top_logprobs: int = 0,
         tags: bool = False,
         trace: bool = False,
+        overlay: bool = False,
     ) -> CaptionedPicture:
         """Caption the picture in an untrusted file.
 
@@ -124,13 +125,18 @@ class Engine:
                     captioner,
                     picture.pixels,
                     decoding,
-                    attention,
+                    attention or overlay,
                     image_gain,
                     top_logprobs,
                     tags,
                     trace,
                 )
                 result = await self._batcher.submit(job)
+                overlays = None
+                if overlay:
+                    overlays = await admission.run_in_pool(
+                        jobs.draw_overlays, captioner, picture, result.captions[0]
+                    )
             admission.model_seconds += result.model_seconds
         return CaptionedPicture(
             result.captions,
@@ -140,6 +146,7 @@ class Engine:
             Timing.of(admission.started, picture, result),
             result.tags,
             result.trace,
+            overlays,
         )
 
     async def score_caption(

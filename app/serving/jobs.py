@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from app.pictures.decode import DecodedPicture, decode_opened, open_upload
+from model.captioning.overlay import OVERLAY_SIDE, draw_overlay
 from model.decoding.hypothesis import DecodingCancelled
 from model.decoding.search_trace import SearchRecorder
 from model.preprocessing import resize
@@ -39,6 +40,7 @@ __all__ = [
     "PreparedPicture",
     "advance",
     "advance_generation",
+    "draw_overlays",
     "prepare_decoded",
     "prepare_picture",
     "run_caption_jobs",
@@ -133,6 +135,20 @@ def prepare_decoded(
     return PreparedPicture(
         image, pixels, picture.width, picture.height, picture.format, started, ended
     )
+
+
+def draw_overlays(
+    captioner: Captioner, picture: PreparedPicture, caption: Caption
+) -> list[bytes] | None:
+    """Draw where the captioner looked for each token, as PNG files; None without attention."""
+    image = picture.image
+    if captioner.preprocessing.config.resize == "squash":  # back into the picture's shape
+        scale = OVERLAY_SIDE / max(picture.width, picture.height)
+        sides = (picture.width, picture.height)
+        width, height = (max(1, round(side * scale)) for side in sides)
+        image = image.resize((width, height))
+    grids = [token.attention for token in caption.tokens]
+    return [draw_overlay(image, grid) for grid in grids if grid is not None] or None
 
 
 def run_caption_jobs(

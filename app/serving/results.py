@@ -64,8 +64,9 @@ class ModelTiming:
 class CaptionedPicture:
     """A picture's captions, best first, with the size of the upright picture.
 
-    `tags` are words that it suggests, likeliest first, and `trace` every step of the search; both
-    are None unless asked for.
+    `tags` are words that it suggests, likeliest first, `trace` every step of the search, and
+    `overlays` PNG files of where the captioner looked for each token of the best caption; all are
+    None unless asked for.
     """
 
     captions: list[Caption]
@@ -75,6 +76,7 @@ class CaptionedPicture:
     timing: Timing
     tags: list[Tag] | None = None
     trace: SearchTrace | None = None
+    overlays: list[bytes] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,48 +1,60 @@
 """`POST /caption`: a picture in, its most likely captions out."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from structlog.contextvars import bind_contextvars
 
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, MalformedBody, ServiceError
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.captions import (
     CaptionParameters,
     CaptionResponse,
-    CaptionResult,
-    PictureInfo,
-    TagResult,
-    TimingResult,
-    TraceResult,
+    CaptionsResponse,
+    FailedPicture,
+    PictureFailure,
+    PictureResult,
+    describe,
 )
-from app.http.uploads import JsonUpload, read_upload
-from model.captioning.wording import reword, reword_tags
+from app.http.uploads import MAX_PICTURES, JsonUpload, JsonUploads, check_picture, read_uploads
+from app.serving.results import CaptionedPicture
 from model.seeds import draw_seed
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["captions"])
 
+_AT_ONCE = 4  # pictures of one request in flight, so that it does not fill the queue
+
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 _BODY: dict[str, Any] = {
     "required": True,
-    "description": "One picture: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF or AVIF.",
+    "description": "A picture, or several: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF or AVIF.",
     "content": {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
                 "required": ["image"],
                 "additionalProperties": False,
-                "properties": {"image": {**_BINARY["schema"], "description": "The picture file."}},
+                "properties": {
+                    "image": {
+                        **_BINARY["schema"],
+                        "description": "The picture file; several fields of this name are up to "
+                        f"{MAX_PICTURES} pictures.",
+                    }
+                },
             }
         },
         "image/*": _BINARY,
         "application/octet-stream": _BINARY,
-        "application/json": {"schema": JsonUpload.model_json_schema()},
+        "application/json": {
+            "schema": {"anyOf": [one.model_json_schema() for one in (JsonUpload, JsonUploads)]}
+        },
     },
 }
 
@@ -60,10 +72,11 @@ async def caption(
     engine: EngineDep,
     settings: SettingsDep,
     request_id: RequestId,
-) -> CaptionResponse:
+) -> CaptionResponse | CaptionsResponse:
     """Caption a picture, with the log-probability of every caption and every word.
 
     Send the picture as the file `image` of a multipart form, as raw bytes, or as base64 in JSON.
+    Several pictures, as several files `image` or as `images` in JSON, get `results`, one for each.
     """
     captioner = engine.models.find_captioner()
     config = captioner.config
@@ -84,35 +97,61 @@ async def caption(
         raise InvalidParameter(str(error)) from error
     bind_contextvars(beam_size=decoding.beam_size)
     engine.worker.refuse_if_full()  # before the upload is read, so that refusing is cheap
-    data = await read_upload(request, settings.max_upload_bytes)
-    bind_contextvars(bytes=len(data))
-    captioned = await cancel_on_disconnect(
-        request,
-        engine.caption(
+    uploads = await read_uploads(request)
+    sizes = [len(data) for data in uploads.pictures if isinstance(data, bytes)]
+    bind_contextvars(bytes=sum(sizes))
+
+    def caption_one(data: bytes | MalformedBody) -> Coroutine[Any, Any, CaptionedPicture]:
+        if isinstance(data, MalformedBody):
+            raise data
+        return engine.caption(
             captioner,
-            data,
+            check_picture(data, settings.max_upload_bytes),
             decoding,
             attention=parameters.attention,
             image_gain=parameters.image_gain,
             top_logprobs=parameters.top_logprobs,
             tags=parameters.tags,
             trace=parameters.trace,
-        ),
-    )
+            overlay=parameters.overlay,
+        )
+
+    shared = {
+        "model": config.name,
+        "model_version": config.version,
+        "request_id": request_id,
+        "seed": decoding.seed,
+    }
+    if uploads.several:
+        found = await cancel_on_disconnect(request, _each(caption_one, uploads.pictures))
+        results = [
+            FailedPicture(error=PictureFailure(code=one.code, message=one.message))
+            if isinstance(one, ServiceError)
+            else PictureResult(**describe(one, wording, attention=parameters.attention))
+            for one in found
+        ]
+        return CaptionsResponse(**shared, results=results)
+    captioned = await cancel_on_disconnect(request, caption_one(uploads.pictures[0]))
     bind_contextvars(picture=f"{captioned.width}x{captioned.height} {captioned.format}")
-    return CaptionResponse(
-        model=config.name,
-        model_version=config.version,
-        request_id=request_id,
-        seed=decoding.seed,
-        captions=[CaptionResult.model_validate(reword(one, wording)) for one in captioned.captions],
-        tags=None
-        if captioned.tags is None
-        else [TagResult.model_validate(tag) for tag in reword_tags(captioned.tags, wording)],
-        trace=None if captioned.trace is None else TraceResult.model_validate(captioned.trace),
-        image=PictureInfo.model_validate(captioned),
-        timing_ms=TimingResult.model_validate(captioned.timing),
-    )
+    described = describe(captioned, wording, attention=parameters.attention)
+    return CaptionResponse(**shared, **described)
+
+
+async def _each(
+    caption_one: Callable[[bytes | MalformedBody], Coroutine[Any, Any, CaptionedPicture]],
+    pictures: Sequence[bytes | MalformedBody],
+) -> list[CaptionedPicture | ServiceError]:
+    """Caption pictures, a few at a time; one that fails does not lose the others."""
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def attempt(data: bytes | MalformedBody) -> CaptionedPicture | ServiceError:
+        async with places:
+            try:
+                return await caption_one(data)
+            except ServiceError as error:
+                return error
+
+    return await asyncio.gather(*map(attempt, pictures))
 
 
 def _refuse_repeated(request: Request) -> None:

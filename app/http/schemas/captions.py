@@ -1,14 +1,17 @@
 """`POST /caption`: its parameters and its response."""
 
+import base64
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, create_model
 
 from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
+from app.serving.results import CaptionedPicture
 from model.captioning.caption import MOST_TOP_LOGPROBS
 from model.captioning.word_kinds import WordKind
-from model.captioning.wording import MAX_ALT_TEXT, WordingConfig
+from model.captioning.wording import MAX_ALT_TEXT, WordingConfig, reword, reword_tags
 from model.config import DecodingConfig
 from model.pictures.formats import FORMATS
 
@@ -16,13 +19,18 @@ __all__ = [
     "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
+    "CaptionsResponse",
+    "FailedPicture",
+    "PictureFailure",
     "PictureInfo",
+    "PictureResult",
     "TagResult",
     "TimingResult",
     "TokenResult",
     "TopLogprobs",
     "TopTokenResult",
     "TraceResult",
+    "describe",
 ]
 
 
@@ -59,6 +67,13 @@ class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from co
         Field(
             description="Return words that the picture suggests, with their probabilities; needs a "
             "model with a calibrated word detector."
+        ),
+    ] = False
+    overlay: Annotated[
+        bool,
+        Field(
+            description="Return for each token of the best caption a picture of where the model "
+            "looked."
         ),
     ] = False
     trace: Annotated[
@@ -105,6 +120,11 @@ class TokenResult(Result):
     attention: list[list[float]] | None = Field(
         None,
         description="Attention weights over the picture, rows x columns; they sum to 1.",
+    )
+    overlay: str | None = Field(
+        None,
+        description="With `overlay`: a PNG in base64, the picture with its longer side at 224 "
+        "pixels under a heat map of the attention.",
     )
     image_gain: float | None = Field(
         None,
@@ -259,19 +279,9 @@ _CAPTION_EXAMPLE: dict[str, Any] = {
 }
 
 
-class CaptionResponse(BaseModel):
+class PictureResult(BaseModel):
     """A picture's captions, best first."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [_CAPTION_EXAMPLE]}, protected_namespaces=()
-    )
-
-    model: str
-    model_version: str
-    request_id: str
-    seed: int | None = Field(
-        None, description="Of captions that were drawn: with it, the same request draws them again."
-    )
     captions: list[CaptionResult]
     tags: list[TagResult] | None = Field(
         None, description="With `tags`: words that the picture suggests, likeliest first."
@@ -279,3 +289,76 @@ class CaptionResponse(BaseModel):
     trace: TraceResult | None = Field(None, description="With `trace`: how captions were found.")
     image: PictureInfo
     timing_ms: TimingResult
+
+
+class PictureFailure(BaseModel):
+    """Why a picture has no captions."""
+
+    code: str
+    message: str
+
+
+class FailedPicture(BaseModel):
+    """One of several pictures, which could not be captioned."""
+
+    error: PictureFailure
+
+
+class _Response(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+    model: str
+    model_version: str
+    request_id: str
+    seed: int | None = Field(
+        None, description="Of captions that were drawn: with it, the same request draws them again."
+    )
+
+
+class CaptionResponse(PictureResult, _Response):  # fields of `_Response` come first
+    """A picture's captions, best first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [_CAPTION_EXAMPLE]}, protected_namespaces=()
+    )
+
+
+class CaptionsResponse(_Response):
+    """The captions of several pictures, in the order in which they were sent."""
+
+    results: list[PictureResult | FailedPicture]
+
+
+def describe(
+    captioned: CaptionedPicture, wording: WordingConfig, *, attention: bool
+) -> dict[str, Any]:
+    """Return the fields of a `PictureResult`, put into words.
+
+    Args:
+        captioned: what was found.
+        wording: how to put it.
+        attention: whether to return the attention's weights.
+    """
+    captions = [reword(one, wording) for one in captioned.captions]
+    if captioned.overlays is not None and not attention:
+        captions = [
+            replace(one, tokens=tuple(replace(token, attention=None) for token in one.tokens))
+            for one in captions
+        ]
+    results = [CaptionResult.model_validate(one) for one in captions]
+    if captioned.overlays is not None:
+        best = results[0]
+        drawn = [
+            token.model_copy(update={"overlay": base64.b64encode(png).decode()})
+            for token, png in zip(best.tokens, captioned.overlays, strict=True)
+        ]
+        results[0] = best.model_copy(update={"tokens": drawn})
+    return {
+        "captions": results,
+        "tags": None
+        if captioned.tags is None
+        else [TagResult.model_validate(tag) for tag in reword_tags(captioned.tags, wording)],
+        "trace": None if captioned.trace is None else TraceResult.model_validate(captioned.trace),
+        "image": PictureInfo.model_validate(captioned),
+        "timing_ms": TimingResult.model_validate(captioned.timing),
+    }

@@ -1,5 +1,7 @@
 """`POST /caption` as people want captions: alt text, neutral words, tags and more."""
 
+import base64
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,12 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
 from model.captioning.wording import alt_text, gender_neutral
 from model.config import TaggingConfig
 from tests.app.answers import JPEG, raw
+from tests.app.photos import encoded, photo
 from tests.app.servers import in_thread
 from tests.tiny import CALIBRATION, rebuild, save_tiny_captioner
 
@@ -141,6 +145,70 @@ def test_a_trace_leads_to_the_captions(tagging: httpx.Client) -> None:
     }
     for place, (_, total) in found.items():
         assert math.isclose(total, body["captions"][place]["logprob"], abs_tol=1e-4)
+
+
+def test_overlays_show_where_the_captioner_looked(tagging: httpx.Client) -> None:
+    (plain,) = answer(tagging, attention="true")["captions"]
+    for attention in ("false", "true"):
+        options = {"overlay": "true", "attention": attention}
+        (caption,) = answer(tagging, **options)["captions"]
+        assert len(caption["tokens"]) == len(plain["tokens"])
+        for token, same in zip(caption["tokens"], plain["tokens"], strict=True):
+            png = base64.b64decode(token.pop("overlay"))
+            with Image.open(io.BytesIO(png), formats=["PNG"]) as drawn:
+                assert drawn.size == (224, 149)  # of 60 x 40
+            assert token == (same if attention == "true" else _without(same, "attention"))
+    best, other = answer(tagging, overlay="true", num_captions=2)["captions"]
+    assert "overlay" in best["tokens"][0]
+    assert "overlay" not in other["tokens"][0]
+
+
+def _without(fields: dict, name: str) -> dict:
+    return {key: value for key, value in fields.items() if key != name}
+
+
+def _same(one: dict, other: dict) -> bool:
+    return all(
+        a["text"] == b["text"] and math.isclose(a["logprob"], b["logprob"], abs_tol=1e-4)
+        for a, b in zip(one["captions"], other["captions"], strict=True)
+    )
+
+
+def test_several_pictures_get_one_result_each(tagging: httpx.Client) -> None:
+    other = encoded(photo(30, 70))
+    pictures = [JPEG, b"no picture", other, b""]
+    alone = [raw(tagging, data).json() for data in pictures]
+    form = tagging.post("/caption", files=[("image", ("a.jpg", data)) for data in pictures])
+    in_base64 = [base64.b64encode(data).decode() for data in pictures]
+    in_json = tagging.post("/caption", json={"images": [*in_base64, "%%%"]})
+    for response, extra in ((form, 0), (in_json, 1)):
+        assert response.status_code == 200
+        body = response.json()
+        assert set(body) == {"model", "model_version", "request_id", "results"}
+        results = body["results"]
+        assert len(results) == 4 + extra
+        for place in (0, 2):
+            assert set(results[place]) == {"captions", "image", "timing_ms"}
+            assert results[place]["image"] == alone[place]["image"]
+            assert _same(results[place], alone[place])
+        for place in (1, 3):
+            expected = alone[place]["error"]
+            assert results[place] == {
+                "error": {"code": expected["code"], "message": expected["message"]}
+            }
+    assert in_json.json()["results"][4]["error"]["code"] == "malformed_body"
+    single = tagging.post("/caption", json={"images": in_base64[:1]}).json()
+    assert _same(single["results"][0], alone[0])
+
+
+def test_too_many_pictures_are_refused(tagging: httpx.Client) -> None:
+    many = tagging.post("/caption", json={"images": ["AAAA"] * 17})
+    assert many.status_code == 422
+    assert "at most 16" in many.json()["error"]["message"]
+    assert tagging.post("/caption", json={"images": []}).status_code == 422
+    form = tagging.post("/caption", files=[("image", ("a.jpg", JPEG))] * 17)
+    assert form.status_code == 400
+    assert tagging.post("/caption", json={"images": ["AAAA"], "image": "AAAA"}).status_code == 422
 
 
 def test_options_that_do_not_fit_are_refused(client: httpx.Client, tagging: httpx.Client) -> None:
