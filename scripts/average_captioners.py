@@ -45,6 +45,7 @@ def main() -> None:
         decoding=replace(first.config.decoding, consensus=False),
         consensus=None,
         calibration=None,
+        tagging=None,
         golden=(),
         provenance={"average_of": sources},
         scores={},

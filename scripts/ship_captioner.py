@@ -5,10 +5,11 @@
         --length-penalty 0.8 --no-repeat-ngram-size 3 --no-echo-words and
 
 The scores are those of the reports that `unrolled evaluate captioner` wrote. In the card,
-`{scores}` becomes their table, and `{confidence}` the first report's calibration at the default
-beam size. The decoding options replace the bundle's defaults; choose them on validation data.
-Consensus, calibration and golden captions from `unrolled finalize captioner` hold for one decoding
-only: they are dropped if the decoding changes.
+`{scores}` becomes their table, `{confidence}` the first report's calibration at the default beam
+size, `{errors}` the wrong captions at each `min_confidence` on the validation sets, and `{tags}`
+the precision of tags there. The decoding options replace the bundle's defaults; choose them on
+validation data. Consensus, calibration and golden captions from `unrolled finalize captioner` hold
+for one decoding only: they are dropped if the decoding changes.
 """
 
 import argparse
@@ -18,7 +19,10 @@ from pathlib import Path
 
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
+from model.evaluation.report import tag_table
+from model.reporting.tables import table
 
+KEPT = ("kept", "of these wrong")
 METRICS = {
     "bleu_1": "BLEU-1",
     "bleu_4": "BLEU-4",
@@ -64,6 +68,7 @@ def main() -> None:
         files = captioner.optional_files()
     card = arguments.card.read_text(encoding="utf-8").replace("{scores}", score_table(reports))
     card = card.replace("{confidence}", calibration_table(reports, config.decoding.beam_size))
+    card = card.replace("{errors}", error_tables(reports)).replace("{tags}", tag_tables(reports))
     save_bundle(
         arguments.output,
         config,
@@ -125,6 +130,58 @@ def calibration_table(reports: list[dict], beam_size: int) -> str:
     return f"{error}, {report['dataset']} {report['split']}, beam {beam_size}, times 100:\n\n" + (
         "\n".join(lines)
     )
+
+
+def error_tables(reports: list[dict]) -> str:
+    """Return how many captions each `min_confidence` keeps, and how many are wrong, times 100."""
+    measured = {
+        f"{report['dataset']} {report['split']}": thresholds
+        for report in reports
+        if report["split"] == "val"
+        for result in report["results"]
+        if result["beam_size"] == 3 and (calibration := result["calibration"])
+        for thresholds in (calibration.get("thresholds"),)
+        if thresholds
+    }
+    if not measured:
+        return "Not measured yet."
+    header = ["min_confidence", *(f"{name}, {what}" for name in measured for what in KEPT)]
+    rows = [
+        [
+            f"{least / 10:.1f}",
+            *(
+                cell
+                for thresholds in measured.values()
+                for cell in (
+                    percent(thresholds[least]["kept"]),
+                    percent(thresholds[least]["wrong"]),
+                )
+            ),
+        ]
+        for least in range(10)
+    ]
+    return table(header, rows, text=0)
+
+
+def tag_tables(reports: list[dict]) -> str:
+    """Return how many tags there are of each probability or more, and how many are true."""
+    measured = {
+        f"{report['dataset']} {report['split']}": report
+        for report in reports
+        if report["split"] == "val" and report.get("tags")
+    }
+    if not measured:
+        return "Not measured yet."
+    parts = []
+    for name, report in measured.items():
+        header, rows = tag_table(report)
+        parts.append(f"{name} ({report['pictures']} pictures):\n\n{table(header, rows, text=0)}")
+    return "\n\n".join(parts)
+
+
+def percent(share: float | None) -> str:
+    """Return a share times 100, or a dash."""
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 if __name__ == "__main__":

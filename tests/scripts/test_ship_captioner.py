@@ -84,3 +84,48 @@ def test_a_finished_captioner_stays_finished_if_its_decoding_is_unchanged(tmp_pa
     assert shipped.has_image_gain
     assert shipped.has_consensus
     assert shipped.config.decoding == before.config.decoding
+
+
+def test_a_card_says_what_is_wrong_at_each_confidence(tmp_path: Path) -> None:
+    thresholds = [
+        {"min_confidence": n / 10, "kept": 1 - n / 10, "wrong": 0.5 - n / 20 if n < 9 else None}
+        for n in range(10)
+    ]
+    tags = [
+        {
+            "kind": kind,
+            "min_probability": least,
+            "per_picture": 4.0,
+            "probability": 0.7,
+            "precision": 0.65,
+        }
+        for kind in (None, "noun", "verb")
+        for least in (0.1, 0.9)
+    ]
+    report = {
+        "dataset": "toys",
+        "split": "val",
+        "pictures": 9,
+        "tags": tags,
+        "results": [
+            {
+                "beam_size": 3,
+                "scores": SCORES,
+                "calibration": CALIBRATION | {"thresholds": thresholds},
+            }
+        ],
+    }
+    (tmp_path / "toys-val.json").write_text(json.dumps(report))
+    (tmp_path / "card.md").write_text("# Card\n\n{errors}\n\n{tags}\n")
+    trained = save_finalized_captioner(tmp_path / "trained")
+    command = [
+        *(sys.executable, SCRIPT, trained, tmp_path / "card.md", tmp_path / "shipped"),
+        *("--report", tmp_path / "toys-val.json"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    card = (tmp_path / "shipped" / "README.md").read_text()
+    assert "| min_confidence | toys val, kept | toys val, of these wrong |" in card
+    assert "| 0.3 | 70.0 | 35.0 |" in card
+    assert "| 0.9 | 10.0 | - |" in card
+    assert "toys val (9 pictures):" in card
+    assert "| 0.9 | 4.0 | 65.0 | 4.0 | 65.0 | 4.0 | 65.0 |" in card

@@ -43,6 +43,7 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | Language
             decoding=config.decoding,
             consensus=config.consensus,
             calibration=config.calibration,
+            tagging=config.tagging,
         )
     return LanguageModelDetail(
         **common,

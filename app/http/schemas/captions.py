@@ -83,7 +83,8 @@ class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from co
 
     def decoding(self) -> dict[str, Any]:
         """Return the changes to the model's `DecodingConfig`."""
-        return self.model_dump(include=set(optional_fields(DecodingConfig)))
+        changes: dict[str, Any] = self.model_dump(include=set(optional_fields(DecodingConfig)))
+        return changes
 
     def wording(self) -> WordingConfig:
         """Return how captions are put into words.

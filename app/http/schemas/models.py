@@ -10,6 +10,7 @@ from model.config import (
     DecodingConfig,
     RecurrentConfig,
     SamplingConfig,
+    TaggingConfig,
 )
 from model.vocabulary import Level
 
@@ -47,6 +48,9 @@ class CaptionerDetail(_Detail):
     )
     calibration: CalibrationConfig | None = Field(
         description="How a caption's `confidence` is computed, and what it is the probability of."
+    )
+    tagging: TaggingConfig | None = Field(
+        description="How the `probability` of a tag is computed from the word detector's evidence."
     )
 
 

@@ -98,3 +98,16 @@ def test_confidence_that_is_too_high_shows():
 def test_nonsense_is_refused(confidences, good, bins, message):
     with pytest.raises(ValueError, match=message):
         measure(confidences, good, bins=bins)
+
+
+def test_thresholds_say_what_is_kept_and_how_much_of_it_is_wrong():
+    confidences = torch.tensor([0.05, 0.25, 0.3, 0.62, 0.85])
+    good = torch.tensor([False, False, True, True, False])
+    measured = measure_reliability(confidences, good).thresholds
+    assert [one.min_confidence for one in measured] == [n / 10 for n in range(10)]
+    assert [one.kept for one in measured] == pytest.approx(
+        [1, 0.8, 0.8, 0.6, 0.4, 0.4, 0.4, 0.2, 0.2, 0]
+    )
+    wrong = [one.wrong for one in measured]
+    assert wrong[:9] == pytest.approx([0.6, 0.5, 0.5, 1 / 3, 0.5, 0.5, 0.5, 1, 1])
+    assert wrong[9] is None
