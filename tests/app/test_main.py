@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 from app.http.schemas import captions, texts
 from app.http.uploads import JsonUpload
 from app.main import create_app
+from model.captioning.wording import WordingConfig
 from model.config import DecodingConfig
 from tests.app.photos import encoded, photo
 from tests.app.servers import in_thread
@@ -83,14 +84,16 @@ def test_every_example_matches_its_schema(document: dict) -> None:
             examples += 1
     assert examples >= 1
     content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
-    field = content["application/json"]["schema"]["properties"]["image"]
+    field = content["application/json"]["schema"]["anyOf"][0]["properties"]["image"]
     for example in field["examples"]:
         JsonUpload.model_validate({"image": example})
 
 
 def test_the_json_example_is_captioned(client: httpx.Client, document: dict) -> None:
     content = document["paths"]["/caption"]["post"]["requestBody"]["content"]
-    (example,) = content["application/json"]["schema"]["properties"]["image"]["examples"]
+    one, several = content["application/json"]["schema"]["anyOf"]
+    assert set(several["properties"]) == {"images"}
+    (example,) = one["properties"]["image"]["examples"]
     assert client.post("/caption", json={"image": example}).status_code == 200
 
 
@@ -102,7 +105,8 @@ def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -
     }  # fmt: skip
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert set(parameters) == {
-        *DecodingConfig.__dataclass_fields__, "attention", "image_gain",
+        *DecodingConfig.__dataclass_fields__, *WordingConfig.__dataclass_fields__,
+        "attention", "overlay", "image_gain", "top_logprobs", "tags", "trace",
     }  # fmt: skip
     assert all(parameter["description"] for parameter in parameters.values())
 
