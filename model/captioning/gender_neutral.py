@@ -106,7 +106,7 @@ _AGES = {"baby": ("baby", "babies"), "toddler": ("toddler", "toddlers")}
 _BOTH_SEXES = re.compile(r"\b(?:male|female)(?: and | or |/)(?=(?:male|female)\b)", re.IGNORECASE)
 _SEX = re.compile(rf"{_ARTICLE}\b(?P<sex>male|female) +(?P<next>[\w'-]+)", re.IGNORECASE)
 _GENDERED_PRONOUN = re.compile(
-    rf"\b(?P<word>{'|'.join(_PRONOUNS)}|his|her)\b(?!')(?P<space> *)(?P<next>[\w'-]*)",
+    rf"\b(?P<word>{'|'.join(_PRONOUNS)}|his|her)\b(?!')(?= *(?P<next>[\w'-]*))",
     re.IGNORECASE,
 )
 _TWICE = re.compile(r"\b(they|them|their|theirs|themselves)(?: (?:or|and) |/)\1\b", re.IGNORECASE)
@@ -192,9 +192,7 @@ def _write_pronoun(found: re.Match[str]) -> str:
         new = "them" if not after or _AFTER_OBJECT.fullmatch(after) else "their"
     else:
         new = _PRONOUNS[word]
-    # The word after it may be a pronoun too.
-    rest = _GENDERED_PRONOUN.sub(_write_pronoun, after) if after.lower() in _PRONOUNS else after
-    return _like(found["word"], new) + found["space"] + rest
+    return _like(found["word"], new)
 
 
 def _agree(text: str) -> str:

@@ -42,6 +42,7 @@ _NUMBERS = [
     "twelve",
 ]
 _COUNTS = {"a": 1, "an": 1} | {word: number for number, word in enumerate(_NUMBERS) if number}
+_ANOTHER = "another"
 _DEFINITE = frozenset(["the", "their", "its", "my", "your", "our"])
 _ADJECTIVES = frozenset(
     ["old", "little", "small", "middle-aged", "other"]
@@ -76,7 +77,11 @@ def count_alike(text: str) -> str:
         if joined is None or second is None:
             begin = first.end
         else:
-            words[first.begin : second.end] = _spell(words[first.begin], joined)
+            listed = "and" not in words[first.end : second.begin]
+            spelled = _spell(words[first.begin], joined)
+            words[first.begin : second.end] = spelled
+            if listed:
+                _end_list(words, first.begin + len(spelled))
     return "".join(_tell_apart(words))
 
 
@@ -84,7 +89,7 @@ def _parse(words: list[str], begin: int) -> _People | None:
     """Read the phrase that begins at a word, or return None."""
     place, determiner, adjectives = begin, "", []
     small = words[place].lower()
-    if small in _COUNTS or small in _DEFINITE:
+    if small in _COUNTS or small in _DEFINITE or small == _ANOTHER:
         determiner, place = small, place + 2
     while place < len(words) and _is_adjective(words[place].lower()):
         adjectives.append(words[place].lower())
@@ -126,9 +131,14 @@ def _join(first: _People, second: _People, words: list[str]) -> _People | None:
     if between == ["or"]:
         same = first.plural == second.plural
         return replace(first, end=second.end) if same else None
-    if not between and not second.determiner:
+    if not between and not second.determiner and (first.plural or second.plural):
         return None
-    counts = [_COUNTS.get(one.determiner) for one in (first, second)]
+    if first.determiner == _ANOTHER:
+        alone = not first.plural and not second.plural and not second.determiner
+        return (
+            replace(first, end=second.end, plural=True, determiner="two other") if alone else None
+        )
+    counts = [(_COUNTS | {_ANOTHER: 1}).get(one.determiner) for one in (first, second)]
     if shares and not second.plural and first.determiner:
         counts[1] = 1
     one, other = counts
@@ -142,6 +152,26 @@ def _join(first: _People, second: _People, words: list[str]) -> _People | None:
     elif one is None and other is None:
         determiner = ""  # men and women: people
     return replace(joined, determiner=determiner)
+
+
+def _end_list(words: list[str], end: int) -> None:
+    """Complete a list that has become shorter: "two people child", "two people and a child".
+
+    Args:
+        words: of the text; changed in place.
+        end: where the phrase ends that others were joined to.
+    """
+    place = end + 1
+    if place < len(words) and words[place].lower() == "and":
+        place += 2
+    following = _parse(words, place) if place < len(words) else None
+    if following is None or words[end] != " ":
+        return
+    if not following.plural and not following.determiner:
+        first = words[place]
+        words[place:place] = ["an" if first[0] in "aeiou" else "a", " "]
+    if place == end + 1:
+        words[place:place] = ["and", " "]
 
 
 def _spell(old: str, people: _People) -> list[str]:

@@ -44,6 +44,12 @@ REWRITTEN = {
         "one person is sitting and another person is standing"
     ),
     "a man in red and a woman in blue": "a person in red and another person in blue",
+    "a man woman and child": "two people and a child",
+    "a man woman girl and boy sit": "two people and two children sit",
+    "a man woman and little girl walk": "two people and a little child walk",
+    "a man and another man and woman": "three people",
+    "one man runs and another man and woman stand": ("one person runs and two other people stand"),
+    "someone is handing him his bag": "someone is handing them their bag",
     # articles, adjectives and compounds
     "a female athlete runs": "an athlete runs",
     "an actress": "an actor",
