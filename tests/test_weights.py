@@ -33,7 +33,8 @@ def test_the_bundle_is_small():
 
 
 def test_every_gap_of_the_card_is_filled(captioner):
-    assert not any(gap in captioner.card for gap in ("{scores}", "{confidence}"))
+    gaps = ("{scores}", "{confidence}", "{errors}", "{tags}")
+    assert not any(gap in captioner.card for gap in gaps)
 
 
 def test_one_of_the_five_best_captions_names_something_in_the_picture(captioner, pictures):
@@ -46,6 +47,16 @@ def test_one_of_the_five_best_captions_names_something_in_the_picture(captioner,
     assert "cat" in words["chelsea"]
     assert words["coffee"] & {"coffee", "cup", "bowl", "plate", "table"}
     assert words["astronaut"] & {"man", "woman", "person", "girl"}
+
+
+def test_tags_name_what_is_in_the_picture(captioner, pictures):
+    grid = captioner.encode(captioner.prepare(pictures))
+    tags = dict(zip((path.stem for path in PHOTOGRAPHS), captioner.tags(grid), strict=True))
+    first = tags["chelsea"][0]
+    assert (first.word, first.kind) == ("cat", "noun")
+    assert first.probability > 0.5
+    assert {"skiing", "skis"} & {tag.word for tag in tags["skier"]}
+    assert any(tag.kind == "verb" for tag in tags["skier"])
 
 
 def test_captions_differ_and_do_not_loop(captioner, pictures):

@@ -191,15 +191,18 @@ def run_caption_jobs(
                     cancelled=partial(_all, is_cancelled, indices),
                 )
                 nothing = [None] * len(indices)
-                tags = captioner.tags(grids) if options.tags else nothing
-                traces = nothing if recorder is None else captioner.traces(recorder, found)
+                tags: Sequence[list[Tag] | None] = nothing
+                traces: Sequence[SearchTrace | None] = nothing
+                if options.tags:
+                    tags = captioner.tags(grids)
+                if recorder is not None:
+                    traces = captioner.traces(recorder, found)
                 ended = time.perf_counter()
                 seconds = (encoded - started) / len(members)
                 seconds += (ended - search_started) / len(indices)
-                for index, *parts in zip(indices, found, tags, traces, strict=True):
-                    captions, found_tags, trace = parts
+                for row, index in enumerate(indices):
                     results[index] = CaptionJobResult(
-                        captions, started, encoded, ended, seconds, found_tags, trace
+                        found[row], started, encoded, ended, seconds, tags[row], traces[row]
                     )
     return results
 

@@ -116,7 +116,7 @@ async def caption(
             overlay=parameters.overlay,
         )
 
-    shared = {
+    shared: dict[str, Any] = {
         "model": config.name,
         "model_version": config.version,
         "request_id": request_id,
