@@ -38,7 +38,7 @@ from model.decoding.constraints import (
     NoEcho,
     NoRepeatNgram,
 )
-from model.decoding.hypothesis import Hypothesis
+from model.decoding.hypothesis import DecodingCancelled, Hypothesis
 from model.decoding.search_trace import SearchRecorder, SearchTrace
 from model.networks.image_context import DecoderState, ImageContext
 from model.pictures.decode import read_picture
@@ -509,14 +509,26 @@ class Captioner:
         recorder: SearchRecorder | None,
     ) -> list[list[Hypothesis]]:
         """Search for token sequences, or draw them."""
+        start, end = self.vocabulary.start_id, self.vocabulary.end_id
+        constraints = self._constraints(decoding)
+        num_results = decoding.beam_size if decoding.consensus else None
+        if self.runner.search is not None and not decoding.sampled and recorder is None:
+            if cancelled():
+                raise DecodingCancelled
+            return self.runner.search(
+                grid,
+                decoding,
+                start_token=start,
+                end_token=end,
+                constraints=constraints,
+                num_results=num_results,
+            )
         context = self.runner.encode_context(grid)
 
         def step(tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
             logprobs, state, _ = self.runner.step(tokens, state, context)
             return logprobs, state
 
-        start, end = self.vocabulary.start_id, self.vocabulary.end_id
-        constraints = self._constraints(decoding)
         if decoding.sampled:
             if decoding.seed is None:
                 decoding = decoding.merge(seed=draw_seed())
@@ -536,7 +548,7 @@ class Captioner:
             start_token=start,
             end_token=end,
             constraints=constraints,
-            num_results=decoding.beam_size if decoding.consensus else None,
+            num_results=num_results,
             cancelled=cancelled,
             recorder=recorder,
         )

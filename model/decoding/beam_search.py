@@ -8,7 +8,7 @@ device.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, device
 
@@ -18,7 +18,7 @@ from model.decoding.constraints import Constraint
 from model.decoding.hypothesis import DecodingCancelled, Hypothesis, SearchState, StepFunction
 from model.decoding.search_trace import SearchRecorder
 
-__all__ = ["search"]
+__all__ = ["FoundArrays", "read_results", "search", "search_steps"]
 
 _DEAD = -math.inf
 
@@ -57,17 +57,81 @@ def search(
         Sequences of each member, best first; those beyond `num_captions` are the best that have
         ended by then. Unfinished ones come only where too few have ended by `max_length`, and last.
     """
-    if not (batch := state[0].shape[0]):
+    if not state[0].shape[0]:
         return []
-    beam_size, length_penalty = decoding.beam_size, decoding.length_penalty
-    xp, where = array_namespace(state[0]), device(state[0])
-    on_host = str(where) == "cpu"  # elsewhere, looking at a number makes the host wait
-    rows = xp.arange(batch, device=where)[:, None]  # (batch, 1)
-    tokens, alive, history, state = _start(state, beam_size, start_token)
-    found = _Found(alive, decoding.num_captions, num_results or decoding.num_captions, end_token)
-    for t in range(decoding.max_length):
+    on_host = str(device(state[0])) == "cpu"  # elsewhere, looking at a number makes the host wait
+
+    def checked_step(tokens: Array, state: SearchState) -> tuple[Array, SearchState]:
         if cancelled():
             raise DecodingCancelled
+        return step(tokens, state)
+
+    def is_over(t: int, done: Array) -> bool:
+        # A step too many beats waiting.
+        return bool((on_host or t % _CHECK_EVERY == 0) and array_namespace(done).all(done))
+
+    found = search_steps(
+        checked_step,
+        state,
+        decoding,
+        start_token=start_token,
+        end_token=end_token,
+        constraints=constraints,
+        num_results=num_results,
+        is_over=is_over,
+        recorder=recorder,
+    )
+    return read_results(found, end_token)
+
+
+class FoundArrays(NamedTuple):
+    """What a search has found, as arrays on its device.
+
+    Attributes:
+        scores: of the best sequences that have ended, best first (batch, results).
+        places: where these ended: step x beam + slot (batch, results).
+        unfinished: scores of the last beam (batch, beam).
+        done: whether more steps could change no result (batch,).
+        parents: the slots of the old beam that each step's comes from (batch, steps, beam).
+        tokens, logprobs: what each sequence got longer by (batch, steps, beam).
+        ends: log-probability of the end token after each of the old beam (batch, steps, beam).
+    """
+
+    scores: Array
+    places: Array
+    unfinished: Array
+    done: Array
+    parents: Array
+    tokens: Array
+    logprobs: Array
+    ends: Array
+
+
+def search_steps(
+    step: StepFunction,
+    state: SearchState,
+    decoding: DecodingConfig,
+    *,
+    start_token: int,
+    end_token: int,
+    constraints: Sequence[Constraint] = (),
+    num_results: int | None = None,
+    num_steps: int | None = None,
+    is_over: Callable[[int, Array], bool] = lambda _t, _done: False,
+    recorder: SearchRecorder | None = None,
+) -> FoundArrays:
+    """Do the steps of a search, see `search`; by default all of them, with no look at any value.
+
+    Args:
+        num_steps: how many; None: `max_length`.
+        is_over: asked after each step whether to stop there, by its number and `done`.
+    """
+    beam_size, length_penalty = decoding.beam_size, decoding.length_penalty
+    xp, batch = array_namespace(state[0]), state[0].shape[0]
+    rows = xp.arange(batch, device=device(state[0]))[:, None]  # (batch, 1)
+    tokens, alive, history, state = _start(state, beam_size, start_token)
+    found = _Found(alive, decoding.num_captions, num_results or decoding.num_captions)
+    for t in range(num_steps or decoding.max_length):
         logprobs, state = step(tokens, state)  # (batch, beam, vocabulary)
         logprobs = xp.astype(logprobs, xp.float32, copy=False)
         totals = alive[:, :, None] + logprobs  # (batch, beam, vocabulary)
@@ -84,10 +148,9 @@ def search(
         found.close_settled(xp.max(alive, axis=1) / decoding.max_length**length_penalty)
         if recorder is not None:
             recorder.add(totals, logprobs, logprobs[:, :, end_token], found.best, found.done)
-        # A step too many beats waiting.
-        if (on_host or t % _CHECK_EVERY == 0) and xp.all(found.done):
+        if is_over(t, found.done):
             break
-    return found.results(alive / (t + 1) ** length_penalty)
+    return found.arrays(alive / (t + 1) ** length_penalty)
 
 
 def _start(
@@ -111,19 +174,17 @@ class _Found:
         beam: an array (batch, beam) of the library and on the device that the search uses.
         num_settled: sequences of each member that must be certain before its search is over.
         num_results: sequences of each member to keep.
-        end_token: the token that ends a sequence.
 
     Attributes:
         done: whether the search of each member is over (batch,). Alone, it would have stopped then,
             so in a batch nothing more is added to it.
     """
 
-    def __init__(self, beam: Array, num_settled: int, num_results: int, end_token: int) -> None:
+    def __init__(self, beam: Array, num_settled: int, num_results: int) -> None:
         xp, where = array_namespace(beam), device(beam)
         batch, self._beam_size = beam.shape
         self._num_settled = num_settled
         self._num_results = num_results
-        self._end_token = end_token
         self._rows = xp.arange(batch, device=where)[:, None]
         self._slots = xp.broadcast_to(xp.arange(self._beam_size, device=where), beam.shape)
         self.done = xp.zeros((batch,), dtype=xp.bool, device=where)
@@ -161,45 +222,47 @@ class _Found:
         """End the search of members whose results the best possible score (batch,) cannot beat."""
         self.done = self.done | (self._scores[:, self._num_settled - 1] >= best_possible)
 
-    def results(self, unfinished: Array) -> list[list[Hypothesis]]:
-        """Return the best finished sequences, then the best unfinished ones if too few ended.
-
-        Args:
-            unfinished: scores of the last beam (batch, beam).
-        """
+    def arrays(self, unfinished: Array) -> FoundArrays:
+        """Return all that was found; `unfinished` are the scores of the last beam (batch, beam)."""
         xp = array_namespace(unfinished)
         unfinished = xp.where(self.done[:, None], _DEAD, unfinished)
-        # From another device all steps are fetched at once.
-        stacked = (xp.stack(step_part) for step_part in zip(*self._steps, strict=True))
-        steps = tuple(to_numpy(part) for part in stacked)  # each (steps, batch, beam)
-        kept = zip(self._scores.tolist(), self._places.tolist(), unfinished.tolist(), strict=True)
-        results = []
-        for member, (scores, places, others) in enumerate(kept):
-            member_steps = [part[:, member].tolist() for part in steps]
-            hypotheses = [
-                self._read_back(member_steps, *divmod(place, self._beam_size), finished=True)
-                for score, place in zip(scores, places, strict=True)
-                if score > _DEAD
-            ]
-            # Of equals, those in the first slots come first.
-            best_first = sorted(range(len(others)), key=others.__getitem__, reverse=True)
-            hypotheses += [
-                self._read_back(member_steps, len(member_steps[0]), slot, finished=False)
-                for slot in best_first
-                if others[slot] > _DEAD
-            ]
-            results.append(hypotheses[: self._num_results])
-        return results
+        steps = (xp.stack(part, axis=1) for part in zip(*self._steps, strict=True))
+        return FoundArrays(self._scores, self._places, unfinished, self.done, *steps)
 
-    def _read_back(
-        self, steps: Sequence[list[list[Any]]], length: int, slot: int, *, finished: bool
-    ) -> Hypothesis:
-        """Follow a sequence of `length` tokens back from its slot."""
-        parents, tokens, logprobs, ends = steps
-        # A finished sequence has one token more, which leaves its slot without another step.
-        words, numbers = ([self._end_token], [ends[length][slot]]) if finished else ([], [])
-        for t in reversed(range(length)):
-            words.append(tokens[t][slot])
-            numbers.append(logprobs[t][slot])
-            slot = parents[t][slot]
-        return Hypothesis(tuple(reversed(words)), tuple(reversed(numbers)), finished)
+
+def read_results(found: FoundArrays, end_token: int) -> list[list[Hypothesis]]:
+    """Return the best finished sequences of each member, then unfinished ones if too few ended."""
+    num_results, beam_size = found.scores.shape[1], found.unfinished.shape[1]
+    scores, places, unfinished, _, *steps = (to_numpy(array).tolist() for array in found)
+    results = []
+    for member in range(len(scores)):
+        member_steps = [part[member] for part in steps]
+        hypotheses = [
+            _read_back(member_steps, place // beam_size, place % beam_size, end_token)
+            for score, place in zip(scores[member], places[member], strict=True)
+            if score > _DEAD
+        ]
+        # Of equals, those in the first slots come first.
+        others = unfinished[member]
+        hypotheses += [
+            _read_back(member_steps, len(member_steps[0]), slot, None)
+            for slot in sorted(range(beam_size), key=others.__getitem__, reverse=True)
+            if others[slot] > _DEAD
+        ]
+        results.append(hypotheses[:num_results])
+    return results
+
+
+def _read_back(
+    steps: Sequence[list[list[Any]]], length: int, slot: int, end_token: int | None
+) -> Hypothesis:
+    """Follow a sequence of `length` tokens back from its slot; None: it did not end."""
+    parents, tokens, logprobs, ends = steps
+    words, numbers = [], []
+    if end_token is not None:  # it has one token more, which leaves its slot without another step
+        words, numbers = [end_token], [ends[length][slot]]
+    for t in reversed(range(length)):
+        words.append(tokens[t][slot])
+        numbers.append(logprobs[t][slot])
+        slot = parents[t][slot]
+    return Hypothesis(tuple(reversed(words)), tuple(reversed(numbers)), end_token is not None)

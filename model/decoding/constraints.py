@@ -93,8 +93,9 @@ class NoEcho:
         if not self._words or length < 2:
             return
         xp, where = array_namespace(tokens), device(tokens)
-        words = xp.asarray(self._words, dtype=tokens.dtype, device=where)
-        is_word = xp.any(tokens[..., None] == words, axis=-1)  # (batch, beam, length)
+        is_word = tokens == self._words[0]  # (batch, beam, length)
+        for word in self._words[1:]:
+            is_word = is_word | (tokens == word)
         if str(where) == "cpu" and not xp.any(is_word):  # see `_mask_where`
             return
         candidates, echoes = [], []

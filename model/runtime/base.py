@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array
+from model.decoding.hypothesis import Hypothesis
 from model.networks.image_context import DecoderState, ImageContext
 
 __all__ = ["CaptionDecoder", "Runner", "TextRunner", "TextState", "TextStep", "read_by_steps"]
 
+
+WholeSearch = Callable[..., list[list[Hypothesis]]]
 
 TextState = tuple[Array, ...]  # each (any, rows, any)
 
@@ -47,6 +50,8 @@ class Runner(CaptionDecoder, Protocol):
         device: where it runs, as PyTorch names it.
         channels: features in a cell of the grid.
         exact: whether it computes in float32 on a CPU.
+        search: searches for captions as a whole, from the grid and with the arguments of
+            `beam_search.search`; None: `beam_search.search` does, step by step.
         usual_words: log-odds of each word of the word detector for any picture (words,); None
             without a detector.
     """
@@ -54,6 +59,7 @@ class Runner(CaptionDecoder, Protocol):
     device: str
     channels: int
     exact: bool
+    search: WholeSearch | None
     usual_words: NDArray[np.float32] | None
 
     def encode(self, pixels: NDArray[Any]) -> Array:

@@ -6,12 +6,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.decoding.hypothesis import SearchState, StepFunction
 from model.networks.caption_network import CaptionNetwork
 from model.networks.image_context import DecoderState, ImageContext
+from model.runtime.captured_search import CapturedSearch
 from model.runtime.cuda_graphs import Capture, CapturedGraphs, CudaGraphCapture
 from model.runtime.graphs import ContextEncoder, DecoderStep, step_context
 from model.runtime.options import Precision
-from model.runtime.pytorch import TorchRunner
+from model.runtime.pytorch import TorchRunner, full_precision
 
 __all__ = ["CudaGraphRunner"]
 
@@ -44,16 +46,19 @@ class CudaGraphRunner(TorchRunner):
         encoder, states = self.encoder, len(self._context_names) - len(self._step_names)
         self._encode = CapturedGraphs(lambda pixels: (encoder(pixels),), capture)
         self._encode_context = CapturedGraphs(ContextEncoder(decoder), capture)
+        self._decoder_step = step
         self._step = CapturedGraphs(
             lambda tokens, *rest: step(tokens, rest[:states], rest[states:]), capture
         )
+        self.search = CapturedSearch(self._start_search, capture)
         self._last_context: tuple[ImageContext, tuple[Tensor, ...]] | None = None
 
     @torch.inference_mode()
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """Run the encoder, see `Runner.encode`."""
         on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
-        return self._encode(on_device)[0].float()
+        with full_precision():
+            return self._encode(on_device)[0].float()
 
     @torch.inference_mode()
     def encode_context(self, grid: Tensor) -> ImageContext:
@@ -75,3 +80,17 @@ class CudaGraphRunner(TorchRunner):
         logprobs, *rest = self._step(tokens, *wide, *self._last_context[1])
         weights = rest[len(state)] if len(rest) > len(state) else None
         return logprobs, tuple(rest[: len(state)]), weights
+
+    def _start_search(self, grid: Tensor) -> tuple[SearchState, StepFunction]:
+        """Begin a search for the captions of a grid, see `CapturedSearch`."""
+        decoder = self.network.decoder
+        arrays = decoder.encode_context(grid.to(self._dtype)).to_dict()
+        start = ImageContext.from_dict(arrays).start
+        arrays = step_context(decoder, arrays)
+        context = tuple(arrays[name].contiguous() for name in self._step_names)
+
+        def step(tokens: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
+            logprobs, *rest = self._decoder_step(tokens, state, context)
+            return logprobs, tuple(rest[: len(state)])
+
+        return tuple(part.float() for part in start), step

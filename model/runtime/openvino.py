@@ -15,7 +15,7 @@ from model.arrays import Array, to_numpy
 from model.config import RecurrentConfig
 from model.networks.heads import split_context_heads
 from model.networks.image_context import DecoderState, ImageContext
-from model.runtime.base import TextState, read_by_steps
+from model.runtime.base import TextState, WholeSearch, read_by_steps
 from model.runtime.openvino_graph import CompiledGraph, read_graph
 from model.runtime.openvino_sequence import SEQUENCE_CELLS, sequence_graph
 from model.runtime.options import Precision
@@ -36,6 +36,7 @@ class OpenVinoRunner:
     """
 
     device = "cpu"
+    search: WholeSearch | None = None
 
     def __init__(
         self,

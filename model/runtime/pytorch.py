@@ -1,5 +1,6 @@
 """Run networks with PyTorch, on any device."""
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +12,14 @@ from model.arrays import Array
 from model.networks.folding import FoldedNorm, fold_batch_norm
 from model.networks.image_context import DecoderState, ImageContext
 from model.networks.text_network import TextNetwork
-from model.runtime.base import TextState
+from model.runtime.base import TextState, WholeSearch
 from model.runtime.options import Precision
 
 if TYPE_CHECKING:  # they import timm and torchvision, which language models do without
     from model.networks.caption_network import CaptionNetwork
     from model.networks.encoder import Encoder
 
-__all__ = ["TorchRunner", "TorchTextRunner", "inference_encoder"]
+__all__ = ["TorchRunner", "TorchTextRunner", "full_precision", "inference_encoder"]
 
 
 class TorchRunner:
@@ -40,6 +41,7 @@ class TorchRunner:
         precision: Precision = "float32",
     ) -> None:
         self.device = str(device)
+        self.search: WholeSearch | None = None
         self.channels = network.encoder.channels
         self._dtype: torch.dtype = getattr(torch, precision)
         network = network.eval().to(device)
@@ -55,8 +57,9 @@ class TorchRunner:
     @torch.inference_mode()
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """Run the encoder, see `Runner.encode`."""
-        on_device = self.place(pixels)
-        grid: Tensor = self.encoder(on_device.contiguous(memory_format=torch.channels_last))
+        on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
+        with full_precision():
+            grid: Tensor = self.encoder(on_device)
         return grid.float()  # as stored features are; and NumPy has no bfloat16
 
     @torch.inference_mode()
@@ -80,6 +83,15 @@ class TorchRunner:
         """Wait for the device, see `Runner.synchronize`."""
         if self.device != "cpu":
             torch.accelerator.synchronize(self.device)
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """Let float32 convolutions on an NVIDIA GPU be that, and not TF32.
+
+    PyTorch's default keeps ten bits of each factor, which changes a caption's log-probability in
+    its first decimal.
+    """
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 class TorchTextRunner:

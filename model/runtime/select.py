@@ -29,8 +29,8 @@ def load_runner(
         bundle: read and checked.
         device: from `choose_device`.
         runtime: `auto` takes OpenVINO on a CPU, if it is installed and the bundle's graphs exist
-            already (see `model.runtime.export`) or PyTorch is not installed, else PyTorch;
-            `cuda_graphs` is PyTorch on an NVIDIA GPU, each shape captured once.
+            already (see `model.runtime.export`) or PyTorch is not installed, `cuda_graphs` on an
+            NVIDIA GPU, which is PyTorch with each shape captured once, else PyTorch.
         threads: to use on a CPU; None leaves it to the runtime.
         precision: of most arithmetic.
 
@@ -49,7 +49,7 @@ def load_runner(
             if runtime == "openvino" or not _has_torch():
                 raise
             _log.warning("OpenVINO cannot run this network, so PyTorch will: %s", error)
-    return _load_torch(bundle, device, threads, precision, cuda_graphs=runtime == "cuda_graphs")
+    return _load_torch(bundle, device, threads, precision, cuda_graphs=_captures(runtime, device))
 
 
 def load_text_runner(
@@ -107,6 +107,10 @@ def _runs_openvino(
         return True
     _log.info("%s has no graphs: on a CPU, `unrolled export` makes it faster", bundle.folder)
     return False
+
+
+def _captures(runtime: Runtime, device: str) -> bool:
+    return runtime == "cuda_graphs" or (runtime == "auto" and device.startswith("cuda"))
 
 
 def _has_torch() -> bool:
