@@ -14,9 +14,10 @@ The order of captions changes, never their log-probabilities.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
 from numpy.typing import NDArray
 
 from model.arrays import Array, to_numpy, top_k
@@ -53,6 +54,7 @@ class ConsensusReranker:
         self._mean = index.mean.astype(np.float32)
         self._basis = index.basis.astype(np.float32)
         self._pictures = _unit(index.pictures.astype(np.float32))
+        self._placed: tuple[Any, tuple[Array, ...]] | None = None  # those three, on a device
         self._keys = np.append(index.ngrams, -1)  # so that there is one after the last
         self._rarity = np.append(index.rarity, 0).astype(np.float64)
         self._weights = index.weights.astype(np.float32)
@@ -66,12 +68,7 @@ class ConsensusReranker:
             features: of the pictures, the mean of the encoder's grid (batch, channels).
             captions: of each picture, token ids; special tokens are ignored.
         """
-        centred = to_numpy(features).astype(np.float32) - self._mean
-        # Sums over indices rather than matrix products: NumPy's are threaded, and its threads
-        # spin for a while after, on a core that the next picture's encoder needs.
-        axes = _unit(np.einsum("bc,cd->bd", centred, self._basis))  # (batch, dimensions)
-        cosines = np.einsum("bd,pd->bp", axes, self._pictures)  # (batch, pictures)
-        similar, nearest = top_k(cosines, min(self.config.neighbours, cosines.shape[1]))
+        similar, nearest = self._nearest(features)
         scaled = similar / self.config.temperature
         shares = np.exp(scaled - scaled[:, :1])
         shares /= shares.sum(1, keepdims=True)
@@ -119,6 +116,25 @@ class ConsensusReranker:
         mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
         score = (agreement or 0.0) + self.config.likelihood * mean_logprob
         return hypothesis.finished, score
+
+    def _nearest(self, features: Array) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return cosines and indices of the nearest pictures, each (batch, neighbours)."""
+        count = min(self.config.neighbours, len(self._pictures))
+        if is_numpy_array(features):
+            # Sums over indices rather than matrix products: NumPy's are threaded, and its threads
+            # spin for a while after, on a core that the next picture's encoder needs.
+            centred = features.astype(np.float32) - self._mean
+            axes = _unit(np.einsum("bc,cd->bd", centred, self._basis))  # (batch, dimensions)
+            return top_k(np.einsum("bd,pd->bp", axes, self._pictures), count)
+        xp, where = array_namespace(features), device(features)
+        if self._placed is None or self._placed[0] != where:
+            arrays = (self._mean, self._basis, self._pictures.T)
+            self._placed = where, tuple(xp.asarray(array, device=where) for array in arrays)
+        mean, basis, pictures = self._placed[1]
+        axes = (xp.astype(features, xp.float32) - mean) @ basis
+        lengths = xp.sqrt(xp.sum(axes * axes, axis=1, keepdims=True))
+        similar, nearest = top_k(axes / xp.clip(lengths, 1e-12, None) @ pictures, count)
+        return to_numpy(similar), to_numpy(nearest)
 
     def _said(
         self,
