@@ -125,5 +125,7 @@ def _mask_where(scores: Array, candidates: Array, chosen: Array) -> None:
     slots = xp.arange(beam, device=where)[None, :, None]
     # Token 0 stands in for the candidates that are not chosen, so its own score is put back after.
     kept = xp.where(xp.any(chosen & (candidates == 0), axis=-1), _NEVER, scores[:, :, 0])
-    scores[rows, slots, xp.where(chosen, candidates, 0)] = _NEVER
+    # Made on the device: a number would be copied there, which no CUDA graph can do.
+    never = xp.full((), _NEVER, dtype=scores.dtype, device=where)
+    scores[rows, slots, xp.where(chosen, candidates, 0)] = never
     scores[:, :, 0] = kept
