@@ -47,9 +47,9 @@ class Settings(BaseSettings):
     )
     runtime: Runtime = Field(
         "auto",
-        description="What runs the models: torch, openvino, cuda_graphs (PyTorch on an NVIDIA GPU, the "
-        "captioner captured once for each size of a batch) or auto (OpenVINO on a CPU, cuda_graphs "
-        "on an NVIDIA GPU, else torch).",
+        description="What runs the models: torch, openvino, cuda_graphs (PyTorch on an NVIDIA GPU, "
+        "the captioner captured once for each size of a batch) or auto (OpenVINO on a CPU, "
+        "cuda_graphs on an NVIDIA GPU, else torch).",
     )
     precision: Precision = Field(
         "float32",
