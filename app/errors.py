@@ -6,6 +6,7 @@ into responses.
     ServiceError                  500 internal_error
     ├── MalformedBody             400 malformed_body
     │   └── EmptyBody             400 empty_body
+    ├── Unauthorized              401 unauthorized, with WWW-Authenticate
     ├── BodyTimeout               408 body_timeout
     ├── BodyTooLarge              413 body_too_large
     ├── TextTooLong               413 text_too_long
@@ -46,6 +47,7 @@ __all__ = [
     "TextTooLong",
     "TooManyPixels",
     "TooManyUploads",
+    "Unauthorized",
     "Unavailable",
     "UnknownModel",
     "UnsupportedContentType",
@@ -75,6 +77,12 @@ class EmptyBody(MalformedBody):
     """The body is empty, or has no picture where one is needed."""
 
     code = "empty_body"
+
+
+class Unauthorized(ServiceError):
+    """The request has no valid API key."""
+
+    status, code = 401, "unauthorized"
 
 
 class BodyTimeout(ServiceError):

@@ -2,19 +2,23 @@
 
 import sys
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
 from app.http.compat import compat_routers
 from app.http.error_handlers import install_error_handlers
 from app.http.middleware import middleware
-from app.http.routes import ROUTERS
+from app.http.routes import ROUTERS, health
 from app.logs import configure_logs
 from app.serving.engine import Engine
 from app.settings import Settings, SettingsError, read_settings
 from app.version import VERSION
 
 __all__ = ["create_app"]
+
+# Only for the OpenAPI document: `app.http.auth` has checked the key already.
+_DOCUMENTED_KEY = Security(HTTPBearer(auto_error=False, description="An API key."))
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -40,5 +44,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     install_error_handlers(app)
     for router in (*ROUTERS, *compat_routers(settings.apis)):
-        app.include_router(router)
+        needs_key = settings.needs_api_key and router is not health.router
+        app.include_router(router, dependencies=[_DOCUMENTED_KEY] if needs_key else [])
     return app

@@ -6,18 +6,28 @@ Invalid values and unknown variables are refused before anything starts.
 import difflib
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.keys import check_keys, read_keys
 from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.runtime.options import Device, Precision, Runtime
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["Settings", "SettingsError", "read_settings"]
 
 _PREFIX = "UNROLLED_"
+
+_ROOT_PATH = re.compile(r"(/[\w.~-]+)*", re.ASCII)
+
+# Values that no message repeats.
+_SECRETS = {"api_keys"}
 
 Api = Literal["openai", "ollama", "max", "azure"]
 
@@ -39,7 +49,9 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """How the service runs. `UNROLLED_PORT=9000` sets `port`, for example."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     weights: Path = Field(SHIPPED_WEIGHTS, description="Folder of bundles, or a single bundle.")
     device: Device = Field(
@@ -66,6 +78,35 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    root_path: str = Field(
+        "", description="Path under which a proxy offers the service, such as /captions."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and networks of proxies, separated by commas, whose "
+        "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
+    )
+    keep_alive: float = Field(
+        75,
+        gt=0,
+        le=3600,
+        description="Seconds for which a connection may wait for its next request; longer than a "
+        "balancer in front keeps its own.",
+    )
+    shutdown_delay: float = Field(
+        0,
+        ge=0,
+        le=600,
+        description="Seconds between SIGTERM, when readiness becomes 503, and the end of "
+        "listening.",
+    )
+    shutdown_timeout: float = Field(
+        10,
+        ge=0,
+        le=3600,
+        description="Seconds that requests in flight have to end, once the service does not "
+        "listen any more.",
+    )
     max_upload_bytes: int = Field(
         20_000_000, ge=1_000, le=1_000_000_000, description="Most bytes of a picture file."
     )
@@ -143,6 +184,15 @@ class Settings(BaseSettings):
         description="APIs of other systems to serve beside our own, separated by commas: openai, "
         "ollama, max and azure.",
     )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="API keys, separated by commas; with any, every request but those for health "
+        "needs one.",
+    )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of API keys, one a line; it is read again when it changes.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call from a browser, separated by commas."
     )
@@ -160,6 +210,11 @@ class Settings(BaseSettings):
             raise ValueError("it is empty: name a folder, . for the current one, or unset it")
         return value
 
+    @property
+    def needs_api_key(self) -> bool:
+        """Whether requests need an API key."""
+        return bool(self.api_keys or self.api_keys_file)
+
     @field_validator("port", mode="before")
     @classmethod
     def _ignore_service_address(cls, value: Any) -> Any:
@@ -167,12 +222,47 @@ class Settings(BaseSettings):
             return cls.model_fields["port"].default
         return value
 
-    @field_validator("apis", "cors_origins", mode="before")
+    @field_validator("apis", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                if proxy != "*":
+                    ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"{proxy!r} is not an address or a network: write 10.0.0.7, 10.0.0.0/8 or *"
+                ) from error
+        return proxies
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if not _ROOT_PATH.fullmatch(path):
+            raise ValueError("is not a path: write /captions, for example")
+        return path
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _check_api_keys(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(check_keys(part.strip() for part in value.split(",") if part.strip()))
+        return value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _check_api_keys_file(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            read_keys(path)
+        return path
 
     @field_validator("cors_origins")
     @classmethod
@@ -197,11 +287,13 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        messages = [
-            f"{_PREFIX}{str(details['loc'][0]).upper()}={details['input']!s}: {details['msg']}"
-            for details in error.errors()
-        ]
-        raise SettingsError("; ".join(messages)) from error
+        raise SettingsError("; ".join(map(_describe_invalid, error.errors()))) from error
+
+
+def _describe_invalid(details: "ErrorDetails") -> str:
+    name = str(details["loc"][0])
+    value = "..." if name in _SECRETS else details["input"]
+    return f"{_PREFIX}{name.upper()}={value!s}: {details['msg']}"
 
 
 def _describe_unknown(name: str, known: set[str]) -> str:

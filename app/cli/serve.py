@@ -42,23 +42,27 @@ def _run(settings: Settings) -> None:
     Raises:
         OSError: the service cannot listen on the address; the message says why.
     """
-    import uvicorn  # noqa: PLC0415
-
     from app.http.protocol import server_config  # noqa: PLC0415
+    from app.http.server import Server  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
 
     # The event loop competes for Python's lock with the threads that decode and infer. They hold it
     # for one millisecond at a time, not five, so that it answers quickly.
     sys.setswitchinterval(0.001)
     listener = _listen(settings.host, settings.port)
-    config = server_config(create_app(settings), settings, timeout_graceful_shutdown=10)
+    app = create_app(settings)
+    server = Server(
+        server_config(app, settings),
+        on_stop=app.state.engine.announce_stop,
+        delay=settings.shutdown_delay,
+    )
     # uvicorn stops in order at a signal, then raises it once more. To be stopped is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     print(f"Listening on http://{address}:{port} (docs: /docs)", flush=True)  # noqa: T201
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,9 +8,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from structlog.contextvars import bind_contextvars
 
 from app.errors import ClientDisconnected, InvalidParameter, ServiceError
 from app.http.error_shapes import error_content
+from app.http.root_path import route_path
 
 __all__ = [
     "describe_validation_errors",
@@ -33,7 +35,11 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(
     path: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Build the response for an error of a request for `path`, see `error_content`."""
+    """Build the response for an error of a request for `path`, see `error_content`.
+
+    The request's line in the log gets the code.
+    """
+    bind_contextvars(error=code)
     content = error_content(path, status, code, message)
     return JSONResponse(content, status_code=status, headers=headers)
 
@@ -44,7 +50,7 @@ def describe_validation_errors(errors: Iterable[Mapping[str, Any]]) -> str:
 
 
 async def _handle_error(request: Request, error: Exception) -> JSONResponse:
-    path = request.url.path
+    path = route_path(request.scope)
     match error:
         case ServiceError():
             return error_response(path, error.status, error.code, error.message, error.headers)
@@ -53,7 +59,7 @@ async def _handle_error(request: Request, error: Exception) -> JSONResponse:
             return error_response(path, InvalidParameter.status, InvalidParameter.code, message)
         case HTTPException(status_code=status, detail=detail):
             if status in (404, 405):
-                detail = f"{detail}: there is no {request.method} {request.url.path}, see /docs"
+                detail = f"{detail}: there is no {request.method} {path}, see /docs"
             code = _HTTP_CODES.get(status, "http_error")
             return error_response(path, status, code, detail, error.headers)
         case _:

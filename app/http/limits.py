@@ -15,6 +15,7 @@ from app.errors import (
     UnsupportedContentType,
 )
 from app.http.error_handlers import error_response
+from app.http.root_path import route_path
 
 __all__ = ["MAX_HEADER_BYTES", "RequestLimits"]
 
@@ -79,7 +80,7 @@ class RequestLimits:
             body.check_length(int(headers.get("content-length", 0)))
         except ServiceError as error:
             response = error_response(
-                scope["path"], error.status, error.code, error.message, error.headers
+                route_path(scope), error.status, error.code, error.message, error.headers
             )
             await response(scope, receive, send)
             return

@@ -2,6 +2,7 @@
 
 import re
 import time
+from ipaddress import ip_address
 
 import structlog
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
@@ -11,9 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ServiceError
+from app.http.auth import ApiKeyAuth, ApiKeys
 from app.http.error_handlers import error_response
 from app.http.limits import RequestLimits
 from app.http.lingering import LingeringClose
+from app.http.root_path import RootPath, route_path
 from app.settings import Settings
 
 __all__ = ["content_security_policy", "middleware"]
@@ -52,12 +55,14 @@ def middleware(settings: Settings) -> list[Middleware]:
         expose_headers=["X-Request-ID", "Retry-After"],
     )
     return [
+        *([Middleware(RootPath, root_path=settings.root_path)] if settings.root_path else []),
         Middleware(LingeringClose),
         Middleware(CorrelationIdMiddleware, validator=lambda id_: bool(_VALID_ID(id_))),
         *([cors] if settings.cors_origins else []),
         Middleware(_SecurityHeaders),
         Middleware(_RequestLog),
         Middleware(_HeadAsGet),
+        *([Middleware(ApiKeyAuth, keys=_api_keys(settings))] if settings.needs_api_key else []),
         Middleware(
             RequestLimits,
             max_upload_bytes=settings.max_upload_bytes,
@@ -66,6 +71,11 @@ def middleware(settings: Settings) -> list[Middleware]:
             patience=settings.client_timeout,
         ),
     ]
+
+
+def _api_keys(settings: Settings) -> ApiKeys:
+    keys = (key.get_secret_value() for key in settings.api_keys)
+    return ApiKeys(keys, settings.api_keys_file)
 
 
 class _SecurityHeaders:
@@ -118,7 +128,7 @@ class _RequestLog:
                 "internal error, not caused by your request: the service's log has the details"
             )
             response = error_response(
-                scope["path"], ServiceError.status, ServiceError.code, message
+                route_path(scope), ServiceError.status, ServiceError.code, message
             )
             await response(scope, receive, send_and_record_status)
         finally:
@@ -126,7 +136,22 @@ class _RequestLog:
             path = scope.get("raw_path", b"").decode("ascii", "replace")
             log = _log.debug if path.startswith("/health/") else _log.info
             milliseconds = round(1000 * (time.perf_counter() - started), 1)
-            log("request", method=scope["method"], path=path, status=status, ms=milliseconds)
+            log(
+                "request",
+                client=_client(scope),
+                method=scope["method"],
+                path=path,
+                status=status,
+                ms=milliseconds,
+            )
+
+
+def _client(scope: Scope) -> str | None:
+    """Return the client's address; None if a proxy that is trusted names something else."""
+    try:
+        return str(ip_address(scope["client"][0]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 class _HeadAsGet:

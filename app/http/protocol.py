@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -44,8 +45,16 @@ def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Confi
         access_log=False,
         server_header=False,
         lifespan="on",
+        forwarded_allow_ips=_trusted(settings.trusted_proxies),
+        # uvicorn declares whole seconds, and takes others.
+        timeout_keep_alive=cast("int", settings.keep_alive),
+        timeout_graceful_shutdown=cast("int", settings.shutdown_timeout),
         **options,
     )
+
+
+def _trusted(proxies: Sequence[str]) -> list[str] | str:
+    return "*" if "*" in proxies else list(proxies)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -79,6 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start to wait for a request, if there is room."""
         super().connection_made(transport)
         self._wait_for_request()
+        self._start_head_timer()
         if len(self.connections) > self._max_connections:
             self._make_room()
 
@@ -93,6 +103,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse what has arrived."""
         if self._refused:
             return
+        if self._head_bytes == 0 and self.waiting:  # idle until now, by uvicorn's own timer
+            self._start_head_timer()
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEADER_BYTES:
@@ -119,6 +131,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.waiting and not self.transport.is_closing():
             self._wait_for_request()
+            if self._head_bytes != 0:  # not idle: it has more to send
+                self._start_head_timer()
 
     def pause_writing(self) -> None:
         """Watch whether the client reads."""
@@ -137,6 +151,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _wait_for_request(self) -> None:
         self._waiting_since = self.loop.time()
+
+    def _start_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
         self._head_timer = self.loop.call_later(self._patience, self._give_up_request)

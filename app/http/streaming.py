@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import ServiceError
 from app.http.error_shapes import error_content
+from app.http.root_path import route_path
 
 __all__ = ["EventStream", "LineStream", "encode_event", "encode_line"]
 
@@ -34,7 +35,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events, then close their source."""
-        self._path = scope["path"]
+        self._path = route_path(scope)
         async with aclosing(self._rest):
             await super().__call__(scope, receive, send)
 

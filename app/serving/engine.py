@@ -63,6 +63,7 @@ class Engine:
         self.worker = Worker(settings.queue_size)
         self._models: ModelRegistry | None = None
         self._failed = False
+        self._stopping = False
         self._large_pictures = MemoryBudget(_LARGE_PICTURES_MEMORY)
         self._batcher = Batcher(self.worker, jobs.run_caption_jobs, settings.batch_size)
 
@@ -76,6 +77,20 @@ class Engine:
         if self._models is None:
             raise NotReady("the models are still loading: try again in a moment")
         return self._models
+
+    def check_ready(self) -> None:
+        """Check that requests should be sent here.
+
+        Raises:
+            NotReady: the models are still loading, or the service is about to stop.
+        """
+        if self._stopping:
+            raise NotReady("the service is about to stop: send requests elsewhere")
+        _ = self.models
+
+    def announce_stop(self) -> None:
+        """Be ready no more; requests are answered all the same."""
+        self._stopping = True
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -18,6 +18,6 @@ async def live() -> Health:
 
 @router.get("/ready", summary="Are the models ready?", responses=error_responses(422, 503))
 async def ready(engine: EngineDep) -> Health:
-    """Respond with 503 until the models are loaded and warmed up."""
-    _ = engine.models
+    """Respond with 503 until the models are loaded and warmed up, and from SIGTERM on."""
+    engine.check_ready()
     return Health(status="ready")

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ UNFINISHED = b"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"
 
 @pytest.fixture(scope="module")
 def impatient(bundle: Path) -> Iterator[Service]:
-    with in_thread(bundle, client_timeout=0.3) as service:
+    with in_thread(bundle, client_timeout=0.3, keep_alive=0.3) as service:
         yield service
 
 
@@ -66,6 +67,32 @@ def test_a_connection_that_sends_nothing_more_is_closed(impatient: Service) -> N
     with connect(impatient) as connection:
         connection.sendall(LIVE.replace(b"Connection: close\r\n", b""))
         assert answer(connection).endswith(b'{"status":"live"}')
+
+
+def test_an_idle_connection_stays_open_longer_than_a_silent_one(bundle: Path) -> None:
+    keep = LIVE.replace(b"Connection: close\r\n", b"")
+    with in_thread(bundle, client_timeout=0.3, keep_alive=1.2) as service:
+        with connect(service) as connection:
+            for _ in range(2):
+                connection.sendall(keep)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+                time.sleep(0.7)
+            started = time.monotonic()
+            assert connection.recv(65536) == b""  # closed in the end
+            assert time.monotonic() - started < 3
+        with connect(service) as connection:
+            connection.sendall(keep)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            connection.sendall(LIVE[:9])  # from now on it is not idle
+            assert_refused(connection, 408, "request_timeout")
+
+
+def test_a_slow_request_behind_another_is_given_up_after_that(bundle: Path) -> None:
+    with in_thread(bundle, client_timeout=0.3) as service, connect(service) as connection:
+        connection.sendall(LIVE.replace(b"Connection: close\r\n", b"") + LIVE[:9])
+        received = answer(connection)
+        assert received.startswith(b"HTTP/1.1 200 OK")
+        assert b"HTTP/1.1 408 " in received
 
 
 def test_endless_headers_are_refused(service: Service) -> None:
