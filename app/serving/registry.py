@@ -48,6 +48,11 @@ class ModelRegistry:
         return {**first, **self.language_models}
 
     @property
+    def runtime(self) -> str | None:
+        """What executes the captioner, if there is one."""
+        return None if self.captioner is None else self.captioner.runner.name
+
+    @property
     def parameters(self) -> dict[str, int]:
         """The number of learned parameters of each model, by name."""
         if self.captioner is None:

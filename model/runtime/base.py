@@ -47,6 +47,7 @@ class Runner(CaptionDecoder, Protocol):
     """A captioner's network in evaluation; for one thread at a time.
 
     Attributes:
+        name: of the runtime, as in `model.runtime.options`.
         device: where it runs, as PyTorch names it.
         channels: features in a cell of the grid.
         exact: whether it computes in float32 on a CPU.
@@ -56,6 +57,7 @@ class Runner(CaptionDecoder, Protocol):
             without a detector.
     """
 
+    name: str
     device: str
     channels: int
     exact: bool

@@ -26,6 +26,8 @@ class CudaGraphRunner(TorchRunner):
         capture: how a call is captured; None captures CUDA graphs.
     """
 
+    name = "cuda_graphs"
+
     def __init__(
         self,
         network: CaptionNetwork,

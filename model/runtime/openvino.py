@@ -35,6 +35,7 @@ class OpenVinoRunner:
             the weights of a step alone, see `quantise`.
     """
 
+    name = "openvino"
     device = "cpu"
     search: WholeSearch | None = None
 

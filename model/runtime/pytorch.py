@@ -33,6 +33,8 @@ class TorchRunner:
             recurrent state and log-probabilities are always float32.
     """
 
+    name = "torch"
+
     def __init__(
         self,
         network: "CaptionNetwork",
