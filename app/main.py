@@ -9,7 +9,7 @@ from fastapi_offline import FastAPIOffline
 from app.http.compat import compat_routers
 from app.http.error_handlers import install_error_handlers
 from app.http.middleware import middleware
-from app.http.routes import ROUTERS, health
+from app.http.routes import ROUTERS, health, metrics
 from app.logs import configure_logs
 from app.serving.engine import Engine
 from app.settings import Settings, SettingsError, read_settings
@@ -39,11 +39,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Captions pictures and generates text with recurrent networks, with the "
         "log-probability of every word.",
         lifespan=lambda _: engine.running(),
-        middleware=middleware(settings),
+        middleware=middleware(settings, engine.metrics),
     )
     app.state.engine = engine
     install_error_handlers(app)
-    for router in (*ROUTERS, *compat_routers(settings.apis)):
+    shown = [metrics.router] if settings.metrics else []
+    for router in (*ROUTERS, *shown, *compat_routers(settings.apis)):
         needs_key = settings.needs_api_key and router is not health.router
         app.include_router(router, dependencies=[_DOCUMENTED_KEY] if needs_key else [])
     return app

@@ -193,6 +193,7 @@ class Settings(BaseSettings):
         None,
         description="File of API keys, one a line; it is read again when it changes.",
     )
+    metrics: bool = Field(True, description="Whether /metrics shows metrics for Prometheus.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call from a browser, separated by commas."
     )

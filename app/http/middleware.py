@@ -16,7 +16,9 @@ from app.http.auth import ApiKeyAuth, ApiKeys
 from app.http.error_handlers import error_response
 from app.http.limits import RequestLimits
 from app.http.lingering import LingeringClose
+from app.http.metrics import RequestMetrics
 from app.http.root_path import RootPath, route_path
+from app.serving.metrics import Metrics
 from app.settings import Settings
 
 __all__ = ["content_security_policy", "middleware"]
@@ -45,7 +47,7 @@ def content_security_policy(*scripts: str) -> str:
     )
 
 
-def middleware(settings: Settings) -> list[Middleware]:
+def middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     """Return the middleware that wraps the routes, outermost first."""
     cors = Middleware(
         CORSMiddleware,
@@ -62,6 +64,7 @@ def middleware(settings: Settings) -> list[Middleware]:
         Middleware(_SecurityHeaders),
         Middleware(_RequestLog),
         Middleware(_HeadAsGet),
+        *([Middleware(RequestMetrics, metrics=metrics)] if settings.metrics else []),
         *([Middleware(ApiKeyAuth, keys=_api_keys(settings))] if settings.needs_api_key else []),
         Middleware(
             RequestLimits,

@@ -46,6 +46,7 @@ class Batcher(Generic[Item, Result]):
             an index has been cancelled meanwhile (callable from any thread), and returns one
             result per item, in order; None for items it skipped because they were cancelled.
         max_size: most items in a batch.
+        on_batch: is told the size of each batch, in the inference thread.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class Batcher(Generic[Item, Result]):
         worker: Worker,
         run_batch: Callable[[Sequence[Item], Callable[[int], bool]], Sequence[Result | None]],
         max_size: int,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._worker = worker
         self._run_batch = run_batch
         self._max_size = max_size
+        self._on_batch = on_batch
         self._queue: deque[_Pending[Item, Result]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False  # whether a batch is scheduled that has not started yet
@@ -113,7 +116,10 @@ class Batcher(Generic[Item, Result]):
         while self._queue and len(batch) < self._max_size:
             if not (pending := self._queue.popleft()).cancelled:
                 batch.append(pending)
-        return self._run_items(batch) if batch else []
+        if not batch:
+            return []
+        self._on_batch(len(batch))
+        return self._run_items(batch)
 
     def _run_items(self, batch: list[_Pending[Item, Result]]) -> list[_Outcome[Item, Result]]:
         try:

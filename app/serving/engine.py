@@ -25,6 +25,7 @@ from app.serving.allocator import return_large_blocks
 from app.serving.batcher import Batcher
 from app.serving.jobs import PreparedPicture
 from app.serving.memory_budget import MemoryBudget
+from app.serving.metrics import Metrics
 from app.serving.results import CaptionedPicture, GenerationChunk, ModelTiming, Timing
 from app.serving.worker import Admission, Worker
 
@@ -60,12 +61,18 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.worker = Worker(settings.queue_size)
+        self.metrics = Metrics()
+        self.worker = Worker(settings.queue_size, self.metrics)
         self._models: ModelRegistry | None = None
         self._failed = False
         self._stopping = False
         self._large_pictures = MemoryBudget(_LARGE_PICTURES_MEMORY)
-        self._batcher = Batcher(self.worker, jobs.run_caption_jobs, settings.batch_size)
+        self._batcher = Batcher(
+            self.worker,
+            jobs.run_caption_jobs,
+            settings.batch_size,
+            on_batch=self.metrics.batch_size.observe,
+        )
 
     @property
     def models(self) -> ModelRegistry:
@@ -152,13 +159,17 @@ class Engine:
                     overlays = await admission.run_in_pool(
                         jobs.draw_overlays, captioner, picture, result.captions[0]
                     )
+            timing = Timing.of(admission.started, picture, result)
             admission.model_seconds += result.model_seconds
+            admission.queue_seconds += timing.queue / 1000
+        if (confidence := result.captions[0].confidence) is not None:
+            self.metrics.confidence.observe(confidence)
         return CaptionedPicture(
             result.captions,
             picture.width,
             picture.height,
             picture.format,
-            Timing.of(admission.started, picture, result),
+            timing,
             result.tags,
             result.trace,
             overlays,
@@ -229,13 +240,15 @@ class Engine:
             self.worker.admit() as admission,
             closing(jobs.start_generation(language_model, request)) as generation,
         ):
+            tokens = self.metrics.tokens.labels(language_model.config.name)
             ended = False
             while not ended:
                 # No `asyncio.timeout`: whoever requests the next chunk may be another task.
                 if time.perf_counter() - admission.started > self.settings.text_deadline:
                     raise self._too_late(self.settings.text_deadline)
-                deltas, ended = await self.worker.run(jobs.advance_generation, generation)
-                admission.model_seconds = generation.seconds
+                deltas, ended = await admission.run(jobs.advance_generation, generation)
+                admission.model_seconds = generation.seconds  # less than the slice, if shared
+                tokens.inc(sum(delta.token is not None for delta in deltas))
                 yield GenerationChunk(deltas, ModelTiming.of(admission))
 
     async def score(
@@ -293,6 +306,7 @@ class Engine:
         started = time.perf_counter()
         models = await self.worker.run(registry.load_models, self.settings)
         self._models = models
+        self.metrics.show_models(models)
         _log.info(
             "ready",
             device=models.cache.device,

@@ -13,6 +13,7 @@ from typing import TypeVar, TypeVarTuple
 
 from app.cores import usable_cores
 from app.errors import Overloaded
+from app.serving.metrics import Metrics
 
 __all__ = ["Admission", "Worker"]
 
@@ -29,10 +30,12 @@ class Worker:
 
     Args:
         queue_size: most requests in flight at once.
+        metrics: where they and their waiting are counted.
     """
 
-    def __init__(self, queue_size: int) -> None:
+    def __init__(self, queue_size: int, metrics: Metrics | None = None) -> None:
         self.in_flight = 0
+        self._metrics = metrics or Metrics()
         self._queue_size = queue_size
         self._mean_model_seconds = 0.1  # per request, a moving average
         self._inference = ThreadPoolExecutor(1, "inference")
@@ -64,11 +67,14 @@ class Worker:
         """
         self.refuse_if_full()
         self.in_flight += 1
+        self._metrics.in_flight.inc()
         admission = Admission(self)
         try:
             yield admission
         finally:
             self.in_flight -= 1
+            self._metrics.in_flight.dec()
+            self._metrics.queue_seconds.observe(admission.queue_seconds)
             if admission.model_seconds:
                 change = admission.model_seconds - self._mean_model_seconds
                 self._mean_model_seconds += 0.1 * change
@@ -96,23 +102,27 @@ class Admission:
     Attributes:
         started: when it was admitted, by `time.perf_counter`.
         model_seconds: how long the models have worked on it.
+        queue_seconds: how long it has waited for a thread or the models.
     """
 
     def __init__(self, worker: Worker) -> None:
         self.started = time.perf_counter()
         self.model_seconds = 0.0
+        self.queue_seconds = 0.0
         self._worker = worker
 
     async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-        """Run work that needs a model, and add its time to `model_seconds`."""
+        """Run work that needs a model; add its time to `model_seconds` and `queue_seconds`."""
+        submitted = time.perf_counter()
 
-        def timed() -> tuple[Result, float]:
+        def timed() -> tuple[Result, float, float]:
             started = time.perf_counter()
             result = work(*arguments)
-            return result, time.perf_counter() - started
+            return result, started, time.perf_counter()
 
-        result, seconds = await self._worker.run(timed)
-        self.model_seconds += seconds
+        result, started, ended = await self._worker.run(timed)
+        self.queue_seconds += started - submitted
+        self.model_seconds += ended - started
         return result
 
     async def run_in_pool(

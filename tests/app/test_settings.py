@@ -36,6 +36,16 @@ def test_arguments_take_precedence_over_the_environment(monkeypatch: pytest.Monk
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
         ("CORS_ORIGINS", "example.org"),
+        ("API_KEYS", ""),
+        ("API_KEYS", "short"),
+        ("API_KEYS_FILE", "/nowhere/keys"),
+        ("TRUSTED_PROXIES", "proxy.example.org"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("ROOT_PATH", "captions"),
+        ("ROOT_PATH", "/a b"),
+        ("ROOT_PATH", "//captions"),
+        ("KEEP_ALIVE", "0"),
+        ("SHUTDOWN_DELAY", "-1"),
         ("CORS_ORIGINS", "https://example.org/path"),
     ],
 )
@@ -45,6 +55,21 @@ def test_an_invalid_value_is_refused_by_name(
     monkeypatch.setenv(f"UNROLLED_{name}", value)
     with pytest.raises(SettingsError, match=f"UNROLLED_{name}="):
         read_settings()
+
+
+def test_no_message_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_API_KEYS", "a-key-that-is-valid, a key that is not")
+    with pytest.raises(SettingsError, match=r"UNROLLED_API_KEYS=\.\.\.: ") as refused:
+        read_settings()
+    assert "valid," not in str(refused.value)
+    assert "that is" not in str(refused.value)
+    monkeypatch.setenv("UNROLLED_API_KEYS", "a-key-that-is-valid")
+    assert "a-key" not in repr(read_settings())
+
+
+def test_a_root_path_may_end_with_a_slash() -> None:
+    assert Settings(root_path="/captions/").root_path == "/captions"
+    assert not Settings(root_path="/").root_path
 
 
 def test_settings_are_frozen() -> None:

@@ -1,6 +1,16 @@
 """The routes of our own API, one module per endpoint."""
 
-from app.http.routes import activations, caption, docs, generate_text, health, home, models, score
+from app.http.routes import (
+    activations,
+    caption,
+    docs,
+    generate_text,
+    health,
+    home,
+    models,
+    score,
+    version,
+)
 
 __all__ = ["ROUTERS"]
 
@@ -12,5 +22,6 @@ ROUTERS = (
     score.router,
     activations.router,
     models.router,
+    version.router,
     health.router,
 )

@@ -87,14 +87,6 @@ def test_an_idle_connection_stays_open_longer_than_a_silent_one(bundle: Path) ->
             assert_refused(connection, 408, "request_timeout")
 
 
-def test_a_slow_request_behind_another_is_given_up_after_that(bundle: Path) -> None:
-    with in_thread(bundle, client_timeout=0.3) as service, connect(service) as connection:
-        connection.sendall(LIVE.replace(b"Connection: close\r\n", b"") + LIVE[:9])
-        received = answer(connection)
-        assert received.startswith(b"HTTP/1.1 200 OK")
-        assert b"HTTP/1.1 408 " in received
-
-
 def test_endless_headers_are_refused(service: Service) -> None:
     for start in (b"GET /" + b"a" * 40_000, LIVE[:-2] + b"X-Large: " + b"a" * 40_000):
         with connect(service) as connection:

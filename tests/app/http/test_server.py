@@ -1,141 +1,124 @@
-"""The service as a process behind a balancer: what it does from SIGTERM to its end."""
+"""What the service does from SIGTERM to its end, and whom it takes for its client."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
+from app.http.server import Server
 from tests.app.photos import encoded, photo
-from tests.app.servers import COMMAND, wait_until
+from tests.app.servers import COMMAND, in_thread, wait_until
 
 TEXT = {"model": "verse", "max_tokens": 2_000, "stream": True, "seed": 1}
 
 
-@dataclass
-class Served:
-    process: subprocess.Popen[str]
-    client: httpx.Client
-    log: Path
-
-    def lines(self) -> list[dict]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def ready(self) -> int:
-        return self.client.get("/health/ready").status_code
-
-
 @contextmanager
-def served(weights: Path, log: Path, **settings: object) -> Iterator[Served]:
+def served(weights: Path, **settings: object) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
     """Run the service in a process of its own."""
     variables = {f"UNROLLED_{name.upper()}": str(value) for name, value in settings.items()}
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--weights", str(weights), "--device", "cpu"],
-            env=os.environ | {"UNROLLED_LOG_FORMAT": "json"} | variables,
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-        )
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", "--weights", str(weights), "--device", "cpu"],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         address = process.stdout.readline().split()[2]
-        with httpx.Client(base_url=address, timeout=30) as client:
-            running = Served(process, client, log)
-            wait_until(lambda: running.ready() == 200)
-            yield running
+        with httpx.Client(base_url=address, timeout=60) as client:
+            wait_until(lambda: client.get("/health/ready").status_code == 200)
+            yield process, client
     finally:
         process.kill()
         process.communicate()
 
 
-def test_it_is_not_ready_from_sigterm_on_and_still_answers(weights: Path, tmp_path: Path) -> None:
-    with served(weights, tmp_path / "log", shutdown_delay=2) as service:
-        stopped = time.monotonic()
-        service.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: service.ready() == 503, seconds=1)
-        assert "about to stop" in service.client.get("/health/ready").text
-        assert service.client.get("/health/live").status_code == 200
+def test_it_is_not_ready_from_sigterm_on_but_answers_until_its_end(weights: Path) -> None:
+    with served(weights, shutdown_delay=600, shutdown_timeout=60) as (process, client):
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/health/ready").status_code == 503, seconds=10)
+        assert "about to stop" in client.get("/health/ready").text
+        assert client.get("/health/live").status_code == 200
         image = {"image": ("photo.png", encoded(photo()))}
-        assert httpx.post(service.client.base_url.join("/caption"), files=image).status_code == 200
-        with service.client.stream("POST", "/generate-text", json=TEXT) as response:
-            events = list(response.iter_lines())
-        assert events[-2] == "data: [DONE]"
-        assert service.process.wait(30) == 0
-        assert time.monotonic() - stopped > 2
-        assert service.lines()[-1]["event"].startswith("Finished")
-
-
-def test_a_request_in_flight_ends_before_the_process(weights: Path, tmp_path: Path) -> None:
-    with served(weights, tmp_path / "log") as service:
+        assert httpx.post(client.base_url.join("/caption"), files=image).status_code == 200
         lines: list[str] = []
-        with service.client.stream("POST", "/generate-text", json=TEXT) as response:
+        with client.stream("POST", "/generate-text", json=TEXT) as response:
             stream = response.iter_lines()
             lines.append(next(stream))
-            service.process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)  # the second ends the delay
             lines += stream
         assert lines[-2] == "data: [DONE]"
-        assert service.process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_the_delay(bundle: Path, tmp_path: Path, second: int) -> None:
-    with served(bundle, tmp_path / "log", shutdown_delay=60) as service:
-        service.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: service.ready() == 503)
-        service.process.send_signal(second)
-        assert service.process.wait(20) == 0
+def server(delay: float) -> tuple[Server, list[str]]:
+    announced: list[str] = []
+    config = uvicorn.Config("no:application")
+    return Server(config, on_stop=lambda: announced.append("stop"), delay=delay), announced
 
 
-def test_ctrl_c_does_not_wait(bundle: Path, tmp_path: Path) -> None:
-    with served(bundle, tmp_path / "log", shutdown_delay=60) as service:
-        service.process.send_signal(signal.SIGINT)
-        assert service.process.wait(20) == 0
+def test_sigterm_is_followed_by_the_delay() -> None:
+    waiting, announced = server(delay=0.2)
+
+    async def run() -> bool:
+        waiting.handle_exit(signal.SIGTERM, None)
+        assert announced == ["stop"]
+        assert not await waiting.on_tick(1)
+        await asyncio.sleep(0.3)
+        return await waiting.on_tick(2)
+
+    assert asyncio.run(run())
+    assert announced == ["stop"]
 
 
-def test_requests_that_take_too_long_are_given_up(weights: Path, tmp_path: Path) -> None:
-    with served(weights, tmp_path / "log", shutdown_timeout=0.5, max_tokens=10_000) as service:
-        body = TEXT | {"max_tokens": 5_000, "n": 4, "logprobs": 5}
-        first = threading.Event()
-
-        def read() -> None:
-            try:
-                with service.client.stream("POST", "/generate-text", json=body) as response:
-                    for _ in response.iter_lines():
-                        first.set()
-            except httpx.HTTPError:
-                pass
-
-        reading = threading.Thread(target=read)
-        reading.start()
-        assert first.wait(20)
-        service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
-        reading.join(20)
+@pytest.mark.parametrize(
+    ("delay", "signals"),
+    [
+        (0, [signal.SIGTERM]),
+        (600, [signal.SIGINT]),
+        (600, [signal.SIGTERM, signal.SIGTERM]),
+        (600, [signal.SIGTERM, signal.SIGINT]),
+    ],
+)
+def test_some_signals_end_it_at_once(delay: float, signals: list[int]) -> None:
+    ending, announced = server(delay)
+    for sent in signals:
+        assert not ending.should_exit
+        ending.handle_exit(sent, None)
+    assert ending.should_exit
+    assert announced == ["stop"]
 
 
-def test_the_client_of_a_trusted_proxy_is_logged(bundle: Path, tmp_path: Path) -> None:
-    with served(bundle, tmp_path / "log", trusted_proxies="127.0.0.1, 10.0.0.0/8") as service:
+def clients(log: str) -> list[str | None]:
+    lines = [json.loads(line) for line in log.splitlines()]
+    return [line["client"] for line in lines if line["event"] == "request"]
+
+
+def test_the_client_of_a_trusted_proxy_is_logged(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trusted = "127.0.0.1, 10.0.0.0/8"
+    with in_thread(bundle, trusted_proxies=trusted, log_format="json", ready=False) as service:
         for forwarded in ("203.0.113.9", "evil, 203.0.113.9, 10.1.2.3", '"\\n forged', "::1"):
             headers = {"X-Forwarded-For": forwarded, "X-Forwarded-Proto": "https"}
             response = service.client.get("/models/", headers=headers)
             assert response.headers["location"].startswith("https://")
         service.client.get("/models")
-        clients = [line["client"] for line in service.lines() if line["event"] == "request"]
-    assert clients == ["203.0.113.9", "203.0.113.9", None, "::1", "127.0.0.1"]
+    assert clients(capfd.readouterr().err) == [
+        "203.0.113.9", "203.0.113.9", None, "::1", "127.0.0.1",
+    ]  # fmt: skip
 
 
-def test_nobody_else_is_believed(bundle: Path, tmp_path: Path) -> None:
-    with served(bundle, tmp_path / "log", trusted_proxies="10.0.0.0/8") as service:
+def test_nobody_else_is_believed(bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with in_thread(bundle, trusted_proxies="10.0.0.0/8", log_format="json", ready=False) as service:
         headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
         response = service.client.get("/models/", headers=headers)
         assert response.headers["location"].startswith("http://")
-        (line,) = [line for line in service.lines() if line["event"] == "request"]
-    assert line["client"] == "127.0.0.1"
+    assert clients(capfd.readouterr().err) == ["127.0.0.1"]
