@@ -23,7 +23,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "examples").glob("*.md")),
     *sorted((ROOT / "recipes").rglob("*-card.md")),
-    *sorted((ROOT / "deploy").iterdir()),
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
 ]
 README_WORDS = 1_100
 
@@ -232,5 +232,5 @@ def test_the_api_page_lists_the_parameters_of_a_caption() -> None:
 
 
 def test_deployment_files_are_sound_yaml() -> None:
-    for path in (ROOT / "deploy").iterdir():
+    for path in (ROOT / "deploy").rglob("*.yaml"):
         assert list(yaml.safe_load_all(path.read_text("utf-8"))), path.name

@@ -33,13 +33,14 @@ def served(weights: Path, **settings: object) -> Iterator[tuple[subprocess.Popen
     try:
         address = process.stdout.readline().split()[2]
         with httpx.Client(base_url=address, timeout=60) as client:
-            wait_until(lambda: client.get("/health/ready").status_code == 200)
+            wait_until(lambda: client.get("/health/ready").status_code == 200, seconds=180)
             yield process, client
     finally:
         process.kill()
         process.communicate()
 
 
+@pytest.mark.slow
 def test_it_is_not_ready_from_sigterm_on_but_answers_until_its_end(weights: Path) -> None:
     with served(weights, shutdown_delay=600, shutdown_timeout=60) as (process, client):
         process.send_signal(signal.SIGTERM)

@@ -1,6 +1,8 @@
 """What the examples in deploy/ say of the image and the service is true of them."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import yaml
 from app.main import create_app
 from app.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 
 
@@ -26,9 +28,12 @@ def image(pattern: str) -> str:
 PORT, USER = int(image(r"^EXPOSE (\d+)")), image(r"^USER (\d+)")
 
 
+KUBERNETES = DEPLOY / "kubernetes"
+
+
 @pytest.fixture(scope="module")
 def kinds() -> dict[str, Any]:
-    parts = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    parts = (yaml.safe_load(path.read_text()) for path in KUBERNETES.glob("*.yaml"))
     return {part["kind"]: part for part in parts}
 
 
@@ -69,7 +74,10 @@ def test_compose_with_a_gpu() -> None:
 
 
 def test_kubernetes(kinds: dict[str, Any], paths: set[str]) -> None:
-    assert kinds.keys() == {"Deployment", "Service", "HorizontalPodAutoscaler"}
+    assert kinds.keys() == {
+        "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
+        "ServiceMonitor", "Kustomization",
+    }  # fmt: skip
     pod = kinds["Deployment"]["spec"]["template"]
     assert pod["spec"]["enableServiceLinks"] is False
     (container,) = pod["spec"]["containers"]
@@ -88,10 +96,14 @@ def test_kubernetes(kinds: dict[str, Any], paths: set[str]) -> None:
     assert container["resources"]["limits"]["cpu"] == container["resources"]["requests"]["cpu"]
     (mounted,) = container["volumeMounts"]
     assert mounted["name"] in {volume["name"] for volume in pod["spec"]["volumes"]}
-    assert_settings({variable["name"]: variable["value"] for variable in container["env"]})
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert_settings(variables)
+    grace = pod["spec"]["terminationGracePeriodSeconds"]
+    delay = float(variables["UNROLLED_SHUTDOWN_DELAY"])
+    assert grace > delay + float(variables["UNROLLED_SHUTDOWN_TIMEOUT"])
 
 
-def test_kubernetes_fits_together(kinds: dict[str, Any]) -> None:
+def test_kubernetes_fits_together(kinds: dict[str, Any], paths: set[str]) -> None:
     deployment = kinds["Deployment"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"] == labels
@@ -101,5 +113,49 @@ def test_kubernetes_fits_together(kinds: dict[str, Any]) -> None:
     scaler = kinds["HorizontalPodAutoscaler"]["spec"]
     assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"]
+    assert kinds["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    policy = kinds["NetworkPolicy"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    (rule,) = policy["ingress"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    names = [one["name"] for one in container["ports"]]
+    assert [one["port"] for one in rule["ports"]] == names
+    monitor = kinds["ServiceMonitor"]["spec"]
+    assert (
+        monitor["selector"]["matchLabels"].items() <= kinds["Service"]["metadata"]["labels"].items()
+    )
+    (endpoint,) = monitor["endpoints"]
+    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert "/metrics" in paths
     (metric,) = scaler["metrics"]
     assert metric["resource"]["name"] == "cpu"
+
+
+def test_kubernetes_knows_every_field(kinds: dict[str, Any]) -> None:
+    validator = pytest.importorskip("kubernetes_validate", reason="needs the extra `development`")
+    others = {"Kustomization", "ServiceMonitor"}  # not Kubernetes's own
+    for kind in kinds.keys() - others:
+        validator.validate(kinds[kind], validator.latest_version(), strict=True)
+    misspelt = kinds["Service"] | {"specs": {}}
+    with pytest.raises(validator.ValidationError):
+        validator.validate(misspelt, validator.latest_version(), strict=True)
+
+
+def test_the_kustomization_has_every_file(kinds: dict[str, Any]) -> None:
+    listed = set(kinds["Kustomization"]["resources"])
+    files = {path.name for path in KUBERNETES.glob("*.yaml")}
+    assert files - listed == {"kustomization.yaml", "service-monitor.yaml"}
+    assert listed <= files
+    (image_,) = kinds["Kustomization"]["images"]
+    (container,) = kinds["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"].split(":")[0] == image_["name"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+def test_kubectl_builds_it() -> None:
+    command = ["kubectl", "kustomize", str(KUBERNETES)]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert built.returncode == 0, built.stderr
+    parts = {part["kind"]: part for part in yaml.safe_load_all(built.stdout)}
+    selector = parts["Deployment"]["spec"]["selector"]["matchLabels"]
+    assert parts["Service"]["spec"]["selector"] == selector  # labels are added to no selector
