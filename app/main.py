@@ -10,6 +10,7 @@ from app.http.compat import compat_routers
 from app.http.error_handlers import install_error_handlers
 from app.http.middleware import middleware
 from app.http.routes import ROUTERS, health, metrics
+from app.http.telemetry import trace_requests
 from app.logs import configure_logs
 from app.serving.engine import Engine
 from app.settings import Settings, SettingsError, read_settings
@@ -47,4 +48,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in (*ROUTERS, *shown, *compat_routers(settings.apis)):
         needs_key = settings.needs_api_key and router is not health.router
         app.include_router(router, dependencies=[_DOCUMENTED_KEY] if needs_key else [])
+    trace_requests(app)
     return app

@@ -18,6 +18,7 @@ from benchmarks import (
     jpeg,
     language_models,
     memory,
+    metrics,
     other_models,
     overload,
     server,
@@ -44,6 +45,7 @@ SUITES: dict[str, Suite] = {
     "memory": memory.measure,
     "server": server.measure,
     "clients": clients.measure,
+    "metrics": metrics.measure,
     "other-models": other_models.measure,
     "overload": overload.measure,
     "gpu": gpu.measure,
@@ -51,7 +53,7 @@ SUITES: dict[str, Suite] = {
     "fuzz-pictures": fuzz_pictures.measure,
 }
 
-ON_REQUEST = {"fuzz-pictures", "gpu", "other-models", "overload", "soak"}
+ON_REQUEST = {"fuzz-pictures", "gpu", "metrics", "other-models", "overload", "soak"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 

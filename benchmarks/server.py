@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -64,7 +64,10 @@ def measure(bench: Bench) -> list[Table]:
 
 @contextmanager
 def running_server(
-    bench: Bench, weights: Path | None = None, precision: Precision = "float32"
+    bench: Bench,
+    weights: Path | None = None,
+    precision: Precision = "float32",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Start `unrolled serve` on a free port, wait until it is ready, and stop it on leaving.
 
@@ -72,13 +75,14 @@ def running_server(
         bench: the bundle, runtime and threads.
         weights: what it serves; by default the captioner alone.
         precision: precision of the captioner.
+        variables: more settings, by environment variable.
 
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds its output.
     """
     command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--runtime", bench.runtime]
     command += ["--weights", str((weights or bench.weights).resolve())]
-    settings: dict[str, str] = {"UNROLLED_PRECISION": precision}
+    settings: dict[str, str] = {"UNROLLED_PRECISION": precision, **(variables or {})}
     if bench.threads:
         settings["UNROLLED_THREADS"] = str(bench.threads)
     with _start(command, settings, "/health/ready") as server:

@@ -118,7 +118,9 @@ def test_suites_that_take_minutes_run_only_on_request(
     requested = CliRunner().invoke(app, [*weights, "--suite", "soak"])
 
     shown = {name for name in SUITES if f"<{name}>" in default.output}
-    assert shown == set(SUITES) - {"fuzz-pictures", "gpu", "other-models", "overload", "soak"}
+    assert shown == set(SUITES) - {
+        "fuzz-pictures", "gpu", "metrics", "other-models", "overload", "soak",
+    }  # fmt: skip
     assert "<soak>" in requested.output
     assert "<server>" not in requested.output
 
