@@ -26,9 +26,6 @@ _PREFIX = "UNROLLED_"
 
 _ROOT_PATH = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
-# Values that no message repeats.
-_SECRETS = {"api_keys"}
-
 Api = Literal["openai", "ollama", "max", "azure"]
 
 # Not settings of the service: the models' cache, and the data of training and tests.
@@ -72,6 +69,13 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None,
         description="CPU threads of the models; by default, the cores that the process may use.",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that share the port, each with its own models, queue and share of "
+        "the cores.",
     )
     self_test: bool = Field(
         True, description="Whether a captioner is tested on its golden pictures at startup."
@@ -190,8 +194,7 @@ class Settings(BaseSettings):
         "needs one.",
     )
     api_keys_file: Path | None = Field(
-        None,
-        description="File of API keys, one a line; it is read again when it changes.",
+        None, description="File of API keys, one a line; it is read again when it changes."
     )
     metrics: bool = Field(True, description="Whether /metrics shows metrics for Prometheus.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -293,7 +296,7 @@ def read_settings(**overrides: Any) -> Settings:
 
 def _describe_invalid(details: "ErrorDetails") -> str:
     name = str(details["loc"][0])
-    value = "..." if name in _SECRETS else details["input"]
+    value = "..." if name == "api_keys" else details["input"]  # no message repeats a key
     return f"{_PREFIX}{name.upper()}={value!s}: {details['msg']}"
 
 

@@ -13,6 +13,7 @@ import typer
 
 from app.cli.options import DeviceName, RuntimeName, Weights, settings_from
 from app.cli.terminal import exit_on
+from app.cli.workers import supervise
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -42,6 +43,17 @@ def _run(settings: Settings) -> None:
     Raises:
         OSError: the service cannot listen on the address; the message says why.
     """
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    print(f"Listening on http://{address}:{port} (docs: /docs)", flush=True)  # noqa: T201
+    if settings.workers > 1:
+        sys.exit(supervise(settings, listener, _serve))
+    _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve in this process."""
     from app.http.protocol import server_config  # noqa: PLC0415
     from app.http.server import Server  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
@@ -49,7 +61,6 @@ def _run(settings: Settings) -> None:
     # The event loop competes for Python's lock with the threads that decode and infer. They hold it
     # for one millisecond at a time, not five, so that it answers quickly.
     sys.setswitchinterval(0.001)
-    listener = _listen(settings.host, settings.port)
     app = create_app(settings)
     server = Server(
         server_config(app, settings),
@@ -58,9 +69,6 @@ def _run(settings: Settings) -> None:
     )
     # uvicorn stops in order at a signal, then raises it once more. To be stopped is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    host, port = listener.getsockname()[:2]
-    address = f"[{host}]" if ":" in host else host
-    print(f"Listening on http://{address}:{port} (docs: /docs)", flush=True)  # noqa: T201
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
 

@@ -68,10 +68,7 @@ class Engine:
         self._stopping = False
         self._large_pictures = MemoryBudget(_LARGE_PICTURES_MEMORY)
         self._batcher = Batcher(
-            self.worker,
-            jobs.run_caption_jobs,
-            settings.batch_size,
-            on_batch=self.metrics.batch_size.observe,
+            self.worker, jobs.run_caption_jobs, settings.batch_size, self.metrics.batch_size.observe
         )
 
     @property
@@ -86,11 +83,7 @@ class Engine:
         return self._models
 
     def check_ready(self) -> None:
-        """Check that requests should be sent here.
-
-        Raises:
-            NotReady: the models are still loading, or the service is about to stop.
-        """
+        """Raise `NotReady` while the models load, and once the service is about to stop."""
         if self._stopping:
             raise NotReady("the service is about to stop: send requests elsewhere")
         _ = self.models
@@ -108,6 +101,8 @@ class Engine:
         return_large_blocks()
         loading = asyncio.create_task(self._load_or_exit())
         try:
+            if self.settings.workers > 1:  # let the other processes answer until then
+                await loading
             yield
         except asyncio.CancelledError:
             if not self._failed:

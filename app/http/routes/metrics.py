@@ -1,9 +1,12 @@
 """`GET /metrics`: the service's metrics, for Prometheus."""
 
+import os
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.http.deps import EngineDep, NoQuery, error_responses
 
@@ -23,5 +26,7 @@ _TEXT = {200: {"description": "The metrics.", "content": {"text/plain": {}}}}
 async def metrics(request: Request, engine: EngineDep) -> Response:
     """Show the metrics as text, or as OpenMetrics if that is accepted."""
     registry: CollectorRegistry = engine.metrics.registry
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several processes: those of all together
+        MultiProcessCollector(registry := CollectorRegistry())
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=media_type)
