@@ -1,5 +1,6 @@
 """What the metrics for Prometheus cost a request: two servers, with and without them, in turn."""
 
+import http.client
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
@@ -18,12 +19,7 @@ def measure(bench: Bench) -> list[Table]:
     with running_server(bench) as counting, running_server(bench, variables=off) as plain:
         calls: dict[str, Callable[[], float]] = {}
         for name, server in (("with metrics", counting), ("without", plain)):
-            photographs = cycle(bench.photographs)
-            calls[f"POST /caption, {name}"] = seconds(
-                lambda client=server.client, photographs=photographs: caption(
-                    client, next(photographs)
-                )
-            )
+            calls[f"POST /caption, {name}"] = _captions(server.client, bench)
             calls[f"GET /health/live, {name}"] = seconds(
                 partial(get, server.client, "/health/live")
             )
@@ -39,3 +35,8 @@ def measure(bench: Bench) -> list[Table]:
         f"{bench.requests} requests of each kind in turn.",
     ]
     return [Table("Milliseconds per request with metrics and without", rows, notes)]
+
+
+def _captions(client: http.client.HTTPConnection, bench: Bench) -> Callable[[], float]:
+    photographs = cycle(bench.photographs)
+    return seconds(lambda: caption(client, next(photographs)))

@@ -96,4 +96,4 @@ def _work(
 def _forget_gauges(pid: int | None) -> None:
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
-    mark_process_dead(pid)
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """`GET /metrics`: the service's metrics, for Prometheus."""
 
 import os
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -14,7 +15,9 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["operation"], dependencies=[NoQuery])
 
-_TEXT = {200: {"description": "The metrics.", "content": {"text/plain": {}}}}
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The metrics.", "content": {"text/plain": {}}}
+}
 
 
 @router.get(
@@ -27,6 +30,7 @@ async def metrics(request: Request, engine: EngineDep) -> Response:
     """Show the metrics as text, or as OpenMetrics if that is accepted."""
     registry: CollectorRegistry = engine.metrics.registry
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several processes: those of all together
-        MultiProcessCollector(registry := CollectorRegistry())
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=media_type)
