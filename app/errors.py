@@ -18,6 +18,8 @@ into responses.
     │   ├── TooManyPixels         413 too_many_pixels
     │   ├── PictureTooCostly      413 image_too_costly
     │   └── UnsupportedImage      415 unsupported_image
+    ├── FetchFailed               400 fetch_failed
+    ├── FetchRefused              403 fetch_refused
     ├── ClientDisconnected        499 client_disconnected (only ever seen in the log)
     └── Unavailable               503 unavailable, with Retry-After
         ├── NotReady              503 not_ready
@@ -36,6 +38,8 @@ __all__ = [
     "ClientDisconnected",
     "DeadlineExceeded",
     "EmptyBody",
+    "FetchFailed",
+    "FetchRefused",
     "HeadersTooLarge",
     "InvalidParameter",
     "MalformedBody",
@@ -149,6 +153,18 @@ class UnsupportedImage(PictureError):
     """A file that is not a picture, or not in a supported format."""
 
     status, code = 415, "unsupported_image"
+
+
+class FetchFailed(ServiceError):
+    """A picture's URL did not lead to a file."""
+
+    status, code = 400, "fetch_failed"
+
+
+class FetchRefused(ServiceError):
+    """Fetching pictures by URL is off, or not allowed from this host."""
+
+    status, code = 403, "fetch_refused"
 
 
 class ClientDisconnected(ServiceError):

@@ -39,6 +39,10 @@ _SERVICE_LINK = re.compile(
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
+# A name, all names below a domain, or an address; with a port. IPv6 addresses are in brackets.
+_HOST = re.compile(r"((\*\.)?\w[\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
+
+
 class SettingsError(ValueError):
     """An invalid setting; the message names the variable and says what would be right."""
 
@@ -197,6 +201,19 @@ class Settings(BaseSettings):
         None, description="File of API keys, one a line; it is read again when it changes."
     )
     metrics: bool = Field(True, description="Whether /metrics shows metrics for Prometheus.")
+
+    fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts from which pictures are fetched by URL, separated by commas: names, "
+        "*.example.org for all below a domain, a port if not the usual one.",
+    )
+    fetch_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="The same for hosts in a private network, or on this machine.",
+    )
+    fetch_timeout: float = Field(
+        10, gt=0, le=600, description="Seconds in which a picture must have been fetched by URL."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call from a browser, separated by commas."
     )
@@ -226,7 +243,14 @@ class Settings(BaseSettings):
             return cls.model_fields["port"].default
         return value
 
-    @field_validator("apis", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator(
+        "apis",
+        "fetch_hosts",
+        "fetch_private_hosts",
+        "cors_origins",
+        "trusted_proxies",
+        mode="before",
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -267,6 +291,17 @@ class Settings(BaseSettings):
         if path is not None:
             read_keys(path)
         return path
+
+    @field_validator("fetch_hosts", "fetch_private_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is not a host: write example.org, *.example.org, "
+                    "example.org:8443, 192.168.1.5 or [fd00::5]"
+                )
+        return hosts
 
     @field_validator("cors_origins")
     @classmethod
