@@ -1,0 +1,347 @@
+"""Captions as JSON that fits a schema, for APIs whose clients ask a language model for JSON.
+
+A captioner cannot follow instructions, but most of what clients ask for can be filled with what it
+knows: the caption goes into the text property whose name fits best, tags into arrays of texts or of
+objects with a name, confidences into numbers that are called so. Everything else that a schema
+requires gets the emptiest value that it allows, and what it does not require is left out.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+__all__ = ["PLAIN_SCHEMA", "fill_schema", "find_schema"]
+
+Schema = dict[str, Any]
+
+# What a client gets that asks for JSON and does not say which.
+PLAIN_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "description": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["description", "tags"],
+}
+
+# The best name for a caption first. The first ones also count as a part, as in `image_caption`.
+_CAPTION_WORDS = ("caption", "description", "alt")
+_CAPTION_NAMES = (
+    *_CAPTION_WORDS,
+    "scene",
+    "text",
+    "summary",
+    "content",
+    "answer",
+    "response",
+    "result",
+    "title",
+)
+# Beside the best one, these get the caption too if they are required: an empty title helps nobody.
+_SUMMARIES = {"caption", "description", "alt_text", "scene", "summary", "short_summary", "title"}
+
+_TAG_NAMES = ("name", "label", "tag", "keyword", "word", "text", "value", "title")
+_CONFIDENCE_NAMES = ("confidence", "probability", "score", "certainty")
+
+# Of an enumeration; the first of it otherwise.
+_NEUTRAL = (None, "", "unknown", "none", "other", "n/a", False, 0)
+
+_MAX_DEPTH = 32
+_MAX_STEPS = 20_000  # nested references could otherwise ask for billions of values
+_MAX_LENGTH = 10_000
+
+
+def fill_schema(
+    schema: Schema,
+    caption: str,
+    tags: Sequence[str],
+    *,
+    confidence: float | None = None,
+    tag_confidences: Sequence[float] | None = None,
+) -> Any:
+    """Return a value that fits a JSON schema: for an object, a dict.
+
+    References within the schema, `anyOf`, `oneOf` and `allOf` are followed; `pattern`, `format` and
+    `not` are not obeyed.
+
+    Args:
+        schema: as JSON.
+        caption: of the picture.
+        tags: words for what is in the picture, best first.
+        confidence: the chance that the caption is good, 0 to 1.
+        tag_confidences: the probability of each tag, 0 to 1.
+
+    Raises:
+        ValueError: the schema is not one, or asks for too much.
+    """
+    filler = _Filler(schema, caption, tags, confidence, tag_confidences)
+    try:
+        return filler.fill(schema, best=True)
+    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+        # Whatever stands where another type should: checking each place would hide what is done.
+        raise ValueError("`format` is not a valid JSON schema") from error
+
+
+def find_schema(text: str) -> Schema | None:
+    """Return the schema that a prompt asks for: one in it, or that of the first JSON object in it.
+
+    Many prompts show an example, such as {"labels": [{"name": "", "confidence": 0}]}.
+    """
+    decoder = json.JSONDecoder()
+    text = text[:20_000]
+    for brace in islice(re.finditer(r"\{", text), 50):
+        try:
+            found, _ = decoder.raw_decode(text, brace.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found.get("properties"), dict):
+            return dict(found)
+        if found:
+            return _schema_of(found)
+    return None
+
+
+def _schema_of(example: Any, depth: int = 0) -> Schema:
+    match example:
+        case dict() if depth < _MAX_DEPTH:
+            properties = {name: _schema_of(value, depth + 1) for name, value in example.items()}
+            return {"type": "object", "properties": properties, "required": list(properties)}
+        case list() if depth < _MAX_DEPTH:
+            items = _schema_of(example[0], depth + 1) if example else {"type": "string"}
+            return {"type": "array", "items": items}
+        case bool():
+            return {"type": "boolean"}
+        case int() | float():
+            return {"type": "number"}
+        case None:
+            return {"type": "null"}
+        case _:
+            return {"type": "string"}
+
+
+class _Filler:
+    """Fills one schema, see `fill_schema`."""
+
+    def __init__(
+        self,
+        root: Schema,
+        caption: str,
+        tags: Sequence[str],
+        confidence: float | None,
+        tag_confidences: Sequence[float] | None,
+    ) -> None:
+        self._root = root
+        self._caption = caption
+        self._confidence = confidence
+        chances: Sequence[float | None] = tag_confidences or [None] * len(tags)
+        self._tags = list(zip(tags, chances, strict=True))
+        self._steps = 0
+
+    def fill(self, schema: Any, *, best: bool = False, depth: int = 0) -> Any:
+        """Return a value; `best` if the caption belongs into it, whatever its name."""
+        if depth > _MAX_DEPTH:
+            raise ValueError("the schema is nested too deeply")
+        schema = self._resolve(schema)
+        if "const" in schema:
+            return schema["const"]
+        if choices := schema.get("enum"):
+            return _choose_neutral(choices)
+        value: Any = None
+        match _kind(schema):
+            case "object":
+                value = self._object(schema, best, depth)
+            case "array":
+                value = self._array(schema, best, depth)
+            case "string":
+                value = self._text(schema, best)
+            case "number" | "integer":
+                value = _number(schema, 0)
+            case "boolean":
+                value = False
+        return value
+
+    def _object(self, schema: Schema, best: bool, depth: int) -> Schema:
+        properties = schema.get("properties") or {}
+        required = schema.get("required") or []
+        if not isinstance(properties, Mapping) or not isinstance(required, list):
+            raise ValueError("`properties` has to be an object, `required` an array")
+        kinds = {name: self._resolve(part) for name, part in properties.items()}
+        chosen = _choose_text(kinds, anything=best)
+        if best and chosen is None:
+            chosen = self._choose_nested(kinds)
+        filled: Schema = {}
+        for name, part in kinds.items():
+            if name == chosen:
+                filled[name] = self.fill(part, best=True, depth=depth + 1)
+            elif self._confidence is not None and _means(name, _CONFIDENCE_NAMES, part):
+                filled[name] = _number(part, self._confidence)
+            elif name in required and _is_summary(name, part):
+                filled[name] = self._text(part, best=True)
+            elif name in required or _kind(part) == "array":
+                filled[name] = self.fill(part, depth=depth + 1)
+        for name in required:
+            filled.setdefault(name, None)
+        return filled
+
+    def _choose_nested(self, properties: Mapping[str, Schema]) -> str | None:
+        """Return the property that is an object with a place for the caption."""
+        nested = {n: self._properties(p) for n, p in properties.items() if _kind(p) == "object"}
+        named = (n for n, inner in nested.items() if _choose_text(inner, anything=False))
+        return next(named, next(iter(nested), None))
+
+    def _array(self, schema: Schema, best: bool, depth: int) -> list[Any]:
+        items = self._resolve(schema.get("items", {"type": "string"}))
+        least, most = schema.get("minItems", 0), schema.get("maxItems", _MAX_STEPS)
+        match _kind(items):
+            case "string" if best:
+                found: list[Any] = [self._text(items, best=True)]
+            case "string":
+                found = [tag for tag, _ in self._tags if tag in items.get("enum", [tag])]
+            case "object" if (name := _choose_tag(self._properties(items))) is not None:
+                found = [self._tag(items, name, *tag, depth) for tag in self._tags[:most]]
+            case "object" if best:
+                found = [self.fill(items, best=True, depth=depth + 1)]
+            case _:
+                found = []
+        while len(found) < least:
+            found.append(self.fill(items, depth=depth + 1))
+        return found[:most]
+
+    def _properties(self, schema: Schema) -> dict[str, Schema]:
+        return {name: self._resolve(p) for name, p in (schema.get("properties") or {}).items()}
+
+    def _tag(self, items: Schema, name: str, tag: str, chance: float | None, depth: int) -> Schema:
+        """Fill an object that stands for one tag."""
+        filled: Schema = self.fill(items, depth=depth + 1)
+        filled[name] = tag
+        for other, part in self._properties(items).items():
+            if chance is not None and _means(other, _CONFIDENCE_NAMES, part):
+                filled[other] = _number(part, chance)
+        return filled
+
+    def _text(self, schema: Schema, best: bool) -> str:
+        """Return the caption, or as little as is allowed."""
+        least = schema.get("minLength", 0)
+        if not best and not least:
+            return ""
+        if least > _MAX_LENGTH:
+            raise ValueError(f"a text of {least:,} characters is too long")
+        return _shorten(self._caption, schema.get("maxLength")).ljust(least)
+
+    def _resolve(self, schema: Any) -> Schema:
+        """Follow references, and take the first alternative that is not null."""
+        for _ in range(_MAX_DEPTH):
+            self._steps += 1
+            if self._steps > _MAX_STEPS:
+                raise ValueError("the schema asks for too many values")
+            if schema is True:
+                return {}
+            if not isinstance(schema, dict):
+                raise ValueError("a schema has to be a JSON object")
+            rest = {key: value for key, value in schema.items() if key not in _COMPOSED}
+            if "$ref" in schema:
+                schema = rest | self._find(schema["$ref"])
+            elif alternatives := schema.get("anyOf") or schema.get("oneOf"):
+                schema = rest | _first(alternatives)
+            elif parts := schema.get("allOf"):
+                schema = rest | self._merge(parts)
+            else:
+                return schema
+        raise ValueError("the schema refers to itself too often")
+
+    def _find(self, reference: Any) -> Schema:
+        found: Any = self._root
+        for part in str(reference).removeprefix("#").strip("/").split("/"):
+            key = part.replace("~1", "/").replace("~0", "~")
+            found = found.get(key) if isinstance(found, dict) and key else found
+        if not str(reference).startswith("#") or not isinstance(found, dict):
+            raise ValueError(f"the schema has no {str(reference)[:80]!r}")
+        return found
+
+    def _merge(self, parts: Any) -> Schema:
+        merged: Schema = {}
+        for part in map(self._resolve, parts):
+            properties = (merged.get("properties") or {}) | (part.get("properties") or {})
+            required = [*(merged.get("required") or []), *(part.get("required") or [])]
+            merged |= part | {"properties": properties, "required": required}
+        return merged
+
+
+_COMPOSED = {"$ref", "anyOf", "oneOf", "allOf"}
+
+
+def _choose_neutral(choices: list[Any]) -> Any:
+    """Return the choice that says least; the first of them if all say something."""
+    found = (c for value in _NEUTRAL for c in choices if c == value and type(c) is type(value))
+    return next(found, choices[0])
+
+
+def _kind(schema: Schema) -> str | None:
+    """Return the type of a resolved schema: the first one that is not null."""
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((each for each in kind if each != "null"), "null")
+    if kind is None and "properties" in schema:
+        return "object"
+    if kind is None and "items" in schema:
+        return "array"
+    return "string" if kind is None else str(kind)
+
+
+def _first(alternatives: Any) -> Schema:
+    if not isinstance(alternatives, list) or not all(isinstance(a, dict) for a in alternatives):
+        raise ValueError("`anyOf` and `oneOf` have to be arrays of schemas")
+    return next((each for each in alternatives if each.get("type") != "null"), {"type": "null"})
+
+
+def _choose_text(properties: Mapping[str, Schema], *, anything: bool) -> str | None:
+    """Return the property that a caption belongs into; with `anything`, any text will do."""
+    texts = [name for name, part in properties.items() if _is_free_text(part)]
+    named = [
+        *(name for word in _CAPTION_WORDS for name in texts if word in _words(name)),
+        *(name for wanted in _CAPTION_NAMES for name in texts if wanted == _words(name)[0]),
+    ]
+    return next(iter(named or (texts if anything else [])), None)
+
+
+def _choose_tag(properties: Mapping[str, Schema]) -> str | None:
+    texts = [name for name, part in properties.items() if _is_free_text(part)]
+    return next((name for wanted in _TAG_NAMES for name in texts if wanted in _words(name)), None)
+
+
+def _is_free_text(part: Schema) -> bool:
+    return _kind(part) == "string" and "enum" not in part and "const" not in part
+
+
+def _is_summary(name: str, part: Schema) -> bool:
+    return _is_free_text(part) and _words(name)[0] in _SUMMARIES
+
+
+def _means(name: str, names: Sequence[str], part: Schema) -> bool:
+    return _kind(part) in ("number", "integer") and name.lower() in names
+
+
+def _words(name: str) -> list[str]:
+    """Return a property's whole name, then its words: `altText` gives alt_text, alt and text."""
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    return [snake, *snake.split("_")]
+
+
+def _number(schema: Schema, value: float) -> float:
+    """Return the nearest number that a schema allows."""
+    value = min(max(value, schema.get("minimum", value)), schema.get("maximum", math.inf))
+    if isinstance(least := schema.get("exclusiveMinimum"), int | float) and value <= least:
+        value = least + 1
+    if isinstance(most := schema.get("exclusiveMaximum"), int | float) and value >= most:
+        value = most - 1
+    return round(value) if _kind(schema) == "integer" or value == int(value) else value
+
+
+def _shorten(text: str, length: int | None) -> str:
+    """Cut a text at a space, if it must be cut."""
+    if length is None or len(text) <= length:
+        return text
+    return text[: length + 1].rpartition(" ")[0] or text[:length]
