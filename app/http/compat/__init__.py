@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter
 
+from app.http.compat import max as max_  # not the built-in function
+from app.http.compat import ollama
+
 __all__ = ["compat_routers"]
 
 _ROUTERS: dict[str, list[APIRouter]] = {
     "openai": [],
-    "ollama": [],
-    "max": [],
+    "ollama": [ollama.router],
+    "max": [max_.router],
     "azure": [],
 }
 

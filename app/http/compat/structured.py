@@ -44,7 +44,7 @@ _CAPTION_NAMES = (
 _SUMMARIES = {"caption", "description", "alt_text", "scene", "summary", "short_summary", "title"}
 
 _TAG_NAMES = ("name", "label", "tag", "keyword", "word", "text", "value", "title")
-_CONFIDENCE_NAMES = ("confidence", "probability", "score", "certainty")
+_CONFIDENCE_NAMES = ("confidence", "probability", "score", "certainty", "topicality")
 
 # Of an enumeration; the first of it otherwise.
 _NEUTRAL = (None, "", "unknown", "none", "other", "n/a", False, 0)
