@@ -73,9 +73,10 @@ async def caption_pictures(
     """
     captions: list[Caption] = []
     tags: dict[str, float] = {}
+    tagged = schema is not None and captioner.has_tags
     for data in pictures:
         captioned = await engine.caption(
-            captioner, data, decoding, top_logprobs=top_logprobs, tags=schema is not None
+            captioner, data, decoding, top_logprobs=top_logprobs, tags=tagged
         )
         tally.add_picture(captioned)
         for tag in captioned.tags or ():
