@@ -41,6 +41,7 @@ NoQuery = Depends(_refuse_query)
 
 _DESCRIPTIONS = {
     400: "The body, or the picture in it, is malformed.",
+    403: "Pictures are not fetched by URL, or not from this host.",
     404: "There is no model of this name.",
     408: "The body did not arrive in time.",
     413: "Too many bytes, pixels or characters.",

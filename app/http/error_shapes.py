@@ -40,10 +40,32 @@ def _max(_status: int, _code: str, message: str) -> dict[str, Any]:
     return {"status": "error", "message": message}
 
 
-def _azure(_status: int, code: str, message: str) -> dict[str, Any]:
+def _azure(status: int, code: str, message: str) -> dict[str, Any]:
     name = "".join(word.capitalize() for word in code.split("_"))
-    return {"error": {"code": name, "message": message}}
+    inner = {"code": _AZURE_CODES.get(code, name), "message": message}
+    kind = _AZURE_KINDS.get(status, "InternalServerError" if status >= 500 else "InvalidRequest")
+    return {"error": {"code": kind, "message": message, "innererror": inner}}
 
+
+_AZURE_KINDS = {
+    401: "Unauthorized",
+    404: "NotFound",
+    429: "TooManyRequests",
+    503: "ServiceUnavailable",
+}
+
+_AZURE_CODES = {
+    "empty_body": "InvalidImageFormat",
+    "malformed_image": "InvalidImageFormat",
+    "unsupported_image": "InvalidImageFormat",
+    "body_too_large": "InvalidImageSize",
+    "too_many_pixels": "InvalidImageSize",
+    "image_too_costly": "InvalidImageSize",
+    "fetch_refused": "InvalidImageUrl",
+    "fetch_failed": "InvalidImageUrl",
+    "invalid_parameter": "BadArgument",
+    "deadline_exceeded": "Timeout",
+}
 
 _SHAPES: dict[str, Callable[[int, str, str], dict[str, Any]]] = {
     "/v1/": _openai,

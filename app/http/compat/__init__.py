@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter
 
+from app.http.compat import azure, ollama
 from app.http.compat import max as max_  # not the built-in function
-from app.http.compat import ollama
 
 __all__ = ["compat_routers"]
 
@@ -13,7 +13,7 @@ _ROUTERS: dict[str, list[APIRouter]] = {
     "openai": [],
     "ollama": [ollama.router],
     "max": [max_.router],
-    "azure": [],
+    "azure": [azure.router],
 }
 
 

@@ -20,7 +20,16 @@ from app.http.error_shapes import error_content
         ),
         ("/api/chat", {"error": "no"}),
         ("/model/predict", {"status": "error", "message": "no"}),
-        ("/vision/v3.2/describe", {"error": {"code": "EmptyBody", "message": "no"}}),
+        (
+            "/vision/v3.2/describe",
+            {
+                "error": {
+                    "code": "InvalidRequest",
+                    "message": "no",
+                    "innererror": {"code": "InvalidImageFormat", "message": "no"},
+                }
+            },
+        ),
     ],
 )
 def test_every_api_has_errors_of_its_own_shape(path: str, content: dict[str, object]) -> None:
