@@ -172,12 +172,14 @@ async def _connect(
     url: _Url, addresses: list[str]
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to the first address that answers, with TLS in the name of the host."""
-    options = {"ssl": _tls(), "server_hostname": url.host} if url.scheme == "https" else {}
+    tls, name = (_tls(), url.host) if url.scheme == "https" else (None, None)
     reason: Exception | None = None
     for address in addresses:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                return await asyncio.open_connection(address, url.port, limit=_CHUNK, **options)
+                return await asyncio.open_connection(
+                    address, url.port, limit=_CHUNK, ssl=tls, server_hostname=name
+                )
         except ssl.SSLError as error:
             raise FetchFailed(
                 f"{url.host[:80]!r} has no valid certificate: {error.reason or error}"
