@@ -13,6 +13,7 @@ __all__ = [
     "AnalyzeResponse",
     "AzureCaption",
     "AzureDenseCaption",
+    "AzureErrorResponse",
     "AzureTag",
     "BoundingBox",
     "CaptionedTags",

@@ -13,7 +13,7 @@ from app.http.deps import EngineDep, NoQuery, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.uploads import read_upload
 
-__all__ = ["router"]
+__all__ = ["MaxError", "MaxMetadata", "MaxPrediction", "MaxPredictions", "router"]
 
 router = APIRouter(prefix="/model", tags=["MAX Image Caption Generator"], dependencies=[NoQuery])
 

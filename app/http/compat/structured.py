@@ -13,9 +13,16 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-__all__ = ["PLAIN_SCHEMA", "fill_schema", "find_schema"]
+from app.http.compat.property_names import (
+    Schema,
+    choose_tag,
+    choose_text,
+    is_confidence,
+    is_summary,
+    kind_of,
+)
 
-Schema = dict[str, Any]
+__all__ = ["PLAIN_SCHEMA", "fill_schema", "find_schema"]
 
 # What a client gets that asks for JSON and does not say which.
 PLAIN_SCHEMA: Schema = {
@@ -26,25 +33,6 @@ PLAIN_SCHEMA: Schema = {
     },
     "required": ["description", "tags"],
 }
-
-# The best name for a caption first. The first ones also count as a part, as in `image_caption`.
-_CAPTION_WORDS = ("caption", "description", "alt")
-_CAPTION_NAMES = (
-    *_CAPTION_WORDS,
-    "scene",
-    "text",
-    "summary",
-    "content",
-    "answer",
-    "response",
-    "result",
-    "title",
-)
-# Beside the best one, these get the caption too if they are required: an empty title helps nobody.
-_SUMMARIES = {"caption", "description", "alt_text", "scene", "summary", "short_summary", "title"}
-
-_TAG_NAMES = ("name", "label", "tag", "keyword", "word", "text", "value", "title")
-_CONFIDENCE_NAMES = ("confidence", "probability", "score", "certainty", "topicality")
 
 # Of an enumeration; the first of it otherwise.
 _NEUTRAL = (None, "", "unknown", "none", "other", "n/a", False, 0)
@@ -150,7 +138,7 @@ class _Filler:
         if choices := schema.get("enum"):
             return _choose_neutral(choices)
         value: Any = None
-        match _kind(schema):
+        match kind_of(schema):
             case "object":
                 value = self._object(schema, best, depth)
             case "array":
@@ -169,18 +157,18 @@ class _Filler:
         if not isinstance(properties, Mapping) or not isinstance(required, list):
             raise ValueError("`properties` has to be an object, `required` an array")
         kinds = {name: self._resolve(part) for name, part in properties.items()}
-        chosen = _choose_text(kinds, anything=best)
+        chosen = choose_text(kinds, anything=best)
         if best and chosen is None:
             chosen = self._choose_nested(kinds)
         filled: Schema = {}
         for name, part in kinds.items():
             if name == chosen:
                 filled[name] = self.fill(part, best=True, depth=depth + 1)
-            elif self._confidence is not None and _means(name, _CONFIDENCE_NAMES, part):
+            elif self._confidence is not None and is_confidence(name, part):
                 filled[name] = _number(part, self._confidence)
-            elif name in required and _is_summary(name, part):
+            elif name in required and is_summary(name, part):
                 filled[name] = self._text(part, best=True)
-            elif name in required or _kind(part) == "array":
+            elif name in required or kind_of(part) == "array":
                 filled[name] = self.fill(part, depth=depth + 1)
         for name in required:
             filled.setdefault(name, None)
@@ -188,19 +176,19 @@ class _Filler:
 
     def _choose_nested(self, properties: Mapping[str, Schema]) -> str | None:
         """Return the property that is an object with a place for the caption."""
-        nested = {n: self._properties(p) for n, p in properties.items() if _kind(p) == "object"}
-        named = (n for n, inner in nested.items() if _choose_text(inner, anything=False))
+        nested = {n: self._properties(p) for n, p in properties.items() if kind_of(p) == "object"}
+        named = (n for n, inner in nested.items() if choose_text(inner, anything=False))
         return next(named, next(iter(nested), None))
 
     def _array(self, schema: Schema, best: bool, depth: int) -> list[Any]:
         items = self._resolve(schema.get("items", {"type": "string"}))
         least, most = schema.get("minItems", 0), schema.get("maxItems", _MAX_STEPS)
-        match _kind(items):
+        match kind_of(items):
             case "string" if best:
                 found: list[Any] = [self._text(items, best=True)]
             case "string":
                 found = [tag for tag, _ in self._tags if tag in items.get("enum", [tag])]
-            case "object" if (name := _choose_tag(self._properties(items))) is not None:
+            case "object" if (name := choose_tag(self._properties(items))) is not None:
                 found = [self._tag(items, name, *tag, depth) for tag in self._tags[:most]]
             case "object" if best:
                 found = [self.fill(items, best=True, depth=depth + 1)]
@@ -218,7 +206,7 @@ class _Filler:
         filled: Schema = self.fill(items, depth=depth + 1)
         filled[name] = tag
         for other, part in self._properties(items).items():
-            if chance is not None and _means(other, _CONFIDENCE_NAMES, part):
+            if chance is not None and is_confidence(other, part):
                 filled[other] = _number(part, chance)
         return filled
 
@@ -279,55 +267,10 @@ def _choose_neutral(choices: list[Any]) -> Any:
     return next(found, choices[0])
 
 
-def _kind(schema: Schema) -> str | None:
-    """Return the type of a resolved schema: the first one that is not null."""
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = next((each for each in kind if each != "null"), "null")
-    if kind is None and "properties" in schema:
-        return "object"
-    if kind is None and "items" in schema:
-        return "array"
-    return "string" if kind is None else str(kind)
-
-
 def _first(alternatives: Any) -> Schema:
     if not isinstance(alternatives, list) or not all(isinstance(a, dict) for a in alternatives):
         raise ValueError("`anyOf` and `oneOf` have to be arrays of schemas")
     return next((each for each in alternatives if each.get("type") != "null"), {"type": "null"})
-
-
-def _choose_text(properties: Mapping[str, Schema], *, anything: bool) -> str | None:
-    """Return the property that a caption belongs into; with `anything`, any text will do."""
-    texts = [name for name, part in properties.items() if _is_free_text(part)]
-    named = [
-        *(name for word in _CAPTION_WORDS for name in texts if word in _words(name)),
-        *(name for wanted in _CAPTION_NAMES for name in texts if wanted == _words(name)[0]),
-    ]
-    return next(iter(named or (texts if anything else [])), None)
-
-
-def _choose_tag(properties: Mapping[str, Schema]) -> str | None:
-    texts = [name for name, part in properties.items() if _is_free_text(part)]
-    return next((name for wanted in _TAG_NAMES for name in texts if wanted in _words(name)), None)
-
-
-def _is_free_text(part: Schema) -> bool:
-    return _kind(part) == "string" and "enum" not in part and "const" not in part
-
-
-def _is_summary(name: str, part: Schema) -> bool:
-    return _is_free_text(part) and _words(name)[0] in _SUMMARIES
-
-
-def _means(name: str, names: Sequence[str], part: Schema) -> bool:
-    return _kind(part) in ("number", "integer") and name.lower() in names
-
-
-def _words(name: str) -> list[str]:
-    """Return a property's whole name, then its words: `altText` gives alt_text, alt and text."""
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").lower()
-    return [snake, *snake.split("_")]
 
 
 def _number(schema: Schema, value: float) -> float:
@@ -337,7 +280,7 @@ def _number(schema: Schema, value: float) -> float:
         value = least + 1
     if isinstance(most := schema.get("exclusiveMaximum"), int | float) and value >= most:
         value = most - 1
-    return round(value) if _kind(schema) == "integer" or value == int(value) else value
+    return round(value) if kind_of(schema) == "integer" or value == int(value) else value
 
 
 def _shorten(text: str, length: int | None) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from model.text.language_model import LanguageModel
     from model.text.request import GenerationRequest
 
-__all__ = ["Part", "Tally", "caption_pictures", "write_text"]
+__all__ = ["Part", "Tally", "caption_pictures", "nanoseconds", "write_text"]
 
 
 @dataclass(frozen=True)
