@@ -68,7 +68,7 @@ def fill_schema(
     filler = _Filler(schema, caption, tags, confidence, tag_confidences)
     try:
         return filler.fill(schema, best=True)
-    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+    except (TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         # Whatever stands where another type should: checking each place would hide what is done.
         raise ValueError("`format` is not a valid JSON schema") from error
 

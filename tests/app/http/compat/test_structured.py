@@ -165,6 +165,8 @@ def test_other_things_than_objects(schema: dict[str, Any], value: Any) -> None:
         {"enum": 5},
         {"anyOf": [1]},
         {"allOf": 5},
+        {"$defs": {"A": {"allOf": [{"$ref": "#/$defs/A"}]}}, "$ref": "#/$defs/A"},
+        {"type": "number", "minimum": float("inf"), "maximum": float("inf")},
         {
             "$defs": {
                 f"d{i}": objects(a={"$ref": f"#/$defs/d{i + 1}"}, b={"$ref": f"#/$defs/d{i + 1}"})
