@@ -27,11 +27,10 @@ from app.http.compat.azure_schemas import (
     TagValues,
     azure_errors,
 )
-from app.http.compat.bodies import read_any_json
+from app.http.compat.bodies import read_any_json, read_file
 from app.http.compat.fetch import fetch_picture
 from app.http.deps import EngineDep, RequestId
 from app.http.disconnect import cancel_on_disconnect
-from app.http.uploads import read_upload
 from app.serving.engine import Engine
 from app.serving.results import CaptionedPicture
 from model.captioning.caption import Caption
@@ -225,7 +224,7 @@ async def _read_picture(request: Request, engine: Engine) -> bytes:
     if content_type(request) == "application/json":
         url = (await read_any_json(request, ImageUrl)).url
         return await cancel_on_disconnect(request, fetch_picture(url, settings))
-    return await read_upload(request, settings.max_upload_bytes)
+    return await read_file(request, settings.max_upload_bytes)
 
 
 def _features(text: str, known: Collection[str], supported: Collection[str]) -> set[str]:

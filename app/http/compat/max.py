@@ -11,7 +11,8 @@ from app.errors import UnsupportedContentType
 from app.http.bodies import content_type
 from app.http.deps import EngineDep, NoQuery, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
-from app.http.uploads import read_upload
+from app.http.forms import read_form
+from app.http.uploads import check_picture
 
 __all__ = ["MaxError", "MaxMetadata", "MaxPrediction", "MaxPredictions", "router"]
 
@@ -96,7 +97,8 @@ async def predict(request: Request, engine: EngineDep, settings: SettingsDep) ->
         raise UnsupportedContentType(
             "send a multipart form with the file `image`: curl -F image=@photo.jpg"
         )
-    data = await read_upload(request, settings.max_upload_bytes)
+    data, _ = await read_form(request)
+    check_picture(data, settings.max_upload_bytes)
     captioned = await cancel_on_disconnect(request, engine.caption(captioner, data, decoding))
     bind_contextvars(picture=f"{captioned.width}x{captioned.height} {captioned.format}")
     predictions = [
