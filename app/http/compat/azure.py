@@ -85,7 +85,7 @@ async def analyze_4(
     model_version: ModelVersion = "latest",
 ) -> AnalyzeResponse:
     """Caption a picture, and tag it; clients of Azure's service only need another endpoint."""
-    asked = _features(features, _KNOWN_4, {*_CAPTIONS, "tags"})
+    asked = _features(features, _KNOWN_4, {*_CAPTIONS, *_tags(engine)})
     answer = await _caption(request, engine, language, neutral=gender_neutral)
     picture = answer.picture
     response = AnalyzeResponse(
@@ -156,7 +156,7 @@ async def analyze_3(
     model_version: ModelVersion = "latest",
 ) -> CaptionedTags:
     """Caption a picture, and tag it."""
-    asked = _features(visual_features, _KNOWN_3, {"description", "tags"})
+    asked = _features(visual_features, _KNOWN_3, {"description", *_tags(engine)})
     answer = await _caption(request, engine, language)
     described = answer.described(request_id)
     return CaptionedTags(
@@ -227,8 +227,13 @@ async def _read_picture(request: Request, engine: Engine) -> bytes:
     return await read_file(request, settings.max_upload_bytes)
 
 
+def _tags(engine: Engine) -> set[str]:
+    """Return `tags` if the captioner has any: an empty list would say that there is nothing."""
+    return {"tags"} if engine.models.find_captioner().has_tags else set()
+
+
 def _features(text: str, known: Collection[str], supported: Collection[str]) -> set[str]:
-    """Return which features are asked for, in small letters.
+    """Return which supported features are asked for, in small letters.
 
     Raises:
         InvalidParameter: one is not Azure's, or none is supported.
@@ -240,7 +245,7 @@ def _features(text: str, known: Collection[str], supported: Collection[str]) -> 
         raise InvalidParameter(
             f"features: none of them is supported here, ask for {' or '.join(sorted(supported))}"
         )
-    return asked
+    return asked & set(supported)
 
 
 def _azure_caption(caption: Caption) -> AzureCaption:

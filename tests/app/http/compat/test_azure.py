@@ -236,3 +236,13 @@ def test_a_data_uri(compat: httpx.Client, own: dict[str, Any]) -> None:
     uri = "data:image/jpeg;base64," + base64.b64encode(DATA).decode()
     answer = compat.post(DESCRIBE, json={"url": uri}).json()
     assert answer["description"]["captions"][0]["text"] == own["captions"][0]["text"]
+
+
+def test_a_captioner_without_tags_does_not_say_that_there_are_none(client: httpx.Client) -> None:
+    answer = client.post(ANALYZE_4, params={"features": "caption,tags"}, **OCTETS).json()
+    assert set(answer) == {"captionResult", "modelVersion", "metadata"}
+    response = client.post(ANALYZE_4, params={"features": "tags"}, **OCTETS)
+    assert response.status_code == 422
+    assert "ask for caption" in response.json()["error"]["message"]
+    answer = client.post(ANALYZE_3, params={"visualFeatures": "Description,Tags"}, **OCTETS).json()
+    assert "tags" not in answer
