@@ -11,7 +11,7 @@ from app.errors import ServiceError
 from app.http.error_shapes import error_content
 from app.http.root_path import route_path
 
-__all__ = ["EventStream", "LineStream", "encode_event", "encode_line"]
+__all__ = ["EventStream", "LineStream", "encode_event", "encode_line", "first_of"]
 
 
 class EventStream(StreamingResponse):
@@ -71,3 +71,8 @@ def encode_event(data: str) -> bytes:
 def encode_line(data: str) -> bytes:
     """Encode JSON as a line of its own."""
     return f"{data}\n".encode()
+
+
+async def first_of(events: AsyncGenerator[bytes]) -> bytes:
+    """Return the first event: before it, an error can still have a status of its own."""
+    return await anext(events)

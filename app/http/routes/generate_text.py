@@ -1,19 +1,18 @@
 """`POST /generate-text`: a prompt in, its continuation out; whole, or streamed."""
 
 import math
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
 from structlog.contextvars import bind_contextvars
 
-from app.errors import InvalidParameter
-from app.http.bodies import check_length, json_body, read_json
+from app.http.bodies import json_body, read_json
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
+from app.http.generation import TextGeneration, generation_request
 from app.http.schemas.texts import (
     ModelTimingResult,
     TextChoice,
@@ -21,14 +20,11 @@ from app.http.schemas.texts import (
     TextRequest,
     TextResponse,
     TokenLogprobs,
-    Usage,
 )
-from app.http.streaming import EventStream, encode_event
-from app.serving.results import GenerationChunk, ModelTiming
+from app.http.streaming import EventStream, encode_event, first_of
+from app.serving.results import ModelTiming
 from model.config import SamplingConfig
-from model.seeds import draw_seed
-from model.text.deltas import TextAssembler, TextPart
-from model.text.request import GenerationRequest
+from model.text.deltas import TextPart
 
 __all__ = ["router"]
 
@@ -61,106 +57,71 @@ async def generate_text(
     models = engine.models  # first, so that 503 comes before any error in the body
     body = await read_json(request, TextRequest, settings.max_text_length)
     config = models.find_language_model(body.model).config
-    check_length("prompt", body.prompt, settings.max_text_length)
-    sampling = _sampling(config.sampling, body, settings.max_tokens)
-    _check_total(body.n, sampling.max_tokens, settings.max_request_tokens)
-    seed = draw_seed() if body.seed is None else body.seed
-    generation_request = GenerationRequest(
-        body.prompt, sampling, body.n, seed, tuple(body.stop or ()), body.logprobs or 0
+    generation_request_ = generation_request(
+        config.sampling,
+        {field.name: getattr(body, field.name) for field in fields(SamplingConfig)},
+        settings,
+        prompt=body.prompt,
+        n=body.n,
+        seed=body.seed,
+        stop=body.stop,
+        top_logprobs=body.logprobs,
     )
     bind_contextvars(model=config.name, n=body.n, stream=body.stream)
-    language_model = await engine.language_model(config.name)
+    generation = await TextGeneration.prepare(
+        engine, config.name, generation_request_, echo=body.echo
+    )
     builder = _ResponseBuilder(
-        body,
+        generation,
         {
             "model": config.name,
             "model_version": config.version,
             "request_id": request_id,
-            "seed": seed,
+            "seed": generation_request_.seed,
         },
-        prompt_tokens=len(await to_thread.run_sync(language_model.encode, body.prompt)),
+        logprobs=body.logprobs,
     )
-    chunks = engine.generate(language_model, generation_request)
     if not body.stream:
-        return await cancel_on_disconnect(request, builder.response(chunks))
-    events = builder.events(chunks)
+        return await cancel_on_disconnect(request, builder.response())
+    events = builder.events()
     # Wait for the first event here, so that an error until then has its own status.
-    first = await cancel_on_disconnect(request, _first(events))
+    first = await cancel_on_disconnect(request, first_of(events))
     return EventStream(first, events)
-
-
-def _sampling(default: SamplingConfig, body: TextRequest, max_tokens: int) -> SamplingConfig:
-    """Merge the request's options into the model's own; the service caps the length."""
-    options = {field.name: getattr(body, field.name) for field in fields(SamplingConfig)}
-    if options["max_tokens"] is None:
-        options["max_tokens"] = min(default.max_tokens, max_tokens)
-    if options["max_tokens"] > max_tokens:
-        raise InvalidParameter(
-            f"max_tokens: {options['max_tokens']} are too many: at most {max_tokens}"
-        )
-    return default.merge(**options)
-
-
-def _check_total(n: int, max_tokens: int, limit: int) -> None:
-    if n * max_tokens > limit:
-        raise InvalidParameter(
-            f"{n} texts of up to {max_tokens:,} tokens are {n * max_tokens:,} tokens: at most "
-            f"{limit:,} are written for a request, so lower n or max_tokens"
-        )
 
 
 class _ResponseBuilder:
     """Builds the response, whole or as events; `common` is what every response starts with."""
 
-    def __init__(self, body: TextRequest, common: dict[str, Any], *, prompt_tokens: int) -> None:
-        self._logprobs = body.logprobs
-        self._assembler = TextAssembler(body.prompt if body.echo else "")
-        self._unfinished = body.n
+    def __init__(
+        self, generation: TextGeneration, common: dict[str, Any], *, logprobs: int | None
+    ) -> None:
+        self._generation = generation
         self._common = common
-        self._prompt_tokens = prompt_tokens
-        self._completion_tokens = 0
+        self._logprobs = logprobs
 
-    async def response(self, chunks: AsyncGenerator[GenerationChunk]) -> TextResponse:
-        deltas, timing = [], None
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                deltas += chunk.deltas
-                timing = chunk.timing
-        choices = self._choices(self._assembler.join(deltas))
+    async def response(self) -> TextResponse:
+        parts, timing = await self._generation.whole()
+        choices = [self._choice(part) for part in parts]
         return TextResponse(**self._common, choices=choices, **self._totals(timing))
 
-    async def events(self, chunks: AsyncGenerator[GenerationChunk]) -> AsyncGenerator[bytes]:
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                choices = self._choices(self._assembler.join(chunk.deltas))
-                self._unfinished -= sum(choice.finish_reason is not None for choice in choices)
-                totals = {} if self._unfinished else self._totals(chunk.timing)
+    async def events(self) -> AsyncGenerator[bytes]:
+        async with aclosing(self._generation.parts()) as slices:
+            async for parts, timing in slices:
+                choices = [self._choice(part) for part in parts]
+                totals = self._totals(timing) if self._generation.finished else {}
                 if choices:
                     event = TextChunk(**self._common, choices=choices, **totals)
                     yield encode_event(event.model_dump_json(exclude_unset=True))
         yield encode_event("[DONE]")
 
-    def _totals(self, timing: ModelTiming | None) -> dict[str, Any]:
-        usage = Usage(
-            prompt_tokens=self._prompt_tokens,
-            completion_tokens=self._completion_tokens,
-            total_tokens=self._prompt_tokens + self._completion_tokens,
-        )
-        return {"usage": usage, "timing_ms": ModelTimingResult.model_validate(timing)}
-
-    def _choices(self, parts: Iterable[TextPart]) -> list[TextChoice]:
-        return [self._choice(part) for part in parts]
+    def _totals(self, timing: ModelTiming) -> dict[str, Any]:
+        timing_ms = ModelTimingResult.model_validate(timing)
+        return {"usage": self._generation.usage, "timing_ms": timing_ms}
 
     def _choice(self, part: TextPart) -> TextChoice:
-        self._completion_tokens += len(part.tokens)
         fields: dict[str, Any] = {}
         if self._logprobs is not None:
-            fields["logprobs"] = TokenLogprobs(
-                tokens=part.tokens,
-                token_logprobs=part.logprobs,
-                top_logprobs=part.top if self._logprobs else None,
-                text_offset=part.offsets,
-            )
+            fields["logprobs"] = TokenLogprobs.of(part, top=self._logprobs > 0)
         return TextChoice(
             index=part.index,
             text=part.text,
@@ -168,7 +129,3 @@ class _ResponseBuilder:
             logprob=math.fsum(part.logprobs),
             **fields,
         )
-
-
-async def _first(events: AsyncGenerator[bytes]) -> bytes:
-    return await anext(events)

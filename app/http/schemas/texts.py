@@ -1,6 +1,6 @@
 """`POST /generate-text`, `/score` and `/activations`: their bodies and their responses."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,7 @@ from app.http.uploads import Base64Picture
 from model.captioning.caption import MOST_TOP_LOGPROBS
 from model.config import SamplingConfig
 from model.interpretation.properties import PROPERTIES
+from model.text.deltas import TextPart
 
 __all__ = [
     "ActivationsRequest",
@@ -207,6 +208,16 @@ class TokenLogprobs(Result):
         description="The most likely tokens at each position; null if none were requested."
     )
     text_offset: list[int] = Field(description="The offset of each token in `text`, in characters.")
+
+    @classmethod
+    def of(cls, part: TextPart, *, top: bool) -> Self:
+        """Take the tokens of a part of a text, with the likeliest at each place if `top`."""
+        return cls(
+            tokens=part.tokens,
+            token_logprobs=part.logprobs,
+            top_logprobs=part.top if top else None,
+            text_offset=part.offsets,
+        )
 
 
 class TextChoice(Result):
