@@ -1,7 +1,7 @@
 """Reading and checking JSON bodies."""
 
 import codecs
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from anyio import to_thread
 from pydantic import BaseModel, ValidationError
@@ -17,7 +17,16 @@ from app.errors import (
 )
 from app.http.error_handlers import describe_validation_errors
 
-__all__ = ["check_length", "content_type", "json_body", "parse_json", "read_body", "read_json"]
+__all__ = [
+    "check_length",
+    "content_type",
+    "inline_schema",
+    "json_body",
+    "parse_json",
+    "read_body",
+    "read_json",
+    "read_json_with_pictures",
+]
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -75,6 +84,25 @@ async def read_json(request: Request, schema: type[Parsed], max_text_length: int
     return await to_thread.run_sync(parse_json, bytes(body), schema)
 
 
+async def read_json_with_pictures(request: Request, schema: type[Parsed]) -> Parsed:
+    """Read a JSON body that may hold pictures; `app.http.limits` bounds its size.
+
+    Raises:
+        UnsupportedContentType, EmptyBody, BodyTooLarge, MalformedBody, InvalidParameter: as in
+            `read_json`.
+    """
+    kind = content_type(request)
+    if kind != "application/json":
+        raise UnsupportedContentType(
+            f"{kind or 'a body of no type'!r} is not supported: send JSON with "
+            "Content-Type: application/json"
+        )
+    body = await read_body(request)
+    if not body:
+        raise EmptyBody(f"the request has no body: send JSON like {_example(schema)}")
+    return await to_thread.run_sync(parse_json, body, schema)
+
+
 def parse_json(body: bytes, schema: type[Parsed], hint: str = "") -> Parsed:
     """Parse JSON and validate it; `hint` is appended to the message if it does not match.
 
@@ -104,9 +132,30 @@ def check_length(name: str, text: str, max_length: int) -> None:
 
 def json_body(schema: type[BaseModel], description: str) -> dict[str, Any]:
     """Return the OpenAPI documentation of a body that `read_json` reads."""
-    content = {"application/json": {"schema": schema.model_json_schema()}}
+    content = {"application/json": {"schema": inline_schema(schema)}}
     body = {"required": True, "description": description, "content": content}
     return {"requestBody": body}
+
+
+def inline_schema(
+    schema: type[BaseModel], mode: Literal["validation", "serialization"] = "validation"
+) -> dict[str, Any]:
+    """Return a schema without references, which would lead nowhere in the OpenAPI document."""
+    document = schema.model_json_schema(mode=mode)
+    definitions = document.pop("$defs", {})
+
+    def inline(part: Any) -> Any:
+        if isinstance(part, list):
+            return [inline(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        rest = {name: inline(value) for name, value in part.items() if name != "$ref"}
+        if "$ref" not in part:
+            return rest
+        return inline(definitions[part["$ref"].rpartition("/")[2]]) | rest
+
+    inlined: dict[str, Any] = inline(document)
+    return inlined
 
 
 def _example(schema: type[BaseModel]) -> str:

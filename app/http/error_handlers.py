@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from structlog.contextvars import bind_contextvars
 
 from app.errors import ClientDisconnected, InvalidParameter, ServiceError
-from app.http.error_shapes import error_content
+from app.http.error_shapes import error_content, error_status
 from app.http.root_path import route_path
 
 __all__ = [
@@ -35,11 +35,12 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(
     path: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Build the response for an error of a request for `path`, see `error_content`.
+    """Build the response for an error of a request for `path`, see `app.http.error_shapes`.
 
     The request's line in the log gets the code.
     """
     bind_contextvars(error=code)
+    status = error_status(path, status)
     content = error_content(path, status, code, message)
     return JSONResponse(content, status_code=status, headers=headers)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgi_correlation_id import correlation_id
 
-__all__ = ["error_content"]
+__all__ = ["error_content", "error_status"]
 
 
 def error_content(path: str, status: int, code: str, message: str) -> dict[str, Any]:
@@ -26,9 +26,18 @@ def error_content(path: str, status: int, code: str, message: str) -> dict[str, 
     return {"error": {"code": code, "message": message, "request_id": correlation_id.get()}}
 
 
+def error_status(path: str, status: int) -> int:
+    """Return the HTTP status by which an API's clients know an error."""
+    for prefix, statuses in _STATUSES.items():
+        if path.startswith(prefix):
+            return statuses.get(status, status)
+    return status
+
+
 def _openai(status: int, code: str, message: str) -> dict[str, Any]:
     kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
     kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    code = {"unknown_model": "model_not_found"}.get(code, code)
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
@@ -74,3 +83,6 @@ _SHAPES: dict[str, Callable[[int, str, str], dict[str, Any]]] = {
     "/computervision/": _azure,
     "/vision/": _azure,
 }
+
+# OpenAI's answers a bad parameter or picture with 400, and its clients have a class for that.
+_STATUSES = {"/v1/": {415: 400, 422: 400}}

@@ -161,7 +161,10 @@ def _sampling(
         requested = min(default.max_tokens, max_tokens)
     if requested > max_tokens:
         raise InvalidParameter(f"max_tokens: {requested} are too many: at most {max_tokens}")
-    return default.merge(**{**options, "max_tokens": requested})
+    try:
+        return default.merge(**{**options, "max_tokens": requested})
+    except ValueError as error:
+        raise InvalidParameter(str(error)) from error
 
 
 def _check_total(n: int, max_tokens: int, limit: int) -> None:

@@ -1,16 +1,16 @@
 """Other systems' APIs over the same engine, one module or package for each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter
 
-from app.http.compat import azure, ollama
+from app.http.compat import azure, ollama, openai
 from app.http.compat import max as max_  # not the built-in function
 
 __all__ = ["compat_routers"]
 
-_ROUTERS: dict[str, list[APIRouter]] = {
-    "openai": [],
+_ROUTERS: dict[str, Sequence[APIRouter]] = {
+    "openai": openai.ROUTERS,
     "ollama": [ollama.router],
     "max": [max_.router],
     "azure": [azure.router],
