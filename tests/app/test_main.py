@@ -9,6 +9,9 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
+from app.http.compat.openai.completions import CompletionRequest
+from app.http.compat.openai.requests import ChatRequest
+from app.http.compat.openai.responses import ResponsesRequest
 from app.http.schemas import captions, texts
 from app.http.uploads import JsonUpload
 from app.main import create_app
@@ -117,9 +120,12 @@ def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -
         ("/generate-text", texts.TextRequest),
         ("/score", texts.ScoreRequest),
         ("/activations", texts.ActivationsRequest),
+        ("/v1/chat/completions", ChatRequest),
+        ("/v1/responses", ResponsesRequest),
+        ("/v1/completions", CompletionRequest),
     ],
 )
-def test_the_bodies_of_the_text_routes_are_documented_and_their_examples_work(
+def test_the_bodies_are_documented_and_their_examples_work(
     document: dict, shakespeare: httpx.Client, path: str, schema: type
 ) -> None:
     operation = document["paths"][path]["post"]

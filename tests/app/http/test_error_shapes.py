@@ -1,6 +1,6 @@
 import pytest
 
-from app.http.error_shapes import error_content
+from app.http.error_shapes import error_content, error_status
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,26 @@ from app.http.error_shapes import error_content
 )
 def test_every_api_has_errors_of_its_own_shape(path: str, content: dict[str, object]) -> None:
     assert error_content(path, 400, "empty_body", "no") == content
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "known"),
+    [
+        ("/caption", 422, 422),
+        ("/v1/chat/completions", 422, 400),
+        ("/v1/chat/completions", 415, 400),
+        ("/v1/chat/completions", 413, 413),
+        ("/v1/models/none", 404, 404),
+    ],
+)
+def test_a_status_is_one_that_the_apis_clients_know(path: str, status: int, known: int) -> None:
+    assert error_status(path, status) == known
+
+
+def test_openais_clients_know_an_unknown_model_by_their_own_code() -> None:
+    assert error_content("/v1/models/none", 404, "unknown_model", "no")["error"] == {
+        "message": "no",
+        "type": "not_found_error",
+        "param": None,
+        "code": "model_not_found",
+    }

@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import Request
 from structlog.contextvars import bind_contextvars
 
-from app.errors import InvalidParameter
+from app.errors import EmptyBody, InvalidParameter
 from app.http.compat.fetch import fetch_picture
 from app.http.disconnect import cancel_on_disconnect
 from app.http.uploads import check_picture, from_base64
@@ -122,9 +122,13 @@ async def _read(url: str, settings: Settings) -> bytes:
 
     Raises:
         MalformedBody: the base64 is broken.
-        EmptyBody, BodyTooLarge: as in `check_picture`.
+        EmptyBody: there is nothing.
+        BodyTooLarge: as in `check_picture`.
         FetchRefused, FetchFailed: as in `fetch_picture`.
     """
     if url[:8].lower().startswith(("http://", "https://")):
         return await fetch_picture(url, settings)
-    return check_picture(await to_thread.run_sync(from_base64, url), settings.max_upload_bytes)
+    data = await to_thread.run_sync(from_base64, url)
+    if not data:
+        raise EmptyBody("`image_url` holds no picture: send a data URI, data:image/jpeg;base64,...")
+    return check_picture(data, settings.max_upload_bytes)
