@@ -75,7 +75,7 @@ class Seed(BaseModel):
     seed: int = Field(description="Repeat the request with this seed to get the same texts.")
 
 
-class TextChoice(BaseModel):
+class CompletionChoice(BaseModel):
     """A text, or the next part of a streamed one."""
 
     index: int = Field(ge=0)
@@ -89,7 +89,7 @@ class TextChoice(BaseModel):
 
 class _TextCompletion(Completion):
     object: Literal["text_completion"] = "text_completion"
-    choices: list[TextChoice]
+    choices: list[CompletionChoice]
     unrolled: Seed = Field(description="Ours.")
 
 
@@ -179,13 +179,13 @@ class _ResponseBuilder:
             yield self._event([], self._generation.usage)
         yield encode_event("[DONE]")
 
-    def _event(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
+    def _event(self, choices: list[CompletionChoice], usage: Usage | None = None) -> bytes:
         chunk = TextCompletionChunk(**self._common, choices=choices, usage=usage)
         return encode_event(chunk.model_dump_json())
 
-    def _choice(self, part: TextPart) -> TextChoice:
+    def _choice(self, part: TextPart) -> CompletionChoice:
         wanted = self._body.logprobs
-        return TextChoice(
+        return CompletionChoice(
             index=part.index,
             text=part.text,
             logprobs=None if wanted is None else TokenLogprobs.of(part, top=wanted > 0),

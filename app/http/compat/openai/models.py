@@ -4,7 +4,7 @@ import time
 
 from fastapi import APIRouter
 
-from app.http.compat.openai.schemas import Model, ModelList, error_responses
+from app.http.compat.openai.schemas import ListedModels, Model, error_responses
 from app.http.deps import EngineDep
 
 __all__ = ["router"]
@@ -15,10 +15,10 @@ _STARTED = int(time.time())
 
 
 @router.get("/v1/models", summary="List the models (OpenAI)", responses=error_responses(503))
-async def list_models(engine: EngineDep) -> ModelList:
+async def list_models(engine: EngineDep) -> ListedModels:
     """List the models. `GET /models` says more of each."""
     models = engine.models.all.values()
-    return ModelList(data=[_describe(m.config.name, m.config.kind) for m in models])
+    return ListedModels(data=[_describe(m.config.name, m.config.kind) for m in models])
 
 
 @router.get(

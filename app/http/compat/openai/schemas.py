@@ -19,10 +19,10 @@ __all__ = [
     "ChatTokenLogprob",
     "Completion",
     "ErrorBody",
-    "ErrorDetail",
+    "ErrorObject",
     "FinishReason",
+    "ListedModels",
     "Model",
-    "ModelList",
     "TopLogprob",
     "error_responses",
     "is_empty",
@@ -36,7 +36,7 @@ def is_empty(value: Any) -> bool:
     return value is None or value == []
 
 
-class ErrorDetail(BaseModel):
+class ErrorObject(BaseModel):
     """What is wrong, for programs and for people."""
 
     message: str = Field(description="For people: what is wrong, and what would be right.")
@@ -48,7 +48,7 @@ class ErrorDetail(BaseModel):
 class ErrorBody(BaseModel):
     """An error, in the shape of OpenAI's API."""
 
-    error: ErrorDetail
+    error: ErrorObject
 
 
 class Model(BaseModel):
@@ -63,7 +63,7 @@ class Model(BaseModel):
     )
 
 
-class ModelList(BaseModel):
+class ListedModels(BaseModel):
     """All models, the captioner first."""
 
     object: Literal["list"] = "list"
