@@ -4,7 +4,7 @@ import time
 
 from fastapi import APIRouter
 
-from app.http.compat.openai.schemas import ListedModels, Model, error_responses
+from app.http.compat.openai.schemas import ErrorBody, ListedModels, Model, error_responses
 from app.http.deps import EngineDep
 
 __all__ = ["router"]
@@ -22,7 +22,9 @@ async def list_models(engine: EngineDep) -> ListedModels:
 
 
 @router.get(
-    "/v1/models/{model}", summary="Show a model (OpenAI)", responses=error_responses(404, 503)
+    "/v1/models/{model}",
+    summary="Show a model (OpenAI)",
+    responses={**error_responses(404, 503), "4XX": {"model": ErrorBody}},
 )
 async def show_model(model: str, engine: EngineDep) -> Model:
     """Show one model."""
