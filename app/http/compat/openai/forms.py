@@ -18,7 +18,7 @@ __all__ = ["Form", "ResponseFormat", "form_of"]
 _JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 _REFUSAL = re.compile(r"(\b(no|not|never|without)|n't)(\W+\w+){0,2}\W+$", re.IGNORECASE)
 
-_ALT_TEXT = re.compile(r"\balt(ernative)?[- ]?text\b", re.IGNORECASE)
+_ALT_TEXT = re.compile(r"\balt(ernative)?[- ]?(text|description)\b", re.IGNORECASE)
 
 # Keys that a prompt may quote: 'answer in JSON with the keys "title" and "tags"'.
 _QUOTED = re.compile(r"""["'`](\w+)["'`]""")
