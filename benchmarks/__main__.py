@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import (
+    adapters,
     clients,
     fuzz_pictures,
     gpu,
@@ -46,6 +47,7 @@ SUITES: dict[str, Suite] = {
     "server": server.measure,
     "clients": clients.measure,
     "metrics": metrics.measure,
+    "adapters": adapters.measure,
     "other-models": other_models.measure,
     "overload": overload.measure,
     "gpu": gpu.measure,
