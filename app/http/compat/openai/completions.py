@@ -22,7 +22,15 @@ from app.http.streaming import EventStream, encode_event, first_of
 from model.config import SamplingConfig
 from model.text.deltas import TextPart
 
-__all__ = ["CompletionRequest", "TextCompletion", "TextCompletionChunk", "router"]
+__all__ = [
+    "CompletionChoice",
+    "CompletionRequest",
+    "Seed",
+    "TextCompletion",
+    "TextCompletionChunk",
+    "TextDetails",
+    "router",
+]
 
 router = APIRouter(tags=["OpenAI's API"])
 

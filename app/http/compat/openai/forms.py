@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.http.compat.structured import find_schema
 
-__all__ = ["Form", "ResponseFormat", "form_of"]
+__all__ = ["Form", "NamedSchema", "ResponseFormat", "form_of"]
 
 # "json" as a word, unless it is refused just before: "respond in JSON", not "do not use JSON".
 _JSON = re.compile(r"\bjson\b", re.IGNORECASE)

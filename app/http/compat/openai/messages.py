@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from app.errors import InvalidParameter
 
-__all__ = ["Message", "Messages", "Part", "picture_urls", "texts"]
+__all__ = ["ImageUrl", "Message", "Messages", "Part", "picture_urls", "texts"]
 
 
 class ImageUrl(BaseModel):

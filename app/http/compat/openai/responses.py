@@ -26,7 +26,18 @@ from app.http.compat.openai.schemas import error_responses, is_empty
 from app.http.deps import EngineDep, RequestId
 from app.http.streaming import EventStream, encode_event, first_of
 
-__all__ = ["ResponseObject", "ResponsesRequest", "router"]
+__all__ = [
+    "CachedTokens",
+    "Incomplete",
+    "OutputMessage",
+    "OutputText",
+    "ReasoningTokens",
+    "ResponseObject",
+    "ResponseUsage",
+    "ResponsesRequest",
+    "TextOptions",
+    "router",
+]
 
 router = APIRouter(tags=["OpenAI's API"])
 
