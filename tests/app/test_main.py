@@ -44,12 +44,6 @@ def resolved(document: dict, schema: dict) -> dict:
     return schema | {"components": document["components"]}
 
 
-def test_the_home_page_redirects_to_the_docs(client: httpx.Client) -> None:
-    response = client.get("/")
-    assert response.is_redirect
-    assert client.get(response.headers["location"]).status_code == 200
-
-
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
 def test_the_docs_load_nothing_from_elsewhere(client: httpx.Client, page: str) -> None:
     response = client.get(page)

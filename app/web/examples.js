@@ -1,0 +1,28 @@
+// The photographs that come with the page.
+
+import {html, nothing} from './vendor/lit.js';
+
+const folder = new URL('photographs/', import.meta.url);
+
+export async function loadExamples() {
+  const response = await fetch(new URL('credits.json', folder));
+  return response.json();
+}
+
+async function fetchExample({file}) {
+  const blob = await (await fetch(new URL(file, folder))).blob();
+  return new File([blob], file, {type: blob.type});
+}
+
+export function examples(gallery, open) {
+  if (!gallery) return html`<div class="examples"></div>`;
+  return html`<div class="examples">
+    ${gallery.columns.map((column) => html`<section>
+      <h3>${column.title}</h3><p class="hint">${column.note}</p>
+      <div class="thumbnails">${column.photographs.map((photo) => html`<button type="button"
+        @click=${async () => open(await fetchExample(photo))}><img src=${new URL(photo.file, folder)}
+        alt=${photo.alt} loading="lazy" width="160" height="107"></button>`)}</div></section>`)}
+  </div>
+  <details class="credits"><summary>Credits</summary><p>${gallery.licence}:
+    ${gallery.columns.flatMap((column) => column.photographs).map((photo, i) => html`${i ? ', ' : nothing}${photo.credit}`)}.</p></details>`;
+}
