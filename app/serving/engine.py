@@ -262,9 +262,16 @@ class Engine:
         return score, ModelTiming.of(admission)
 
     async def activations(
-        self, language_model: LanguageModel, text: str, select: Callable[[Activations], Result]
+        self,
+        language_model: LanguageModel,
+        text: str,
+        select: Callable[[Activations], Result],
+        *,
+        states: bool = False,
     ) -> tuple[Result, ModelTiming]:
         """Compute the activations of all units, and apply `select` to them in the pool.
+
+        With `states`, they have the units' h and c too.
 
         Raises:
             Overloaded, DeadlineExceeded: as in `generate`.
@@ -272,7 +279,7 @@ class Engine:
         with self.worker.admit() as admission:
             async with self._deadline(self.settings.text_deadline):
                 activations = await _run_incrementally(
-                    admission, language_model.activations_incrementally(text)
+                    admission, language_model.activations_incrementally(text, states=states)
                 )
                 selected = await admission.run_in_pool(select, activations)
         return selected, ModelTiming.of(admission)

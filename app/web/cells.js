@@ -164,9 +164,13 @@ class CellsPart extends Part {
         <td class="number">${unit.score.toFixed(2)}${unit.direction < 0 ? ' falls' : ''}</td></tr>`)}
       <tr class="chance"><th scope="row">by chance</th><td><span class="bar" .style=${`--part: ${part(chance.high)}`}></span></td>
         <td class="number">${chance.high.toFixed(2)}</td></tr></tbody></table>
-      <p class="hint">${units[0].score > chance.high ? 'The best follows it better than units do by chance.'
-    : 'None follows it better than some unit does by chance: this says nothing. A longer text may.'}</p>`;
+      <p class="hint">${verdict(units.filter((unit) => unit.score > chance.high).length, units.length)}</p>`;
   }
+}
+
+function verdict(above, all) {
+  if (!above) return 'None is above what the best unit reaches by chance, so this says nothing. A longer text may.';
+  return `${above} of ${all} ${above === 1 ? 'is' : 'are'} above what the best unit reaches by chance.`;
 }
 
 /** A table of where the unit is most and least active: what its colours say. */

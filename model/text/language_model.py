@@ -32,9 +32,9 @@ from model.text.continuous_batch import ContinuousBatch
 from model.text.deltas import DeltaBuffer, TextDelta
 from model.text.generation import Generation
 from model.text.normalization import with_known_characters
-from model.text.prefill import Incremental, iter_activations, iter_logprobs, prefill, run_to_end
+from model.text.prefill import Incremental, iter_logprobs, iter_states, prefill, run_to_end
 from model.text.request import GenerationRequest
-from model.text.scores import Activations, TextScore, TextToken
+from model.text.scores import Activations, TextScore, TextToken, UnitStates
 from model.text.sequence import GeneratedSequence
 from model.vocabulary import Vocabulary
 
@@ -294,26 +294,36 @@ class LanguageModel:
         chunks = iter_logprobs(self.runner, [self.vocabulary.start_id, *tokens])
         return np.concatenate([np.zeros(0, dtype=np.float32), *chunks])
 
-    def activations(self, text: str) -> Activations:
+    def activations(self, text: str, *, states: bool = False) -> Activations:
         """Return the activation of every unit after every token of a text.
+
+        Args:
+            text: to read.
+            states: whether to return the units' h and c too.
 
         Raises:
             ValueError: the network has no units.
         """
-        return run_to_end(self.activations_incrementally(text))
+        return run_to_end(self.activations_incrementally(text, states=states))
 
-    def activations_incrementally(self, text: str) -> Incremental[Activations]:
+    def activations_incrementally(
+        self, text: str, *, states: bool = False
+    ) -> Incremental[Activations]:
         """Do what `activations` does, and yield between chunks of the text."""
         if not self.runner.has_units:
             raise ValueError(f"{self.config.name} has no units to look at: only networks have them")
         tokens = self.encode(text)
-        chunks: list[NDArray[np.float32]] = []
-        for chunk in iter_activations(self.runner, [self.vocabulary.start_id, *tokens]):
-            chunks.append(chunk)
+        ids = [self.vocabulary.start_id, *tokens]
+        chunks: list[tuple[NDArray[np.float32], ...]] = []
+        for parts in iter_states(self.runner, ids):
+            chunks.append(parts if states else parts[-1:])
             yield
+        parts = tuple(np.concatenate(part) for part in zip(*chunks, strict=True))
+        last = parts[-1].reshape(len(ids), -1)[1:]  # the first row is the start token's
         layers, hidden = self.config.network.layers, self.config.network.hidden_size
         return Activations(
             tokens=tuple(self.vocabulary.tokens[token] for token in tokens),
-            values=np.concatenate(chunks)[1:],  # the first is the start token's
+            values=np.tanh(last) if self.config.network.cell == "lstm" else last,
             units=tuple(f"layer {i} unit {j}" for i in range(1, layers + 1) for j in range(hidden)),
+            states=UnitStates(np.asarray(ids), parts) if states else None,
         )

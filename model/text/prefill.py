@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.arrays import to_numpy
 from model.runtime.base import TextRunner, TextState
 
-__all__ = ["Incremental", "iter_activations", "iter_logprobs", "prefill", "run_to_end"]
+__all__ = ["Incremental", "iter_logprobs", "iter_states", "prefill", "run_to_end"]
 
 Result = TypeVar("Result")
 
@@ -62,24 +62,25 @@ def iter_logprobs(runner: TextRunner, tokens: Sequence[int]) -> Iterator[NDArray
         position += len(logprobs)
 
 
-def iter_activations(runner: TextRunner, tokens: Sequence[int]) -> Iterator[NDArray[np.float32]]:
-    """Read tokens from the beginning, and yield the activations of every unit after each chunk.
+def iter_states(
+    runner: TextRunner, tokens: Sequence[int]
+) -> Iterator[tuple[NDArray[np.float32], ...]]:
+    """Read tokens from the beginning, and yield the state of every unit after each chunk.
 
     Args:
         runner: whose state is that of units.
         tokens: ids.
 
     Yields:
-        What each unit does after each token (time, layers * hidden), -1 to 1: tanh(c) of an LSTM
-        (Karpathy, Johnson, Fei-Fei 2015), h of the other cells.
+        h, and c if the cells have one, after each token, each (time, layers, hidden).
     """
     state = runner.initial_state()
     for chunk in _chunks(tokens, _STEPS):
         rows = []
         for i in range(len(chunk)):
             _, state = runner.step(chunk[i : i + 1], state)
-            rows.append(to_numpy(state[-1])[:, 0].reshape(-1))  # (layers * hidden,)
-        yield np.tanh(rows) if len(state) > 1 else np.stack(rows)
+            rows.append([to_numpy(part)[:, 0] for part in state])  # each (layers, hidden)
+        yield tuple(np.stack(part) for part in zip(*rows, strict=True))
 
 
 def _chunks(tokens: Sequence[int], length: int) -> Iterator[NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""What a language model reports of a text: how likely it is, and the activations of its units."""
+"""What a language model reports of a text: how likely it is, and what its units do."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from model.text.deltas import summarise
 
-__all__ = ["Activations", "TextScore", "TextToken"]
+__all__ = ["Activations", "TextScore", "TextToken", "UnitStates"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,27 @@ class TextScore:
 
 
 @dataclass(frozen=True)
+class UnitStates:
+    """The state of every unit after each token that was read, the start token first.
+
+    `ids` are the tokens', (time,). `parts` are h, and c if the cells have one, each
+    (time, layers, hidden).
+    """
+
+    ids: npt.NDArray[np.int64]
+    parts: tuple[npt.NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
 class Activations:
     """The activation of every unit after each token.
 
     `values` is (tokens, units), -1 to 1: tanh(c) of an LSTM (Karpathy, Johnson, Fei-Fei 2015),
-    h of the other cells. `units` names them.
+    h of the other cells. `units` names them, layer by layer. `states`, if asked for, is what they
+    were computed from.
     """
 
     tokens: tuple[str, ...]
     values: npt.NDArray[np.float32]
     units: tuple[str, ...]
+    states: UnitStates | None = None

@@ -1,12 +1,14 @@
 """`POST /activations`: what a language model's units do while it reads a text."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
+from numpy.typing import NDArray
 from structlog.contextvars import bind_contextvars
 
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, Unavailable
 from app.http.bodies import check_length, json_body, read_json
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
@@ -14,10 +16,13 @@ from app.http.schemas.texts import (
     ActivationsRequest,
     ActivationsResponse,
     ChanceResult,
+    GatesResult,
     ModelTimingResult,
     PropertyResult,
     UnitResult,
 )
+from model.bundle.format import BundleError
+from model.interpretation.gates import UnitGates, lstm_gates
 from model.interpretation.properties import PROPERTIES
 from model.interpretation.selection import TextActivations
 from model.text.scores import Activations
@@ -50,30 +55,46 @@ async def activations(
     if (body.units is None) == (body.property is None):
         raise InvalidParameter("send either `units` or `property`")
     units = body.top if body.units is None else len(body.units)
-    total = units * len(body.text)
+    values = 1 + len(fields(UnitGates)) if body.gates else 1
+    total = units * values * len(body.text)
     if total > settings.max_activations:
+        each = f" times {values} values, with gates," if body.gates else ""
         raise InvalidParameter(
-            f"{units} units times {len(body.text)} characters are {total:,} activations: at most "
-            f"{settings.max_activations:,} are returned, so use fewer units or a shorter text"
+            f"{units} units times {len(body.text)} characters{each} are {total:,} activations: at "
+            f"most {settings.max_activations:,} are returned, so use fewer units or a shorter text"
         )
     bind_contextvars(model=config.name)
+    folder = models.cache.bundles[config.name].folder
 
     def select(
         activations: Activations,
     ) -> tuple[tuple[str, ...], list[UnitResult], PropertyResult | None]:
         by_character = TextActivations.by_character(activations, config.level)
+        ranked_property = None
         try:
             if body.property is not None:
-                return activations.tokens, *_best_units(
+                results, ranked_property = _best_units(
                     activations, by_character, body.property, body.top
                 )
-            selected = by_character.find(body.units or ())
+            else:
+                selected = by_character.find(body.units or ())
+                results = [_unit(activations, unit) for unit in selected]
+            if activations.states is not None:
+                numbers = [result.unit for result in results]
+                gates = lstm_gates(folder, config.network, activations.states, numbers)
+                results = [
+                    result.model_copy(update={"gates": _gates(of_unit)})
+                    for result, of_unit in zip(results, gates, strict=True)
+                ]
+        except BundleError as error:  # its file was damaged after the start
+            raise Unavailable(f"the weights of {config.name!r} cannot be read", 60) from error
         except ValueError as error:
             raise InvalidParameter(str(error)) from error
-        return activations.tokens, [_unit(activations, unit) for unit in selected], None
+        return activations.tokens, results, ranked_property
 
+    language_model = await engine.language_model(config.name)
     (tokens, results, ranked_property), timing = await cancel_on_disconnect(
-        request, engine.activations(await engine.language_model(config.name), body.text, select)
+        request, engine.activations(language_model, body.text, select, states=body.gates)
     )
     return ActivationsResponse(
         model=config.name,
@@ -102,8 +123,19 @@ def _best_units(
     )
 
 
-def _unit(activations: Activations, unit: int, **fields: Any) -> UnitResult:
-    rounded = np.round(activations.values[:, unit].astype(np.float64), 4) + 0.0  # no -0.0
+def _unit(activations: Activations, unit: int, **values: Any) -> UnitResult:
     return UnitResult(
-        unit=unit, name=activations.units[unit], activations=rounded.tolist(), **fields
+        unit=unit,
+        name=activations.units[unit],
+        activations=_rounded(activations.values[:, unit]),
+        **values,
     )
+
+
+def _gates(gates: UnitGates) -> GatesResult:
+    return GatesResult(**{name: _rounded(values) for name, values in vars(gates).items()})
+
+
+def _rounded(values: NDArray[np.float32]) -> list[float]:
+    rounded: list[float] = (np.round(values.astype(np.float64), 4) + 0.0).tolist()  # no -0.0
+    return rounded

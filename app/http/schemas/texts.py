@@ -18,6 +18,7 @@ __all__ = [
     "ActivationsRequest",
     "ActivationsResponse",
     "ChanceResult",
+    "GatesResult",
     "ModelTimingResult",
     "PropertyResult",
     "ScoreRequest",
@@ -182,6 +183,9 @@ class ActivationsRequest(_Request):
         ),
     ] = None
     top: Annotated[int, Field(ge=1, le=100, description="Number of units, with `property`.")] = 5
+    gates: Annotated[
+        bool, Field(description="Return the gates of each unit too; for LSTMs only.")
+    ] = False
 
 
 class ModelTimingResult(Result):
@@ -302,6 +306,17 @@ class PropertyResult(Result):
     chance: ChanceResult
 
 
+class GatesResult(Result):
+    """An LSTM's unit after each token: c' = f * c + i * g, and h' = o * tanh(c')."""
+
+    i: list[float] = Field(description="Input gate, 0 to 1.")
+    f: list[float] = Field(description="Forget gate, 0 to 1.")
+    o: list[float] = Field(description="Output gate, 0 to 1.")
+    g: list[float] = Field(description="Candidate, -1 to 1.")
+    c: list[float] = Field(description="Cell.")
+    h: list[float] = Field(description="Output, -1 to 1.")
+
+
 class UnitResult(Result):
     """A unit and its activations: tanh(c) of an LSTM, h of other cells, -1 to 1."""
 
@@ -314,6 +329,7 @@ class UnitResult(Result):
         None, description="With a property: how well the unit follows it on the text's second half."
     )
     activations: list[float] = Field(description="After each token, to four decimals.")
+    gates: GatesResult | None = Field(None, description="If requested, to four decimals.")
 
 
 class ActivationsResponse(_Response):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.text.language_model import LanguageModel
-from model.text.prefill import Incremental, iter_activations, iter_logprobs, prefill, run_to_end
+from model.text.prefill import Incremental, iter_logprobs, iter_states, prefill, run_to_end
 from tests.tiny import tiny_language_model
 
 
@@ -24,7 +24,6 @@ def test_chunks_together_equal_the_whole(language_model: LanguageModel, length: 
         states, _ = network.recurrent.states(
             network.read(torch.tensor([tokens])), network.initial_state(1)
         )
-        units = torch.tanh(states[1])[0].flatten(1)
     chunks = list(prefill(runner, tokens))
     close = {"rtol": 1e-5, "atol": 1e-5}
     np.testing.assert_allclose(np.concatenate([c for c, _ in chunks]), logprobs, **close)
@@ -33,14 +32,15 @@ def test_chunks_together_equal_the_whole(language_model: LanguageModel, length: 
     expected = logprobs[:-1].gather(1, torch.tensor(tokens)[1:, None])[:, 0]
     found = np.concatenate([np.zeros(0), *iter_logprobs(runner, tokens)])
     np.testing.assert_allclose(found, expected, **close)
-    found = np.concatenate(list(iter_activations(runner, tokens)))
-    np.testing.assert_allclose(found, units, **close)
+    chunks = list(iter_states(runner, tokens))
+    for found, expected in zip(zip(*chunks, strict=True), states, strict=True):
+        np.testing.assert_allclose(np.concatenate(found), expected[0], **close)
 
 
 def test_no_chunk_exceeds_its_limit(language_model: LanguageModel) -> None:
     runner = language_model.runner
     assert [len(logprobs) for logprobs, _ in prefill(runner, [4] * 1100)] == [512, 512, 76]
-    assert [len(values) for values in iter_activations(runner, [4] * 150)] == [64, 64, 22]
+    assert [len(h) for h, _ in iter_states(runner, [4] * 150)] == [64, 64, 22]
 
 
 def test_incremental_work_runs_to_its_end() -> None:

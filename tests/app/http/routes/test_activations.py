@@ -100,3 +100,21 @@ def test_the_size_of_a_response_is_limited(weights) -> None:
         response = service.client.post("/activations", json=body)
         message = assert_error(response, 422, "invalid_parameter")
         assert "1,010 activations: at most 1,000" in message
+
+
+def test_gates_on_request(writers: httpx.Client) -> None:
+    found = activations(writers, text="Twinkle", units=[0, 5], gates=True)
+    for unit in found["units"]:
+        gates = {name: np.array(values) for name, values in unit["gates"].items()}
+        assert set(gates) == {"i", "f", "o", "g", "c", "h"}
+        assert {values.shape for values in gates.values()} == {(7,)}
+        assert np.tanh(gates["c"]) == pytest.approx(np.array(unit["activations"]), abs=2e-4)
+        assert gates["o"] * np.tanh(gates["c"]) == pytest.approx(gates["h"], abs=2e-4)
+    assert "gates" not in activations(writers, text="Twinkle", units=[0])["units"][0]
+
+
+def test_gates_count_as_activations(writers: httpx.Client) -> None:
+    body = {"model": "verse", "text": "x" * 3000, "units": [0] * 10, "gates": True}
+    response = writers.post("/activations", json=body)
+    message = assert_error(response, 422, "invalid_parameter")
+    assert "times 7 values, with gates, are 210,000" in message
