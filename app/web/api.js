@@ -143,25 +143,25 @@ export function curl(path, {query, json, form} = {}) {
   return words.join(' ');
 }
 
-// What a captioner can do depends on its bundle: extras that it refuses are left out from then on.
-const refused = new Set();
-const EXTRAS = {attention: true, image_gain: true, top_logprobs: 5, tags: true};
+// What a captioner can do depends on its bundle.
+let supported = null;
 
-/** Return the query of a caption request with all extras that the captioner has. */
+/** Return the query of a caption request, with all that this captioner can say about each word. */
 export function captionQuery(options) {
-  const extras = Object.entries(EXTRAS).filter(([name]) => !refused.has(name));
-  return {...options, ...Object.fromEntries(extras)};
+  const asked = {attention: true, top_logprobs: 5, style: 'alt', min_confidence: 0.35, below: 'hedge'};
+  for (const name of ['image_gain', 'tags']) if (supported?.includes(name)) asked[name] = true;
+  const {consensus, ...others} = options;
+  if (consensus !== undefined && supported?.includes('consensus')) others.consensus = consensus;
+  return {...others, ...asked};
 }
 
-/** Caption a photograph, with everything that the captioner can say about each word. */
+/** Caption a photograph. */
 export async function caption(image, options, signal) {
-  for (;;) {
-    try {
-      return await call('caption', {query: captionQuery(options), form: {image}, signal});
-    } catch (error) {
-      const name = Object.keys(EXTRAS).find((extra) => error.message.startsWith(extra));
-      if (error.status !== 422 || !name || refused.has(name)) throw error;
-      refused.add(name);
-    }
+  if (!supported) {
+    const {models} = await call('models', {signal});
+    const captioner = models.find(({kind}) => kind === 'captioner');
+    // Without one, the service itself says so best.
+    if (captioner) ({supports: supported} = await call(`models/${captioner.name}`, {signal}));
   }
+  return call('caption', {query: captionQuery(options), form: {image}, signal});
 }

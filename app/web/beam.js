@@ -105,7 +105,9 @@ class BeamPart extends Part {
     const ends = items.filter((item) => item.end);
     const cut = items.length - kept.length - ends.length;
     const list = (some) => some.map((item) => `“${sequence(item)}”`).join(', ');
+    const last = this.step === this.tree.columns.length;
     return [
+      last ? `Done: nothing that grows further can beat “${this.result.captions[0].text}”.` : '',
       kept.length ? `Kept: ${list(kept)}.` : 'Nothing grows any further.',
       ends.length ? `${ends.length === 1 ? 'Ended' : 'Ended here'}: ${list(ends)}.` : '',
       cut ? `Cut: the next ${cut}, and all words less likely than these.` : '',
@@ -130,7 +132,7 @@ class BeamPart extends Part {
           ${chosen.end ? html`ended, with a score of <b>${chosen.score.toFixed(3)}</b>` : chosen.kept ? 'was kept' : 'was cut'}${chosen.caption === undefined ? '' : `; it is caption ${chosen.caption + 1}`}.</p>
         <p class="number">${spoken(chosen.token)}: ${probability(chosen.logprob)} · logprob of the whole ${chosen.total.toFixed(2)}</p>`
     : html`<p class="hint">Point at a word, to see the whole beginning and its log-probability. Thick lines are likely words,
-          grey ones were cut; a square is an end.</p>`}</div>
+          grey ones were cut; a square is an end. Ends with less than 1% are not drawn.</p>`}</div>
       ${this.table()}`;
   }
 

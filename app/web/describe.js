@@ -126,7 +126,7 @@ class DescribePart extends Part {
       ${tags?.length ? html`<p class="tags"><span class="label">Also in it</span>
         ${tags.map((tag) => html`<span class="tag">${tag.word} <span class="number">${percent(tag.probability)}</span></span>`)}</p>` : nothing}
       <p class="actions">
-        ${copyButton('Copy as alt text', () => altText(best.text))}
+        ${copyButton('Copy as alt text', () => best.alt_text)}
         ${copyButton('Copy as curl', () => curl('caption', {query: captionQuery(this.options), form: {image: session.photo.file}}))}
         <span class="number">${model} ${version} · ${Math.round(timing.total)} ms${seed === undefined ? '' : ` · seed ${seed}`}</span></p>
       ${wordTable(best.tokens)}
@@ -154,6 +154,9 @@ class DescribePart extends Part {
         ${control('max_length', 'Most words', 2, 30)}
         ${control('length_penalty', 'Favour long ones', 0, 2, 0.1, (p) => p.toFixed(1))}`}
       </div>
+      <label class="check"><input type="checkbox" .checked=${Boolean(options.gender_neutral)}
+        @change=${({target}) => this.set('gender_neutral', target.checked || null)}>
+        Say “person” for men and women, in the list and the alt text</label>
       ${this.drawing ? nothing : html`<label class="check"><input type="checkbox" .checked=${options.consensus}
         @change=${({target}) => this.set('consensus', target.checked)}>
         Prefer what people say of similar photographs</label>`}
@@ -180,8 +183,5 @@ function meter(one) {
     ? html`<span class="number">${one.logprob.toFixed(2)}</span>`
     : html`${bar(one.confidence)}<span class="number">${percent(one.confidence)}</span>`;
 }
-
-/** A sentence for an `alt` attribute: a capital and a full stop. */
-export const altText = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 customElements.define('describe-part', DescribePart);

@@ -16,7 +16,7 @@ async function captionAll(part, rows) {
       const row = waiting.shift();
       try {
         const {captions: [best]} = await caption(row.file, {});
-        row.text = sentence(best.text);
+        row.text = best.alt_text;
         row.confidence = best.confidence;
       } catch (error) {
         if (error.status === 429 || error.status === 503) {
@@ -31,8 +31,6 @@ async function captionAll(part, rows) {
   };
   await Promise.all(Array.from({length: IN_FLIGHT}, worker));
 }
-
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 export function folderTable(part) {
   if (part.rowsOf !== part.files) {

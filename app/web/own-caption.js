@@ -2,7 +2,7 @@
 
 import {html, nothing, repeat} from './vendor/lit.js';
 import {call, curl} from './api.js';
-import {words} from './caption-view.js';
+import {alternatives, words} from './caption-view.js';
 import {copyButton} from './part.js';
 import {session} from './session.js';
 import {percent} from './wording.js';
@@ -14,7 +14,7 @@ export function ownCaption(part) {
     const text = field.value.trim();
     if (!text) return;
     const image = session.photo.file;
-    const score = await part.attempt((signal) => call('score', {form: {image, text}, signal}));
+    const score = await part.attempt((signal) => call('score', {form: {image, text, top_logprobs: 5}, signal}));
     if (!score) return;
     part.own = [{text, ...score, word: null}, ...part.own];
     field.value = '';
@@ -29,6 +29,7 @@ export function ownCaption(part) {
     <div aria-live="polite">${repeat(part.own, (own) => own.request_id, (own) => html`<article class="scored">
       ${words(own.tokens, {label: 'Your words', chosen: own.word,
     choose: (i) => { own.word = i; part.requestUpdate(); }})}
+      ${own.word === null ? nothing : alternatives(own.tokens[own.word])}
       <p class="number">logprob ${own.logprob.toFixed(2)}, ${percent(Math.exp(own.logprob))} ·
         ${own.mean_logprob.toFixed(2)} a word:
         ${compare(own.mean_logprob, best.mean_logprob)}

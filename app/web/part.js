@@ -66,7 +66,7 @@ export function copyButton(label, text) {
 
 /** A slider with its value beside it. */
 export function slider({label, value, min, max, step = 1, change, show = String, hint = nothing}) {
-  return html`<label class="slider"><span>${label} <output>${show(value)}</output></span>
+  return html`<label class="slider"><span>${label} <span class="value" aria-hidden="true">${show(value)}</span></span>
     <input type="range" min=${min} max=${max} step=${step} .value=${String(value)}
       aria-valuetext=${show(value)}
       @input=${(event) => change(Number(event.target.value))}>${hint}</label>`;

@@ -1,5 +1,7 @@
 // A search's steps as a tree: who grew from whom, and where each is drawn.
 
+const UNLIKELY = Math.log(0.01);  // ends that are less likely and lead nowhere are left out
+
 /**
  * Return {columns: [{items}]}. An item is a candidate or an ending of the API, and has `from` (the
  * item that it grew from, null for the first), `column`, `row`, `rows`, and once the search has
@@ -11,7 +13,7 @@ export function layOut(steps) {
   steps.forEach(({endings, candidates}, column) => {
     const from = (item) => (before && item.parent !== undefined ? before[item.parent] : null);
     const grown = candidates.map((item) => ({...item, end: false, from: from(item), column}));
-    const ended = endings.map((item) => ({...item, end: true, token: '<END>', from: from(item), column}));
+    const ended = endings.filter(({logprob, caption}) => caption !== undefined || logprob > UNLIKELY).map((item) => ({...item, end: true, token: '<END>', from: from(item), column}));
     // Beside what they grew from, so that few lines cross; the likeliest above.
     const items = [...grown, ...ended].sort((a, b) => (
       (a.from?.row ?? 0) - (b.from?.row ?? 0) || b.total - a.total));

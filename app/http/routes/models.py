@@ -1,6 +1,6 @@
 """`GET /models`: the models, where they come from and how good they are."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import APIRouter
 
@@ -41,6 +41,7 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | Language
         return CaptionerDetail(
             **common,
             decoding=config.decoding,
+            supports=_supported(cast("Captioner", model)),
             consensus=config.consensus,
             calibration=config.calibration,
             tagging=config.tagging,
@@ -52,6 +53,15 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | Language
         network=config.network,
         sampling=config.sampling,
     )
+
+
+def _supported(captioner: "Captioner") -> list[str]:
+    has = {
+        "consensus": captioner.has_consensus,
+        "image_gain": captioner.has_image_gain,
+        "tags": captioner.has_tags,
+    }
+    return [option for option, supported in has.items() if supported]
 
 
 def _summarise(models: "ModelRegistry", model: "Captioner | Bundle[TextConfig]") -> ModelSummary:

@@ -43,6 +43,10 @@ class CaptionerDetail(_Detail):
 
     kind: Literal["captioner"]
     decoding: DecodingConfig = Field(description="Default search options.")
+    supports: list[Literal["consensus", "image_gain", "tags"]] = Field(
+        description="Options of `POST /caption` that need something of the captioner, and that "
+        "this one has."
+    )
     consensus: ConsensusConfig | None = Field(
         description="How captions are reranked by agreement with captions of similar pictures."
     )

@@ -37,6 +37,7 @@ def test_one_model_has_its_card_and_defaults(client: httpx.Client) -> None:
         "seed": None,
     }
     assert detail["calibration"] is None
+    assert detail["supports"] == []
 
 
 def test_a_calibrated_model_shows_its_calibration(finished: httpx.Client) -> None:
