@@ -50,7 +50,7 @@ class StatusPart extends Part {
 function what(model) {
   if (model.kind === 'captioner') return 'describes photographs';
   const {cell, layers, hidden_size: size} = model.network;
-  return `writes, ${model.level} by ${model.level}: ${cell.toUpperCase()}, ${layers} × ${size}`;
+  return `writes, ${model.level} by ${model.level}: ${cell.toUpperCase()}, ${layers} ${layers === 1 ? 'layer' : 'layers'} of ${size}`;
 }
 
 function latencies() {

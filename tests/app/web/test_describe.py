@@ -13,6 +13,8 @@ import pytest
 from tests.app.photos import encoded, photo
 from tests.app.web.conftest import downloaded
 
+pytestmark = pytest.mark.slow
+
 PHOTOGRAPHS = Path("app/web/photographs").resolve()
 DOG = 'describe-part img[alt^="A beagle"]'
 
@@ -120,7 +122,7 @@ def test_controls_answer_at_once(open_page: Open) -> None:
     slide(page, "Beam size", "1")
     assert page.locator(".nbest li").count() == 0
     slide(page, "Most words", "4")
-    assert "Cut off" in page.locator(".confidence").inner_text()
+    assert len(caption(page).split()) <= 4
     with page.expect_response(lambda response: "temperature=0.8" in response.url):
         page.get_by_text("Draw at random").click()
     slide(page, "Temperature", "1.5")
