@@ -82,7 +82,7 @@ class DescribePart extends Part {
         <div class="says">${errorBox(this.error)}${this.captions()}${this.controls()}</div>
         ${this.result ? ownCaption(this) : nothing}
       </div>
-      <section class="again"><h2>Other photographs</h2>${examples(this.gallery, (file) => this.open([file]))}</section>`;
+      <section class="again"><h2>Other photographs</h2>${examples(this.gallery, (file) => this.open([file]), 3)}</section>`;
   }
 
   welcome() {

@@ -14,11 +14,12 @@ async function fetchExample({file}) {
   return new File([blob], file, {type: blob.type});
 }
 
-export function examples(gallery, open) {
+/** The columns of photographs, with headings of the level that fits where they stand. */
+export function examples(gallery, open, level = 2) {
   if (!gallery) return html`<div class="examples"></div>`;
   return html`<div class="examples">
     ${gallery.columns.map((column) => html`<section>
-      <h3>${column.title}</h3><p class="hint">${column.note}</p>
+      ${level === 2 ? html`<h2>${column.title}</h2>` : html`<h3>${column.title}</h3>`}<p class="hint">${column.note}</p>
       <div class="thumbnails">${column.photographs.map((photo) => html`<button type="button"
         @click=${async () => open(await fetchExample(photo))}><img src=${new URL(photo.file, folder)}
         alt=${photo.alt} loading="lazy" width="160" height="107"></button>`)}</div></section>`)}

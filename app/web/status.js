@@ -57,8 +57,8 @@ function latencies() {
   if (!recent.length) return html`<p class="hint">None yet: describe a photograph, or let a model write.</p>`;
   const times = recent.map(({timing}) => timing.total).sort((a, b) => a - b);
   const middle = times[Math.floor(times.length / 2)];
-  return html`<p>The service took ${Math.round(middle)} ms in the middle of ${recent.length}, and
-      ${Math.round(times.at(-1))} ms at most.</p>
+  return html`<p>Half of the last ${recent.length} took the service at most ${Math.round(middle)} ms, the slowest
+      ${Math.round(times.at(-1))} ms.</p>
     <div class="scroll" tabindex="0" role="region" aria-label="Last requests"><table>
     <thead><tr><th scope="col">time</th><th scope="col">request</th><th scope="col">in the browser</th>
       <th scope="col">in the service</th><th scope="col">of that</th></tr></thead>

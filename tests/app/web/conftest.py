@@ -57,7 +57,7 @@ def open_page(browser: Any, shipped: Service) -> Iterator[Callable[..., Any]]:
         context.add_init_script(_WATCH_SHIFTS)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)  # machines that test are slow
 
         def on_request(request: Any) -> None:
             if not request.url.startswith((address, "blob:", "data:")):
