@@ -14,7 +14,7 @@ ifneq ($(wildcard $(VENV)),)
 $(shell $(BIN)/python $(NEW_ENOUGH) 2>/dev/null || rm -rf $(VENV))
 endif
 
-.PHONY: help serve caption test test-all test-light test-cluster check format bench clean
+.PHONY: help serve caption test test-all test-light test-cluster test-page check format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,11 @@ test-light: $(VENV)-light/installed  ## run the tests of what works without PyTo
 
 test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
 	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/bulk/test_ray_data.py
+
+test-page: $(VENV)/installed-browser  ## run the tests of the page, which need Chromium
+	@command -v chromium chromium-browser >/dev/null || \
+	    { echo "the page is tested in Chromium, which is missing: apt install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/app/web tests/app/http/routes/test_home.py
 
 check: $(VENV)/installed-development  ## check formatting, style, types and imports
 	$(BIN)/ruff format --check .
@@ -73,6 +78,10 @@ $(VENV)/installed-development: $(VENV)/installed
 
 $(VENV)/installed-cluster: $(VENV)/installed-development
 	$(PIP) -e '.[cluster]'
+	touch $@
+
+$(VENV)/installed-browser: $(VENV)/installed-development
+	$(PIP) -e '.[browser]'
 	touch $@
 
 $(VENV)-light/installed: pyproject.toml constraints.txt

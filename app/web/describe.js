@@ -12,6 +12,8 @@ import {changed, session} from './session.js';
 import {folderTable} from './folder.js';
 import {percent, verdict} from './wording.js';
 
+const MOST_TAGS = 10;
+
 const SEARCH = {beam_size: 5, num_captions: 3, max_length: 20, length_penalty: 0.8, consensus: true};
 const DRAWING = {temperature: 0.8, top_p: 1, num_captions: 3, max_length: 20, seed: 1};
 
@@ -124,7 +126,7 @@ class DescribePart extends Part {
           @click=${() => this.choose(i)}><span>${one.text}${one.finished ? '' : ' …'}</span>
           ${meter(one)}</button></li>`)}</ol>` : nothing}
       ${tags?.length ? html`<p class="tags"><span class="label">Also in it</span>
-        ${tags.map((tag) => html`<span class="tag">${tag.word} <span class="number">${percent(tag.probability)}</span></span>`)}</p>` : nothing}
+        ${tags.slice(0, MOST_TAGS).map((tag) => html`<span class="tag">${tag.word} <span class="number">${percent(tag.probability)}</span></span>`)}</p>` : nothing}
       <p class="actions">
         ${copyButton('Copy as alt text', () => best.alt_text)}
         ${copyButton('Copy as curl', () => curl('caption', {query: captionQuery(this.options), form: {image: session.photo.file}}))}
