@@ -125,7 +125,7 @@ class DescribePart extends Part {
         ${captions.map((one, i) => html`<li><button type="button" aria-pressed=${i === this.chosen}
           @click=${() => this.choose(i)}><span>${one.text}${one.finished ? '' : ' …'}</span>
           ${meter(one)}</button></li>`)}</ol>` : nothing}
-      ${tags?.length ? html`<p class="tags"><span class="label">Also in it</span>
+      ${tags?.length ? html`<p class="tags"><span class="label">It detects</span>
         ${tags.slice(0, MOST_TAGS).map((tag) => html`<span class="tag">${tag.word} <span class="number">${percent(tag.probability)}</span></span>`)}</p>` : nothing}
       <p class="actions">
         ${copyButton('Copy as alt text', () => best.alt_text)}
