@@ -6,8 +6,8 @@ from app.bulk.xmp import Description, describe, is_described
 
 CAT = Description("a cat & <a dog>", "A cat.", ("cat", "dog"))
 
-# As other programs write it: shorthand attributes with line breaks, an array of languages, comments,
-# masks, and the padding of a packet.
+# As other programs write it: attributes with line breaks, an array of languages, comments, masks,
+# and the padding of a packet.
 OTHERS = """\
 <?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>
 <!-- kept -->
