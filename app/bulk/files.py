@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from model.arrays import Array
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
+    from model.captioning.tags import Tag
     from model.captioning.wording import WordingConfig
     from model.config import DecodingConfig
 
@@ -38,6 +40,10 @@ BATCHES_AHEAD = 2
 
 # Each thread holds one whole photograph in memory: 50 million pixels take 0.4 GB.
 _MAX_THREADS = 8
+
+
+# A tag is likelier right than wrong.
+_LEAST_PROBABILITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,21 @@ def caption_files(
     batch_size: int,
     max_pixels: int,
     image_gain: bool = False,
+    tags: bool = False,
     wording: WordingConfig | None = None,
 ) -> Generator[FileResult, None, None]:
     """Caption files, `batch_size` at a time, and yield one result for each, in order.
 
-    `wording` says how captions are put into words. At most `BATCHES_AHEAD` batches are taken from
-    `paths` beyond the one that the model works on. Close the generator to stop early.
+    With `tags`, results have the likely nouns of each picture. `wording` says how both are put into
+    words. At most `BATCHES_AHEAD` batches are taken from `paths` beyond the one that the model
+    works on. Close the generator to stop early.
 
     Raises:
-        ValueError: `image_gain` is set and the captioner has no mean picture.
+        ValueError: the captioner lacks what `image_gain` or `tags` needs.
     """
+    captioner.check_support(decoding, image_gain=image_gain, tags=tags)
     search = partial(captioner.search, decoding=decoding, image_gain=image_gain)
+    find_tags = captioner.tags if tags else None
 
     def prepare(path: Path | FailedFile) -> _PreparedPicture | FailedFile:
         return path if isinstance(path, FailedFile) else _prepare(captioner, path, max_pixels)
@@ -85,9 +95,9 @@ def caption_files(
             pictures += not isinstance(entry, FailedFile)
             # With no picture waiting before it, a failure is reported at once.
             if pictures in (0, batch_size):
-                yield from _caption_batch(captioner, batch, search, wording)
+                yield from _caption_batch(captioner, batch, search, find_tags, wording)
                 batch, pictures = [], 0
-        yield from _caption_batch(captioner, batch, search, wording)
+        yield from _caption_batch(captioner, batch, search, find_tags, wording)
 
 
 def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _PreparedPicture | FailedFile:
@@ -106,14 +116,21 @@ def _caption_batch(
     captioner: Captioner,
     batch: list[_PreparedPicture | FailedFile],
     search: Callable[..., list[list[Caption]]],
+    find_tags: Callable[[Array], list[list[Tag]]] | None,
     wording: WordingConfig | None,
 ) -> Iterator[FileResult]:
     pixels = [entry.pixels for entry in batch if isinstance(entry, _PreparedPicture)]
     grid = captioner.encode(np.concatenate(pixels)) if pixels else None
     captions = iter([] if grid is None else search(grid))
+    tags = iter([] if grid is None or find_tags is None else find_tags(grid))
     for entry in batch:
         if isinstance(entry, FailedFile):
             yield entry
             continue
-        captioned = CaptionedFile(entry.path, next(captions))
+        nouns = [tag for tag in next(tags, []) if _is_likely_noun(tag)]
+        captioned = CaptionedFile(entry.path, next(captions), tuple(nouns))
         yield captioned if wording is None else captioned.reworded(wording)
+
+
+def _is_likely_noun(tag: Tag) -> bool:
+    return tag.kind == "noun" and tag.probability >= _LEAST_PROBABILITY

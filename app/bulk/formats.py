@@ -21,15 +21,18 @@ from app.bulk.results import CaptionedFile, FailedFile, FileResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from model.captioning.caption import Caption, Token
 
 __all__ = [
     "CSV_COLUMNS",
+    "METADATA",
     "LineFormat",
     "OptionalFields",
     "OutputFormat",
     "as_rows",
+    "choose_format",
     "csv_line",
     "line_format",
     "make_printer",
@@ -45,6 +48,17 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    IMAGEFOLDER = "imagefolder"
+
+
+# The name by which Hugging Face's `datasets` finds the captions of a folder.
+METADATA = "metadata.jsonl"
+
+_BY_SUFFIX = (OutputFormat.JSONL, OutputFormat.CSV, OutputFormat.PARQUET)
+_NEED_OUTPUT = {
+    OutputFormat.PARQUET: "Parquet cannot be written to standard output",
+    OutputFormat.IMAGEFOLDER: f"a path that ends in {METADATA}",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,29 @@ class LineFormat:
 
     header: str
     encode: Callable[[FileResult], str]
+
+
+def choose_format(requested: OutputFormat | None, output: Path | None) -> OutputFormat:
+    """Return the requested format, or else the one that the output's suffix stands for.
+
+    Raises:
+        ValueError: the suffix stands for no format, or the format cannot be written there.
+    """
+    if output is None:
+        if requested in _NEED_OUTPUT:
+            raise ValueError(f"--format {requested} needs --output: {_NEED_OUTPUT[requested]}")
+        return requested or OutputFormat.TEXT
+    if requested is None and output.name == METADATA:
+        return OutputFormat.IMAGEFOLDER
+    if requested is OutputFormat.IMAGEFOLDER and output.name != METADATA:
+        raise ValueError(f"--format imagefolder needs an --output that is called {METADATA}")
+    by_suffix = {f".{each}": each for each in _BY_SUFFIX}
+    chosen = requested or by_suffix.get(output.suffix.lower())
+    if chosen is None or chosen is OutputFormat.TEXT:
+        raise ValueError(
+            f"--output must end in {', '.join(by_suffix)}, or --format must name one of these"
+        )
+    return chosen
 
 
 def line_format(output_format: OutputFormat, optional_fields: OptionalFields) -> LineFormat:

@@ -12,20 +12,22 @@ import json
 import os
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.bulk.formats import LineFormat, OptionalFields, OutputFormat, line_format, make_printer
+from app.bulk.imagefolder import FILE_NAME, file_name, metadata_format
 from app.bulk.names import escape_controls, exact_text, shown_path
-from app.bulk.results import FailedFile, FileResult
+from app.bulk.results import FileResult
 from app.bulk.resume import CompleteResults, drop_failed, read_csv, read_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from io import FileIO
 
-__all__ = ["Output", "OutputError", "choose_format", "open_output", "remaining"]
+__all__ = ["NO_OUTPUT", "Output", "OutputError", "open_output"]
 
 _REMEDY = "choose another name, or move it away"
 
@@ -39,32 +41,24 @@ class OutputError(Exception):
 
 @dataclass(frozen=True)
 class Output:
-    """An open output; `done` counts how often it already had captions of each path."""
+    """An open output.
+
+    Attributes:
+        write: adds a result.
+        done: how often the output already had captions of each picture, by name.
+        close: ends it.
+        name: returns what the output calls a picture; raises ValueError if it cannot name it.
+        has_rows: whether it keeps anything.
+    """
 
     write: Callable[[FileResult], None]
     done: Counter[str]
     close: Callable[[], None]
+    name: Callable[[Path], str] = exact_text
+    has_rows: bool = True
 
 
-def choose_format(requested: OutputFormat | None, output: Path | None) -> OutputFormat:
-    """Return the requested format, or else the one that the output's suffix stands for.
-
-    Raises:
-        ValueError: the suffix stands for no format, or the format cannot be written there.
-    """
-    if output is None:
-        if requested is OutputFormat.PARQUET:
-            raise ValueError(
-                "--format parquet needs --output: Parquet cannot be written to standard output"
-            )
-        return requested or OutputFormat.TEXT
-    by_suffix = {f".{each}": each for each in OutputFormat if each is not OutputFormat.TEXT}
-    chosen = requested or by_suffix.get(output.suffix.lower())
-    if chosen is None or chosen is OutputFormat.TEXT:
-        raise ValueError(
-            f"--output must end in {', '.join(by_suffix)}, or --format must name one of these"
-        )
-    return chosen
+NO_OUTPUT = Output(lambda result: None, Counter(), lambda: None, has_rows=False)
 
 
 def open_output(
@@ -106,8 +100,10 @@ def open_output(
         finally:
             unlock()
 
-    return Output(
-        _raise_output_error(path, output.write), output.done, _raise_output_error(path, close)
+    return replace(
+        output,
+        write=_raise_output_error(path, output.write),
+        close=_raise_output_error(path, close),
     )
 
 
@@ -147,6 +143,8 @@ def _open(
     relative: bool,
 ) -> Output:
     settings = json.loads(json.dumps({"format": output_format} | settings))
+    # A `metadata.jsonl` names pictures relative to itself.
+    relative = relative and output_format is not OutputFormat.IMAGEFOLDER
     folder = exact_text(Path.cwd())
 
     def check(earlier: Any) -> None:
@@ -165,19 +163,6 @@ def _open(
         raise OutputError(f"cannot resume {shown_path(path)}: {error}; {_REMEDY}") from error
 
 
-def remaining(files: Iterable[Path | FailedFile], done: Counter[str]) -> list[Path | FailedFile]:
-    """Return the files that are not done; a file that is listed twice must be done twice."""
-    done = done.copy()
-    rest: list[Path | FailedFile] = []
-    for file in files:
-        name = exact_text(file) if isinstance(file, Path) else ""
-        if done[name] > 0:
-            done[name] -= 1
-        else:
-            rest.append(file)
-    return rest
-
-
 def _open_lines(
     path: Path,
     output_format: OutputFormat,
@@ -185,7 +170,10 @@ def _open_lines(
     settings: dict[str, Any],
     check: Callable[[Any], None],
 ) -> Output:
-    lines = line_format(output_format, optional_fields)
+    is_metadata = output_format is OutputFormat.IMAGEFOLDER
+    lines = (
+        metadata_format(path.parent) if is_metadata else line_format(output_format, optional_fields)
+    )
     settings_file = path.with_name(f"{path.name}.settings.json")
     # Unbuffered, so that a killed run leaves every line that it wrote, and few torn ones.
     file = path.open("ab", buffering=0)
@@ -210,7 +198,12 @@ def _open_lines(
     except BaseException:
         file.close()
         raise
-    return Output(lambda result: _write_all(file, lines.encode(result)), written.paths, file.close)
+    return Output(
+        lambda result: _write_all(file, lines.encode(result)),
+        written.paths,
+        file.close,
+        name=partial(file_name, folder=path.parent) if is_metadata else exact_text,
+    )
 
 
 def _open_parquet(
@@ -239,6 +232,8 @@ def _read(
     with path.open("rb") as file:
         if output_format is OutputFormat.CSV:
             return read_csv(file, lines.header, num_captions)
+        if output_format is OutputFormat.IMAGEFOLDER:
+            return read_json_lines(file, FILE_NAME)
         return read_json_lines(file)
 
 

@@ -50,8 +50,8 @@ def drop_failed(path: Path, results: CompleteResults) -> None:
             old.seek(end)
 
 
-def read_json_lines(lines: Iterable[bytes]) -> CompleteResults:
-    """Read the complete lines of a JSONL file.
+def read_json_lines(lines: Iterable[bytes], name: str = "path") -> CompleteResults:
+    """Read the complete lines of a JSONL file, whose field `name` names the picture.
 
     Raises:
         ValueError: a complete line was not written by `unrolled caption`.
@@ -68,7 +68,7 @@ def read_json_lines(lines: Iterable[bytes]) -> CompleteResults:
             if "error" in result:
                 failed.append((begin, end))
             else:
-                paths[result["path"]] += 1
+                paths[result[name]] += 1
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} has no captions") from error
     return CompleteResults(paths, end, tuple(failed))

@@ -198,12 +198,12 @@ class _Packet:
         subject = next((b.attributes[about] for b in self._blocks if about in b.attributes), "")
         names = {"rdf": _RDF} | {each.prefix: each.namespace for each, _ in self._new}
         lines = [f" <rdf:Description rdf:about={quoteattr(subject)}"]
-        lines += [f'   xmlns:{prefix}="{namespace}"' for prefix, namespace in names.items()]
+        lines += [f'    xmlns:{prefix}="{namespace}"' for prefix, namespace in names.items()]
         lines[-1] += ">"
         for each, content in self._new:
             tag = f"{each.prefix}:{each.local}"
-            lines += [f"  <{tag}>", *(f"   {line}" for line in content), f"  </{tag}>"]
-        return "\n".join([*lines, " </rdf:Description>", " "])
+            lines += [f"   <{tag}>", *(f"    {line}" for line in content), f"   </{tag}>"]
+        return "\n".join([*lines, "  </rdf:Description>", " "])
 
 
 def _encoding(document: bytes) -> str:

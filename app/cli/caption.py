@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from app.bulk.formats import OptionalFields, OutputFormat
+from app.bulk.destination import Destination, PlannedFile
+from app.bulk.formats import OptionalFields, OutputFormat, choose_format
 from app.bulk.names import shown_path
-from app.bulk.outputs import OutputError, choose_format, open_output, remaining
-from app.cli.loading import note_if_unfinished
+from app.bulk.outputs import NO_OUTPUT, OutputError, open_output
+from app.bulk.sidecars import SidecarKind, Sidecars
+from app.cli.caption_options import (
+    check_arguments,
+    check_ray_options,
+    output_settings,
+)
+from app.cli.loading import load_captioner
 from app.cli.options import (
     CaptionerWeights,
     DeviceName,
@@ -30,23 +36,18 @@ from app.cli.terminal import (
     print_error,
     print_note,
     require_extra,
-    show_log,
     use_utf8,
     with_progress,
 )
-from app.cores import usable_cores
 from model.bundle.discovery import captioner_folder
-from model.bundle.format import WEIGHTS
 from model.captioning.wording import WordingConfig
 from model.config import DecodingConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from app.bulk.outputs import Output
     from app.bulk.results import FileResult
     from app.settings import Settings
-    from model.captioning.captioner import Captioner
 
 __all__ = ["caption"]
 
@@ -84,6 +85,19 @@ def caption(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an existing --output where it ends.")
     ] = False,
+    sidecar: Annotated[
+        list[SidecarKind],
+        typer.Option(
+            help="Write captions beside each picture: txt (a.txt), xmp (a.jpg.xmp) or xmp-stem "
+            "(a.xmp); repeatable."
+        ),
+    ] = [],  # noqa: B006 - typer makes a new list
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the captions that sidecars have already.")
+    ] = False,
+    tags: Annotated[
+        bool, typer.Option("--tags", help="Put what is in the picture into XMP sidecars as tags.")
+    ] = False,
     ray: Annotated[
         bool, typer.Option("--ray", help="Caption one PATH (or s3:// URI) on a Ray cluster.")
     ] = False,
@@ -94,43 +108,38 @@ def caption(
     """Caption pictures, with log-probabilities and, if the bundle has it, confidence.
 
     Folders are searched at any depth. A bad file is reported, leaves a row that says why, and the
-    rest continues; --resume tries it again. Options that are left out are as the bundle says. The
-    exit status is 1 if a file was bad, and 2 if the command was invalid.
+    rest continues; --resume tries it again. With --sidecar alone, nothing goes to standard output,
+    and pictures that have their sidecars are skipped. Options that are left out are as the bundle
+    says. The exit status is 1 if a file was bad, and 2 if the command was invalid.
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
     if ray:
-        only_local = (image_gain, resume, output_format, device, *wording_options.values())
+        only_local = (
+            *(image_gain, resume, output_format, device, sidecar, tags),
+            *wording_options.values(),
+        )
         with invalid_options():
-            _check_ray_options(paths, output, only_local)
+            check_ray_options(paths, output, only_local)
         _caption_with_ray(paths[0], str(output), settings, decoding_options, batch_size)
     output_path = None if output is None else Path(output)
     with invalid_options():
+        has_rows = not sidecar or output is not None or output_format is not None
         output_format = choose_format(output_format, output_path)
-        _check_arguments(paths, output, resume=resume)
+        check_arguments(paths, output, sidecar, resume=resume, overwrite=overwrite, tags=tags)
     if output is None and output_format is not OutputFormat.TEXT:
         use_utf8()
 
     from app.bulk.files import caption_files  # noqa: PLC0415
     from app.bulk.find import describe, find_pictures  # noqa: PLC0415
-    from app.serving.huge_pages import huge_pages  # noqa: PLC0415
-    from model.captioning.captioner import Captioner  # noqa: PLC0415
 
-    show_log("model.runtime.export")  # exporting takes a while, the first time
-    with exit_on(ValueError), huge_pages():
-        captioner = Captioner.load(
-            captioner_folder(settings.weights),
-            settings.device,
-            runtime=settings.runtime,
-            threads=settings.threads or usable_cores(),
-            precision=settings.precision,
-        )
-    note_if_unfinished(captioner.config)
+    captioner = load_captioner(settings)
     with invalid_options():
         decoding = captioner.config.decoding.merge(**decoding_options)
         wording = WordingConfig().merge(**wording_options)
         captioner.check_support(
             decoding,
             image_gain=image_gain,
+            tags=tags,
             min_confidence=wording.min_confidence is not None,
         )
     found = find_pictures(paths)
@@ -142,34 +151,42 @@ def caption(
     )
     try:
         with require_extra("parquet"):
-            open_file = open_output(
-                output_path,
-                output_format,
-                optional_fields,
-                _output_settings(captioner, decoding, optional_fields, wording),
-                resume=resume,
-                relative=not all(file.is_absolute() for file in found.paths),
+            open_file = (
+                open_output(
+                    output_path,
+                    output_format,
+                    optional_fields,
+                    output_settings(captioner, decoding, optional_fields, wording),
+                    resume=resume,
+                    relative=not all(file.is_absolute() for file in found.paths),
+                )
+                if has_rows
+                else NO_OUTPUT
             )
     except OutputError as error:
         raise typer.BadParameter(str(error)) from error
     if found.left_out:
         print_note(f"left out: {describe(found.left_out)}")
-    left = remaining(found.files, open_file.done)
+    sidecars = Sidecars(sidecar, overwrite=overwrite) if sidecar else None
+    destination = Destination(open_file, sidecars)
+    left = destination.plan(found.files)
     results = caption_files(
         captioner,
-        left,
+        (planned.file for planned in left),
         decoding,
         batch_size=batch_size,
         max_pixels=settings.max_pixels,
         image_gain=image_gain,
+        tags=tags,
         wording=wording,
     )
     done, total = len(found.files) - len(left), len(found.files)
     started = time.perf_counter()
     # Even on Ctrl-C, close both: no more pictures are read, and finished results are kept.
     with exit_on(OutputError), closing(open_file), closing(results):
-        failed = _write(with_progress(results, total, "Captioning", "pictures", done), open_file)
-    if output is not None:
+        progress = with_progress(results, total, "Captioning", "pictures", done)
+        failed = _write(zip(left, progress, strict=True), destination)
+    if output is not None or sidecar:
         seconds = time.perf_counter() - started
         captioned = len(left) - failed
         before = f"{done:,} were done before; " if done else ""
@@ -177,51 +194,19 @@ def caption(
             f"{before}{captioned:,} pictures captioned, {failed:,} failed, in {seconds:.1f} s: "
             f"{captioned / seconds:.1f} pictures a second"
         )
+    if sidecars is not None:
+        print_note(sidecars.summary())
     raise typer.Exit(1 if failed else 0)
 
 
-def _write(results: Iterable[FileResult], output: Output) -> int:
+def _write(results: Iterable[tuple[PlannedFile, FileResult]], destination: Destination) -> int:
     """Write results, report the files that failed, and return their number."""
-    from app.bulk.results import FailedFile  # noqa: PLC0415
-
     failed = 0
-    for result in results:
-        if isinstance(result, FailedFile):
+    for planned, result in results:
+        if (reason := destination.write(planned, result)) is not None:
             failed += 1
-            print_error(f"{shown_path(result.path)}: {result.reason}")
-        output.write(result)
+            print_error(f"{shown_path(result.path)}: {reason}")
     return failed
-
-
-def _check_ray_options(paths: list[str], output: str | None, only_local: Sequence[object]) -> None:
-    """Check the options that go with --ray.
-
-    Raises:
-        ValueError: one is missing, or must be left out.
-    """
-    if len(paths) != 1 or not paths[0] or output is None:
-        raise ValueError("--ray needs exactly one PATH, and --output")
-    if any(option is not None and option is not False for option in only_local):
-        raise ValueError(
-            "--ray cannot be combined with --image-gain, --style, --min-confidence, --below, "
-            "--gender-neutral, --resume, --format or --device: the output's suffix decides the "
-            "format, and the cluster the devices"
-        )
-
-
-def _check_arguments(paths: list[str], output: str | None, *, resume: bool) -> None:
-    """Check that every path can name a file, and that an output can be resumed.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    from app.bulk.find import check_arguments  # noqa: PLC0415
-
-    check_arguments(paths)
-    if resume and output is None:
-        raise ValueError("--resume needs --output, the file to continue")
-    if resume and "-" in paths:
-        raise ValueError("--resume cannot be combined with -: standard input has no name")
 
 
 def _caption_with_ray(
@@ -248,21 +233,3 @@ def _caption_with_ray(
         )
     print_note(f"{summary.rows:,} rows written, {summary.errors:,} with an error")
     raise typer.Exit(1 if summary.errors else 0)
-
-
-def _output_settings(
-    captioner: Captioner,
-    decoding: DecodingConfig,
-    optional_fields: OptionalFields,
-    wording: WordingConfig,
-) -> dict[str, Any]:
-    """Return everything that decides what captions come out: an output is made with one set."""
-    config = captioner.config
-    return {
-        "model": config.name,
-        "version": config.version,
-        "weights": config.sha256.get(WEIGHTS),
-        **asdict(decoding),
-        **asdict(optional_fields),
-        **asdict(wording),
-    }

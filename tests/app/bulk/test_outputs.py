@@ -11,8 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from app.bulk.formats import OutputFormat
-from app.bulk.outputs import choose_format
+from app.bulk.formats import OutputFormat, choose_format
 from app.cli.main import app
 from tests.app.outputs import rows
 from tests.app.photos import encoded, photo

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.bulk.destination import Destination
 from app.bulk.formats import OptionalFields, OutputFormat
-from app.bulk.outputs import Output, OutputError, open_output, remaining
+from app.bulk.outputs import Output, OutputError, open_output
 from app.bulk.results import CaptionedFile, FailedFile, FileResult
 from model.captioning.caption import Caption, Token
 from model.captioning.wording import WordingConfig
@@ -60,7 +61,7 @@ def test_every_name_is_told_apart_and_found_again(tmp_path: Path, kind: str) -> 
     output = tmp_path / f"found.{kind}"
     write(output, *(captioned(path) for path in PATHS[1:]))
     again = opened(output)
-    assert remaining(PATHS, again.done) == PATHS[:1]
+    assert [each.file for each in Destination(again).plan(PATHS)] == PATHS[:1]
     again.write(captioned(PATHS[0]))
     again.close()
     names = [row["path"] for row in rows(output)]
@@ -79,7 +80,7 @@ def test_a_failed_file_has_a_row_until_it_is_captioned(tmp_path: Path, kind: str
         {"path": "c", "error": "not, a picture", "caption": None},
     ]
     again = opened(output)
-    assert remaining([a, b, c], again.done) == [a, c]
+    assert [each.file for each in Destination(again).plan([a, b, c])] == [a, c]
     again.write(captioned(a))
     again.write(FailedFile(c, "still none"))
     again.close()
