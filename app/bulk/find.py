@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from app.bulk.results import FailedFile
@@ -16,7 +16,15 @@ from app.pictures.decode import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["STANDARD_INPUT", "FoundPictures", "check_arguments", "describe", "find_pictures"]
+__all__ = [
+    "STANDARD_INPUT",
+    "FoundPictures",
+    "check_arguments",
+    "describe",
+    "find_pictures",
+    "is_hidden",
+    "search_folder",
+]
 
 # The argument `-`. A file of this name is given as `./-`, and listed with its whole path.
 STANDARD_INPUT = Path("-")
@@ -93,11 +101,15 @@ def _as_path(name: str) -> Path:
     return path.absolute() if path == STANDARD_INPUT else path
 
 
-def _search(folder: Path, left_out: Counter[str]) -> list[Path | FailedFile]:
-    """List the pictures in a folder, at any depth."""
+def search_folder(
+    folder: Path, left_out: Counter[str] | None = None
+) -> tuple[list[Path], list[FailedFile]]:
+    """List the pictures in a folder, at any depth, and the subfolders that cannot be read.
+
+    What is left out is counted, by kind.
+    """
     pictures: list[Path] = []
     unreadable: list[FailedFile] = []
-    left_out_here: Counter[str] = Counter()
     folders = [str(folder)]
     while folders:
         path = folders.pop()
@@ -105,18 +117,35 @@ def _search(folder: Path, left_out: Counter[str]) -> list[Path | FailedFile]:
             with os.scandir(path) as entries:
                 for entry in entries:
                     if kind := _kind_left_out(entry):
-                        left_out_here[kind] += 1
+                        if left_out is not None:
+                            left_out[kind] += 1
                     elif entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     else:
                         pictures.append(Path(entry.path))
         except OSError as error:
             unreadable.append(FailedFile(Path(path), error.strerror or str(error)))
+    return sorted(pictures), sorted(unreadable, key=lambda each: each.path)
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Check whether a search of a folder would leave a file out for its name or a folder's.
+
+    Args:
+        path: relative to the folder.
+    """
+    return any(part.startswith(".") or part == _THUMBNAILS for part in path.parts)
+
+
+def _search(folder: Path, left_out: Counter[str]) -> list[Path | FailedFile]:
+    """List the pictures in a folder, or that there are none."""
+    left_out_here: Counter[str] = Counter()
+    pictures, unreadable = search_folder(folder, left_out_here)
     left_out.update(left_out_here)
     if not pictures and not unreadable:
         but = f", only {describe(left_out_here)}" if left_out_here else ""
         return [FailedFile(folder, f"there are no pictures in this folder{but}")]
-    return [*sorted(unreadable, key=lambda each: each.path), *sorted(pictures)]
+    return [*unreadable, *pictures]
 
 
 def _kind_left_out(entry: os.DirEntry[str]) -> str | None:

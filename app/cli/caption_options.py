@@ -30,8 +30,8 @@ def check_ray_options(paths: list[str], output: str | None, only_local: Sequence
     if any(option not in (None, False, []) for option in only_local):
         raise ValueError(
             "--ray cannot be combined with --image-gain, --style, --min-confidence, --below, "
-            "--gender-neutral, --resume, --format, --sidecar, --tags or --device: the output's suffix decides the format, and the cluster the "
-            "devices"
+            "--gender-neutral, --resume, --format, --sidecar, --tags or --device: the output's "
+            "suffix decides the format, and the cluster the devices"
         )
 
 

@@ -21,6 +21,7 @@ from app.cli.serve import serve
 from app.cli.streams import Commands
 from app.cli.study import study
 from app.cli.train import train
+from app.cli.watch import watch
 from app.cli.write import write
 from app.version import VERSION
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for _command in (caption, write, score, cells, serve, export, models):
+for _command in (caption, watch, write, score, cells, serve, export, models):
     app.command()(_command)
 
 app.add_typer(train, name="train")
