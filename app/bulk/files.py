@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from model.captioning.wording import WordingConfig
     from model.config import DecodingConfig
 
-__all__ = ["BATCHES_AHEAD", "caption_files"]
+__all__ = ["BATCHES_AHEAD", "MAX_THREADS", "caption_files", "prepare_file"]
 
 # One is prepared while the model works; the other makes up for a few large photographs in a row.
 # A prepared picture is small (0.8 MB at 260 x 260), however large the photograph was.
 BATCHES_AHEAD = 2
 
 # Each thread holds one whole photograph in memory: 50 million pixels take 0.4 GB.
-_MAX_THREADS = 8
+MAX_THREADS = 8
 
 
 # A tag is likelier right than wrong.
@@ -79,12 +79,15 @@ def caption_files(
     find_tags = captioner.tags if tags else None
 
     def prepare(path: Path | FailedFile) -> _PreparedPicture | FailedFile:
-        return path if isinstance(path, FailedFile) else _prepare(captioner, path, max_pixels)
+        if isinstance(path, FailedFile):
+            return path
+        prepared = prepare_file(captioner, path, max_pixels)
+        return prepared if isinstance(prepared, FailedFile) else _PreparedPicture(path, prepared)
 
     prepared = prefetch(
         prepare,
         paths,
-        threads=min(usable_cores(), _MAX_THREADS),
+        threads=min(usable_cores(), MAX_THREADS),
         ahead=BATCHES_AHEAD * batch_size,
     )
     batch: list[_PreparedPicture | FailedFile] = []
@@ -100,10 +103,13 @@ def caption_files(
         yield from _caption_batch(captioner, batch, search, find_tags, wording)
 
 
-def _prepare(captioner: Captioner, path: Path, max_pixels: int) -> _PreparedPicture | FailedFile:
+def prepare_file(
+    captioner: Captioner, path: Path, max_pixels: int
+) -> NDArray[np.float32] | FailedFile:
+    """Read a picture and prepare it for the encoder (1, 3, size, size), or say what fails."""
     try:
         picture = decode_picture(read_file(path, max_file_bytes(max_pixels)), max_pixels)
-        return _PreparedPicture(path, captioner.prepare([picture.image]))
+        return captioner.prepare([picture.image])
     except OSError as error:
         return FailedFile(path, error.strerror or str(error))
     except MemoryError:

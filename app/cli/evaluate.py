@@ -102,3 +102,48 @@ def evaluate_text(
         report = measure(language_model, text, name=corpus.stem, order=order)
         report.write(output / f"{report.corpus}-validation")
     typer.echo(report.as_markdown())
+
+
+@evaluate.command("audit")
+def evaluate_audit(
+    weights: Annotated[
+        Path | None, typer.Argument(help="A bundle; by default the shipped one.")
+    ] = None,
+    *,
+    dataset: Annotated[
+        Path,
+        typer.Option(
+            exists=True, dir_okay=False, help="The captions, as JSON in Karpathy's format."
+        ),
+    ],
+    pictures: Pictures,
+    split: Annotated[str, typer.Option(help="The split to measure.")] = "test",
+    fit_split: Annotated[
+        str | None,
+        typer.Option(help="Fit the numbers of `unrolled audit` to this split, and print them."),
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option(min=6, help="How many pictures of a split; by default all.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
+    runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = "auto",
+) -> None:
+    """Measure how well `unrolled audit` tells a sentence about a picture from one about another."""
+    from model.captioning.captioner import Captioner  # noqa: PLC0415
+    from model.captioning.matching import COEFFICIENTS, Matcher  # noqa: PLC0415
+    from model.data.karpathy import CaptionDataset  # noqa: PLC0415
+    from model.evaluation import matching  # noqa: PLC0415
+
+    with exit_on(ValueError, OSError):
+        folder = captioner_folder(weights or read_settings().weights)
+        matcher = Matcher(Captioner.load(folder, device, runtime=runtime))
+        data = CaptionDataset(dataset, pictures)
+        if fit_split is not None:
+            fitted = matching.fit(
+                matching.join(matching.compare(matcher, data, fit_split, most=most))
+            )
+            named = zip(COEFFICIENTS, fitted.coefficients, strict=True)
+            numbers = ", ".join(f"{name} {number:.3f}" for name, number in named)
+            typer.echo(f"fitted to {fit_split}: intercept {fitted.intercept:.3f}, {numbers}")
+        found = matching.join(matching.compare(matcher, data, split, most=most))
+    typer.echo(matching.report(found))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.audit import audit
 from app.cli.caption import caption
 from app.cli.cells import cells
 from app.cli.evaluate import evaluate
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for _command in (caption, watch, write, score, cells, serve, export, models):
+for _command in (caption, watch, audit, write, score, cells, serve, export, models):
     app.command()(_command)
 
 app.add_typer(train, name="train")

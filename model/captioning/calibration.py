@@ -13,9 +13,9 @@ from operator import mul
 
 from model.config import CalibrationConfig, FeatureName
 
-__all__ = ["FEATURES", "Evidence", "describe", "estimate_confidence"]
+__all__ = ["FEATURES", "LEAST_AGREEMENT", "Evidence", "describe", "estimate_confidence"]
 
-_LEAST_AGREEMENT = 0.002  # of a caption that shares hardly a word with people's captions
+LEAST_AGREEMENT = 0.002  # of a caption that shares hardly a word with people's captions
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ FEATURES: dict[FeatureName, Callable[[Evidence], float]] = {
     "log_beam_size": lambda given: math.log(given.beam_size),
     "agreement": lambda given: given.agreement,
     # Its first hundredths matter most.
-    "log_agreement": lambda given: math.log(max(given.agreement, _LEAST_AGREEMENT)),
+    "log_agreement": lambda given: math.log(max(given.agreement, LEAST_AGREEMENT)),
 }
 
 

@@ -196,6 +196,11 @@ class Captioner:
         return self._mean_context is not None
 
     @property
+    def mean_context(self) -> ImageContext | None:
+        """What its decoder makes of a picture of nothing in particular; None if it has none."""
+        return self._mean_context
+
+    @property
     def has_consensus(self) -> bool:
         """Whether it can order captions by consensus."""
         return self.reranker is not None

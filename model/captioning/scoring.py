@@ -10,7 +10,7 @@ from model.networks.image_context import ImageContext
 from model.runtime.base import CaptionDecoder
 from model.vocabulary import Vocabulary
 
-__all__ = ["attention_maps", "likeliest_tokens", "score_tokens"]
+__all__ = ["attention_maps", "likeliest_tokens", "score_batch", "score_tokens"]
 
 
 def score_tokens(
@@ -101,6 +101,44 @@ def _read(
         logprobs, state, weights = decoder.step(last[None], state, context)
         yield logprobs[0], None if weights is None else weights[0]
         last = tokens[:, t]
+
+
+def score_batch(
+    decoder: CaptionDecoder, context: ImageContext, captions: Sequence[Sequence[Sequence[int]]]
+) -> list[list[list[float]]]:
+    """Return the log-probabilities of captions of several pictures, token by token, in one batch.
+
+    Args:
+        decoder: a caption decoder, or a runner of one.
+        context: of the pictures.
+        captions: of each picture, token ids without the start token; any number of captions.
+    """
+    xp, where = array_namespace(context.start[0]), device(context.start[0])
+    pictures, beam = len(captions), max((len(each) for each in captions), default=0)
+    longest = max((len(ids) for each in captions for ids in each), default=0)
+    if not longest:
+        return [[] for _ in captions]
+    padded = [
+        [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in (*each, *fill)]
+        for each, fill in ((each, [()] * (beam - len(each))) for each in captions)
+    ]
+    tokens = xp.asarray(padded, dtype=xp.int64, device=where)  # (pictures, beam, steps)
+    last = xp.full_like(tokens[:, :, 0], Vocabulary.start_id)
+    state = tuple(
+        xp.broadcast_to(part[:, None], (pictures, beam, part.shape[-1])) for part in context.start
+    )
+    rows = xp.arange(pictures * beam, device=where)
+    scored = []
+    for t in range(longest):
+        logprobs, state, _ = decoder.step(last, state, context)
+        last = tokens[:, :, t]
+        flat = xp.reshape(logprobs, (pictures * beam, -1))
+        scored.append(flat[rows, xp.reshape(last, (-1,))])
+    found = xp.reshape(xp.stack(scored, axis=1), (pictures, beam, longest)).tolist()
+    return [
+        [row[: len(ids)] for row, ids in zip(rows_of, each, strict=False)]
+        for rows_of, each in zip(found, captions, strict=True)
+    ]
 
 
 def attention_maps(
