@@ -99,9 +99,10 @@ def auc(numbers: Floats, right: NDArray[np.bool_]) -> float:
 
 
 def fit(comparison: Comparison) -> Fit:
-    """Fit a logistic regression, by Newton's method."""
-    mean, scale = comparison.features.mean(0), comparison.features.std(0)
-    inputs = np.column_stack([np.ones(len(comparison.right)), (comparison.features - mean) / scale])
+    """Fit a logistic regression on the features of the chance, by Newton's method."""
+    features = comparison.features[:, [FEATURES.index(name) for name in COEFFICIENTS]]
+    mean, scale = features.mean(0), features.std(0)
+    inputs = np.column_stack([np.ones(len(comparison.right)), (features - mean) / scale])
     weights = np.zeros(inputs.shape[1])
     for _ in range(_MAX_STEPS):
         expected = 0.5 * (1 + np.tanh(inputs @ weights / 2))

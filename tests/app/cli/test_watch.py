@@ -24,7 +24,9 @@ def start() -> Iterator[Start]:
     started = []
 
     def begin(*arguments: object) -> subprocess.Popen[str]:
-        environment = os.environ | {"UNROLLED_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {
+            "UNROLLED_DEVICE": "cpu", "UNROLLED_RUNTIME": "openvino", "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [*COMMAND, "watch", *map(str, arguments), "--settle", "0.5"],
