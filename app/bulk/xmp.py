@@ -126,9 +126,9 @@ class _Packet:
             item = f'<rdf:li xml:lang="{_DEFAULT}">{_escape(text)}</rdf:li>'
             self._new.append((wanted, ["<rdf:Alt>", f" {item}", "</rdf:Alt>"]))
             return
-        for item in array.children:
-            if item.attributes.get(_LANGUAGE, "").lower() == _DEFAULT:
-                self._fill(item, _escape(text))
+        for each in array.children:
+            if each.attributes.get(_LANGUAGE, "").lower() == _DEFAULT:
+                self._fill(each, _escape(text))
                 return
         self._fill(array, self._item(array, text, f' xml:lang="{_DEFAULT}"'), at_end=False)
 

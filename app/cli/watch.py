@@ -33,7 +33,7 @@ from model.config import DecodingConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from app.bulk.results import FileResult
+    from app.bulk.results import FailedFile, FileResult
 
 __all__ = ["watch"]
 
@@ -124,7 +124,7 @@ def watch(
             raise typer.BadParameter(str(error)) from error
     destination = Destination(open_file, Sidecars(sidecar) if sidecar else None)
 
-    def caption(pictures: Iterator[Path]) -> Generator[FileResult, None, None]:
+    def caption(pictures: Iterator[Path | FailedFile]) -> Generator[FileResult, None, None]:
         return caption_files(
             captioner,
             pictures,
@@ -146,7 +146,7 @@ def watch(
 
 def _caption_arrived(
     pictures: list[Path],
-    caption: Callable[[Iterator[Path]], Generator[FileResult, None, None]],
+    caption: Callable[[Iterator[Path | FailedFile]], Generator[FileResult, None, None]],
     destination: Destination,
     stop: Event,
 ) -> tuple[int, int]:
@@ -182,7 +182,7 @@ def _stop_on_signals() -> Iterator[Event]:
 
     def handle(number: int, _: object) -> None:
         stop.set()
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}
