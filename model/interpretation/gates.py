@@ -105,4 +105,6 @@ def _gates_of(
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return 0.5 * (1 + np.tanh(x / 2))
+    half = np.float32(0.5)
+    chances: NDArray[np.float32] = half + half * np.tanh(half * x)
+    return chances

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any, cast
 from fastapi import APIRouter
 
 from app.http.deps import EngineDep, NoQuery, error_responses
-from app.http.schemas.models import CaptionerDetail, LanguageModelDetail, ModelList, ModelSummary
+from app.http.schemas.models import (
+    CaptionerDetail,
+    CaptionOption,
+    LanguageModelDetail,
+    ModelList,
+    ModelSummary,
+)
 from model.config import CaptionerConfig
 
 if TYPE_CHECKING:
@@ -55,8 +61,8 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | Language
     )
 
 
-def _supported(captioner: "Captioner") -> list[str]:
-    has = {
+def _supported(captioner: "Captioner") -> list[CaptionOption]:
+    has: dict[CaptionOption, bool] = {
         "consensus": captioner.has_consensus,
         "image_gain": captioner.has_image_gain,
         "tags": captioner.has_tags,

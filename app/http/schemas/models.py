@@ -14,7 +14,10 @@ from model.config import (
 )
 from model.vocabulary import Level
 
-__all__ = ["CaptionerDetail", "LanguageModelDetail", "ModelList", "ModelSummary"]
+__all__ = ["CaptionOption", "CaptionerDetail", "LanguageModelDetail", "ModelList", "ModelSummary"]
+
+# What a captioner supports only if its bundle has what that needs.
+CaptionOption = Literal["consensus", "image_gain", "tags"]
 
 
 class ModelSummary(BaseModel):
@@ -43,7 +46,7 @@ class CaptionerDetail(_Detail):
 
     kind: Literal["captioner"]
     decoding: DecodingConfig = Field(description="Default search options.")
-    supports: list[Literal["consensus", "image_gain", "tags"]] = Field(
+    supports: list[CaptionOption] = Field(
         description="Options of `POST /caption` that need something of the captioner, and that "
         "this one has."
     )
