@@ -68,7 +68,6 @@ def test_a_form_is_read_in_any_pieces(client: httpx.Client) -> None:
         (b"--x\r\nA: b\r\n\r\n1\r\n--x--", FORM, "has no name"),
         (b"--x\r\n" + b"A: b\r\n" * 5_000, FORM, "malformed"),
         (part(disposition=DISPOSITION.replace(b"a.png", b"a" * 99_999)), FORM, "malformed"),
-        (part() + part() + b"--x--", FORM, "has 2 files `image`: send one picture"),
         (part() * 20 + b"--x--", FORM, "more than 16 parts"),
         (part(disposition=b'A: form-data; name="image"') + b"--x--", FORM, "has no name"),
         (b"--x--", FORM, "needs a file `image` with a file name: curl"),
@@ -90,6 +89,13 @@ def test_a_form_without_the_file_is_refused(client: httpx.Client) -> None:
 def test_parameters_in_a_form_are_refused(client: httpx.Client) -> None:
     response = client.post("/caption", files={"image": ("a.png", PNG)}, data={"beam_size": "5"})
     assert "query" in assert_error(response, 400, "malformed_body")
+
+
+def test_a_score_is_of_one_picture(client: httpx.Client) -> None:
+    text = part(b"a cat", b'Content-Disposition: form-data; name="text"')
+    response = send(client, part() + part() + text + b"--x--", path="/score")
+    message = assert_error(response, 400, "malformed_body")
+    assert "has 2 files `image`: send one picture" in message
 
 
 def test_a_text_that_is_not_utf_8_is_refused(client: httpx.Client) -> None:
