@@ -72,11 +72,11 @@ def evaluate(
     tags: list[list[Tag]] = []
     found: dict[int, list[Caption]] = {beam_size: [] for beam_size in beam_sizes}
     for batch in batches(entries, batch_size, show=progress):
-        grid = captioner.encode(captioner.prepare([dataset.picture(entry) for entry in batch]))
+        pictures = [dataset.picture(entry) for entry in batch]
         if captioner.has_tags:
-            tags.extend(captioner.tags(grid))
+            tags.extend(captioner.tags(captioner.encode(captioner.prepare(pictures))))
         for beam_size, captions in found.items():
-            nbest = captioner.search(grid, decoding.merge(beam_size=beam_size))
+            nbest = captioner.caption(pictures, decoding.merge(beam_size=beam_size))
             captions.extend(best for best, *_ in nbest)
 
     texts = {beam_size: [one.text for one in captions] for beam_size, captions in found.items()}

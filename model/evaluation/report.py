@@ -97,7 +97,10 @@ class Report:
         """Return everything except the captions, ready for JSON."""
         found = asdict(self)
         del found["captions"]
-        return found | {"results": [asdict(result) for result in self.results]}
+        return found | {
+            "results": [asdict(result) for result in self.results],
+            "tags": [asdict(threshold) for threshold in self.tags],
+        }
 
     def as_markdown(self) -> str:
         """Return a table with a row for each beam size, how scores were computed, and examples.

@@ -63,6 +63,7 @@ class Eye:
     config: Config = field(default_factory=Config)
     calls: list[tuple[int, int]] = field(default_factory=list)
     decodings: list[DecodingConfig] = field(default_factory=list)
+    has_tags: bool = False
 
     def caption(
         self, pictures: Sequence[Image.Image], decoding: DecodingConfig
