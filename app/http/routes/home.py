@@ -44,7 +44,7 @@ def _files() -> dict[str, _File]:
     """Read the page's files, half a megabyte, once: a request can name no others."""
     found = {}
     for path in _FOLDER.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.suffix in _TYPES:  # not what editors and systems leave there
             content = path.read_bytes()
             found[path.relative_to(_FOLDER).as_posix()] = _File(
                 content, _TYPES[path.suffix], f'"{sha256(content).hexdigest()[:32]}"'

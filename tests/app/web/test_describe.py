@@ -124,7 +124,7 @@ def test_controls_answer_at_once(open_page: Open) -> None:
     slide(page, "Most words", "4")
     assert len(caption(page).split()) <= 4
     with page.expect_response(lambda response: "temperature=0.8" in response.url):
-        page.get_by_text("Draw at random").click()
+        page.get_by_label("Draw at random").check()
     slide(page, "Temperature", "1.5")
     drawn = caption(page)
     slide(page, "Seed", "2")
