@@ -84,5 +84,11 @@ _SHAPES: dict[str, Callable[[int, str, str], dict[str, Any]]] = {
     "/vision/": _azure,
 }
 
-# OpenAI's answers a bad parameter or picture with 400, and its clients have a class for that.
-_STATUSES = {"/v1/": {415: 400, 422: 400}}
+# What these answer where ours has finer distinctions: their clients know no others.
+_BAD_REQUESTS = {415: 400, 422: 400}
+_STATUSES = {
+    "/v1/": _BAD_REQUESTS,
+    "/api/": _BAD_REQUESTS,
+    "/computervision/": {422: 400},
+    "/vision/": {422: 400},
+}

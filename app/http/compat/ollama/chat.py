@@ -51,7 +51,7 @@ def _documentation(name: str) -> dict[int | str, dict[str, Any]]:
     described = {"description": "The answer; lines of JSON unless `stream` is false."}
     return {
         200: described | {"content": lines},
-        **error_messages(400, 404, 408, 413, 415, 422, 429, 503),
+        **error_messages(400, 404, 408, 413, 429, 503),
     }
 
 

@@ -84,7 +84,7 @@ async def ps(engine: EngineDep, settings: SettingsDep) -> RunningModels:
 @router.post(
     "/show",
     summary="Show a model",
-    responses=error_messages(400, 404, 408, 413, 422, 503),
+    responses=error_messages(400, 404, 408, 413, 503),
     openapi_extra=json_body(ShowRequest, "Which model."),
 )
 async def show(request: Request, engine: EngineDep, settings: SettingsDep) -> ShowResponse:
