@@ -143,25 +143,30 @@ export function curl(path, {query, json, form} = {}) {
   return words.join(' ');
 }
 
-// What a captioner can do depends on its bundle.
-let supported = null;
+// What a captioner can do depends on its bundle: {supports, calibration}.
+let captioner = null;
 
 /** Return the query of a caption request, with all that this captioner can say about each word. */
 export function captionQuery(options) {
-  const asked = {attention: true, top_logprobs: 5, style: 'alt', min_confidence: 0.35, below: 'hedge'};
-  for (const name of ['image_gain', 'tags']) if (supported?.includes(name)) asked[name] = true;
+  const asked = {attention: true, top_logprobs: 5, style: 'alt'};
+  const supports = captioner?.supports ?? [];
+  for (const name of ['image_gain', 'tags']) if (supports.includes(name)) asked[name] = true;
+  // Captions that are drawn have no confidence.
+  if (captioner?.calibration && options.temperature === undefined) {
+    Object.assign(asked, {min_confidence: 0.35, below: 'hedge'});
+  }
   const {consensus, ...others} = options;
-  if (consensus !== undefined && supported?.includes('consensus')) others.consensus = consensus;
+  if (consensus !== undefined && supports.includes('consensus')) others.consensus = consensus;
   return {...others, ...asked};
 }
 
 /** Caption a photograph. */
 export async function caption(image, options, signal) {
-  if (!supported) {
+  if (!captioner) {
     const {models} = await call('models', {signal});
-    const captioner = models.find(({kind}) => kind === 'captioner');
+    const found = models.find(({kind}) => kind === 'captioner');
     // Without one, the service itself says so best.
-    if (captioner) ({supports: supported} = await call(`models/${captioner.name}`, {signal}));
+    if (found) captioner = await call(`models/${found.name}`, {signal});
   }
   return call('caption', {query: captionQuery(options), form: {image}, signal});
 }

@@ -123,7 +123,7 @@ def test_controls_answer_at_once(open_page: Open) -> None:
     assert page.locator(".nbest li").count() == 0
     slide(page, "Most words", "4")
     assert len(caption(page).split()) <= 4
-    with page.expect_response(lambda response: "temperature=0.8" in response.url):
+    with page.expect_response(lambda r: "temperature=0.8" in r.url and r.ok):
         page.get_by_label("Draw at random").check()
     slide(page, "Temperature", "1.5")
     drawn = caption(page)
