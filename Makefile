@@ -39,7 +39,7 @@ test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
 	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/bulk/test_ray_data.py
 
 test-page: $(VENV)/installed-browser  ## run the tests of the page, which need Chromium
-	@command -v chromium chromium-browser >/dev/null || \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	    { echo "the page is tested in Chromium, which is missing: apt install chromium" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/app/web tests/app/http/routes/test_home.py
 
