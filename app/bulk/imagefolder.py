@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.bulk.find import STANDARD_INPUT
 from app.bulk.formats import METADATA, LineFormat
 from app.bulk.names import shown_path
 from app.bulk.results import FailedFile
@@ -44,6 +43,8 @@ def file_name(picture: Path, folder: Path) -> str:
     Raises:
         ValueError: it is not below the folder, or its name is not UTF-8.
     """
+    from app.bulk.find import STANDARD_INPUT  # noqa: PLC0415 - imports Pillow
+
     if picture == STANDARD_INPUT:
         raise ValueError(f"{METADATA} names files, and standard input has no name")
     relative = _below(os.path.abspath(picture), os.path.abspath(folder))  # noqa: PTH100

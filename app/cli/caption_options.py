@@ -27,7 +27,7 @@ def check_ray_options(paths: list[str], output: str | None, only_local: Sequence
     """
     if len(paths) != 1 or not paths[0] or output is None:
         raise ValueError("--ray needs exactly one PATH, and --output")
-    if any(option not in (None, False, []) for option in only_local):
+    if any(option is not None and option is not False and option != [] for option in only_local):
         raise ValueError(
             "--ray cannot be combined with --image-gain, --style, --min-confidence, --below, "
             "--gender-neutral, --resume, --format, --sidecar, --tags or --device: the output's "
