@@ -20,7 +20,6 @@ __all__ = [
     "MAX_ALT_TEXT",
     "WordingConfig",
     "alt_text",
-    "gender_neutral",
     "hedge",
     "reword",
     "reword_tags",

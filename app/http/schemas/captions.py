@@ -16,14 +16,17 @@ from model.config import DecodingConfig
 from model.pictures.formats import FORMATS
 
 __all__ = [
+    "CandidateResult",
     "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
     "CaptionsResponse",
+    "EndingResult",
     "FailedPicture",
     "PictureFailure",
     "PictureInfo",
     "PictureResult",
+    "StepResult",
     "TagResult",
     "TimingResult",
     "TokenResult",

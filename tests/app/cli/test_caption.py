@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from model.captioning.captioner import Captioner
-from model.captioning.wording import alt_text, gender_neutral
+from model.captioning.gender_neutral import gender_neutral
+from model.captioning.wording import alt_text
 from tests.app.photos import encoded, photo
 
 Run = Callable[..., Result]

@@ -13,7 +13,8 @@ from PIL import Image
 
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
-from model.captioning.wording import alt_text, gender_neutral
+from model.captioning.gender_neutral import gender_neutral
+from model.captioning.wording import alt_text
 from model.config import TaggingConfig
 from tests.app.answers import JPEG, raw
 from tests.app.photos import encoded, photo
