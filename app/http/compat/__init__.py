@@ -11,7 +11,7 @@ __all__ = ["compat_routers"]
 
 _ROUTERS: dict[str, Sequence[APIRouter]] = {
     "openai": openai.ROUTERS,
-    "ollama": [ollama.router],
+    "ollama": ollama.ROUTERS,
     "max": [max_.router],
     "azure": [azure.router],
 }

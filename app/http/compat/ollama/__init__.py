@@ -1,11 +1,7 @@
 """The API of Ollama: captions for whatever sends a picture to a vision model, and texts."""
 
-from fastapi import APIRouter
-
 from app.http.compat.ollama import chat, models
 
-__all__ = ["router"]
+__all__ = ["ROUTERS"]
 
-router = APIRouter(prefix="/api", tags=["Ollama"])
-router.include_router(models.router)
-router.include_router(chat.router)
+ROUTERS = (models.router, chat.router)

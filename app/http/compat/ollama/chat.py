@@ -38,7 +38,7 @@ from model.text.request import GenerationRequest
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(prefix="/api", tags=["Ollama"])
 
 _MAX_PICTURES = 32  # of one request; they are captioned one after the other
 

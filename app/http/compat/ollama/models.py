@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(prefix="/api", tags=["Ollama"])
 
 # Clients ask it whether they can send schemas, pictures or `logprobs`.
 _OLLAMA_VERSION = "0.12.11"

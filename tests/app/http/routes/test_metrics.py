@@ -103,3 +103,14 @@ def samples(client: httpx.Client):
     for family in parse_text(client.get("/metrics").text):
         for sample in family.samples:
             yield (sample.name, frozenset(sample.labels.items())), sample.value
+
+
+def test_every_route_is_counted_under_its_whole_path(bundle: Path) -> None:
+    with in_thread(bundle) as service:
+        paths = service.client.get("/openapi.json").json()["paths"]
+        for path, operations in paths.items():
+            for method in operations:
+                service.client.request(method, path.replace("{", "").replace("}", ""))
+        families = {f.name: f for f in parse_text(service.client.get("/metrics").text)}
+        counted = {sample.labels["route"] for sample in families["unrolled_http_requests"].samples}
+    assert counted >= set(paths)
