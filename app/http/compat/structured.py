@@ -40,6 +40,7 @@ _NEUTRAL = (None, "", "unknown", "none", "other", "n/a", False, 0)
 _MAX_DEPTH = 32
 _MAX_STEPS = 20_000  # nested references could otherwise ask for billions of values
 _MAX_LENGTH = 10_000
+_MAX_CHARACTERS = 1_000_000  # a long constant could otherwise be asked for thousands of times
 
 
 def fill_schema(
@@ -83,6 +84,7 @@ def find_schema(text: str) -> Schema | None:
     for brace in islice(re.finditer(r"\{", text), 50):
         try:
             found, _ = decoder.raw_decode(text, brace.start())
+            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except (ValueError, RecursionError):
             continue
         if isinstance(found.get("properties"), dict):
@@ -127,6 +129,7 @@ class _Filler:
         chances: Sequence[float | None] = tag_confidences or [None] * len(tags)
         self._tags = list(zip(tags, chances, strict=True))
         self._steps = 0
+        self._characters = 0
 
     def fill(self, schema: Any, *, best: bool = False, depth: int = 0) -> Any:
         """Return a value; `best` if the caption belongs into it, whatever its name."""
@@ -134,9 +137,9 @@ class _Filler:
             raise ValueError("the schema is nested too deeply")
         schema = self._resolve(schema)
         if "const" in schema:
-            return schema["const"]
+            return self._copied(schema["const"])
         if choices := schema.get("enum"):
-            return _choose_neutral(choices)
+            return self._copied(_choose_neutral(choices))
         value: Any = None
         match kind_of(schema):
             case "object":
@@ -156,6 +159,7 @@ class _Filler:
         required = schema.get("required") or []
         if not isinstance(properties, Mapping) or not isinstance(required, list):
             raise ValueError("`properties` has to be an object, `required` an array")
+        self._count(sum(map(len, properties)) + sum(map(len, required)))
         kinds = {name: self._resolve(part) for name, part in properties.items()}
         chosen = choose_text(kinds, anything=best)
         if best and chosen is None:
@@ -217,7 +221,19 @@ class _Filler:
             return ""
         if least > _MAX_LENGTH:
             raise ValueError(f"a text of {least:,} characters is too long")
-        return _shorten(self._caption, schema.get("maxLength")).ljust(least)
+        text = _shorten(self._caption, schema.get("maxLength")).ljust(least)
+        self._count(len(text))
+        return text
+
+    def _copied(self, value: Any) -> Any:
+        """Return a value that the schema itself holds."""
+        self._count(len(json.dumps(value)))
+        return value
+
+    def _count(self, characters: int) -> None:
+        self._characters += characters
+        if self._characters > _MAX_CHARACTERS:
+            raise ValueError("the schema asks for too long an answer")
 
     def _resolve(self, schema: Any) -> Schema:
         """Follow references, and take the first alternative that is not null."""

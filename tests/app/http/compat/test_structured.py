@@ -214,3 +214,32 @@ def test_a_schema_in_a_prompt() -> None:
 @pytest.mark.parametrize("text", ["", "Describe it.", "{}", "{" * 30_000, '{"a": ' * 9_999])
 def test_prompts_without_one(text: str) -> None:
     assert find_schema(text) is None
+
+
+def test_half_a_surrogate_pair_in_a_prompt_is_no_example() -> None:
+    assert find_schema(r'{"\ud800": ""}') is None
+    assert find_schema(r'{"a": ["\udfff"]} or {"b": ""}') == objects_of_texts("b")
+    assert find_schema(r'{"\ud83d\ude00": ""}') == objects_of_texts("\N{GRINNING FACE}")
+
+
+def objects_of_texts(*names: str) -> dict[str, Any]:
+    """The schema that an example with these names stands for."""
+    properties = {name: {"type": "string"} for name in names}
+    return {"type": "object", "properties": properties, "required": [*names]}
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {"const": "x" * 10_000},
+        {"enum": [["x" * 10_000]]},
+        {"type": "string", "minLength": 10_000},
+        {"type": "object", "required": ["x" * 10_000]},
+        {"type": "object", "properties": {"x" * 10_000: True}, "required": ["x" * 10_000]},
+    ],
+)
+def test_a_short_schema_cannot_ask_for_a_huge_answer(items: dict[str, Any]) -> None:
+    schema = {"type": "array", "items": items}
+    assert len(fill_schema(schema | {"minItems": 3}, CAPTION, TAGS)) == 3
+    with pytest.raises(ValueError, match="too long an answer"):
+        fill_schema(schema | {"minItems": 200}, CAPTION, TAGS)
