@@ -26,6 +26,10 @@ _TEXTS = {
     "alt", "altText", "alt_text", "caption", "description", "shortSummary", "summary", "text",
     "title",
 }  # fmt: skip
+# Of each prompt, and of all together: longer ones would be searched for seconds.
+_MAX_PROMPT = 20_000
+_MAX_PROMPTS = 100_000
+
 _LISTS = {"categories", "keywords", "labels", "objects", "tags"}
 
 
@@ -57,7 +61,11 @@ class Form:
 
 
 def form_of(asked: ResponseFormat | None, prompts: Sequence[str]) -> Form:
-    """Return the form that a request asks for, by the parameter or in its prompts."""
+    """Return the form that a request asks for, by the parameter or in its prompts.
+
+    Of the prompts, the beginning of each is read, and if they are very many the newest.
+    """
+    prompts = _readable(prompts)
     if asked is not None and asked.type == "json_schema":
         named = None if asked.json_schema is None else asked.json_schema.schema_
         return Form(json=True, schema=asked.schema_ if named is None else named)
@@ -65,6 +73,18 @@ def form_of(asked: ResponseFormat | None, prompts: Sequence[str]) -> Form:
         schemas = filter(None, map(find_schema, reversed(prompts)))
         return Form(json=True, schema=next(schemas, None) or _quoted_keys(prompts))
     return Form(alt_text=any(map(_ALT_TEXT.search, prompts)))
+
+
+def _readable(prompts: Sequence[str]) -> list[str]:
+    """Return what is searched of the prompts, in their order."""
+    found: list[str] = []
+    room = _MAX_PROMPTS
+    for prompt in reversed(prompts):
+        if room <= 0:
+            break
+        found.append(prompt[: min(_MAX_PROMPT, room)])
+        room -= len(found[-1]) or 1
+    return found[::-1]
 
 
 def _asks_for_json(prompt: str) -> bool:

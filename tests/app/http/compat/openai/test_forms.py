@@ -57,3 +57,11 @@ def test_an_example_in_a_prompt_is_a_schema() -> None:
 )
 def test_a_parameter_may_ask_for_a_form(asked: dict, form: Form) -> None:
     assert form_of(ResponseFormat.model_validate(asked), ["Describe it."]) == form
+
+
+def test_only_so_much_of_the_prompts_is_read() -> None:
+    asks, other = "Answer in JSON.", "Describe it. " * 1_000
+    assert form_of(None, [asks, *[other] * 5]).json
+    assert not form_of(None, [asks, *[other] * 10]).json, "the newest count"
+    assert form_of(None, [*[other] * 10, asks]).json
+    assert not form_of(None, ["Describe it. " * 2_000 + asks]).json
