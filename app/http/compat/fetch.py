@@ -128,7 +128,11 @@ class _Url:
 
     def join(self, location: str) -> "_Url":
         """Return where a redirect leads; raises as `parse`, and if it gives up encryption."""
-        url = _Url.parse(urljoin(f"{self.scheme}://{self.authority}{self.target}", location))
+        try:
+            joined = urljoin(f"{self.scheme}://{self.authority}{self.target}", location)
+        except ValueError as error:
+            raise InvalidParameter(f"{location[:80]!r} is not a URL: {error}") from error
+        url = _Url.parse(joined)
         if self.scheme == "https" and url.scheme == "http":
             raise FetchRefused("the URL redirects from https to http, which is not followed")
         return url

@@ -424,3 +424,9 @@ def test_tls_checks_the_name_and_not_the_address(
                 await fetch_picture(f"https://other.example:{server.port}/", other)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "//[", "http://[x]/", "http://a:b/", "/ b"])
+def test_a_redirect_to_what_is_no_url_is_refused(location: str) -> None:
+    with pytest.raises((InvalidParameter, FetchRefused)):
+        fetched(redirect(location))
