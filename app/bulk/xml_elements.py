@@ -55,6 +55,7 @@ def parse_elements(document: bytes) -> Element:
     parser.buffer_text = True
     parser.buffer_size = 1 << 20
     above: list[Element] = [Element("", 0)]
+    texts: list[list[str]] = [[]]  # of the same elements, in pieces: adding each copies the others
     count = 0
 
     def start(name: str, attributes: list[str]) -> None:
@@ -68,15 +69,17 @@ def parse_elements(document: bytes) -> Element:
         _read_start_tag(document, element, attributes)
         above[-1].children.append(element)
         above.append(element)
+        texts.append([])
 
     def end(_: str) -> None:
         element = above.pop()
+        element.text = "".join(texts.pop())
         if element.inner is not None:
             element.inner = (element.inner[0], parser.CurrentByteIndex)
             element.end = document.index(b">", parser.CurrentByteIndex) + 1
 
     def characters(text: str) -> None:
-        above[-1].text += text
+        texts[-1].append(text)
 
     def declaration(_: str, encoding: str | None, __: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "utf-16", "us-ascii"):

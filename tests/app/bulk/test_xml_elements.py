@@ -55,8 +55,9 @@ def test_other_documents_are_refused(document: bytes, message: str) -> None:
         b"<" + b"a" * 2_000_000 + b"/>",
         b"<a " + b" ".join(b'a%d=""' % i for i in range(100_000)) + b"/>",
         b"<a>" + b"text&amp;" * 500_000 + b"</a>",
+        b"<a>" + (b"<b/>" + b"text" * 40) * 99_000 + b"</a>",
     ],
-    ids=["a long name", "many attributes", "a long text"],
+    ids=["a long name", "many attributes", "a long text", "texts between elements"],
 )
 def test_large_documents_take_linear_time(document: bytes) -> None:
     started = time.perf_counter()
