@@ -67,19 +67,23 @@ def read_texts(
     """Read a CSV file with a header; relative paths are below `root`.
 
     Raises:
-        ValueError: it is not CSV in UTF-8, or lacks a column.
+        ValueError: it is not CSV in UTF-8, or lacks a column or has it twice.
         OSError: it cannot be read.
     """
     csv.field_size_limit(_MAX_FIELD)
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)  # or an open quote would hide the rest
             columns = reader.fieldnames or []
             for column in (path_column, text_column):
                 if column not in columns:
                     raise ValueError(
                         f"{table} has no column {column!r}, only {', '.join(columns) or 'none'}: "
                         "name its columns with --path-column and --alt-column"
+                    )
+                if columns.count(column) > 1:
+                    raise ValueError(
+                        f"{table} has several columns {column!r}: give the others another name"
                     )
             return [
                 GivenText(path, root / path, (row[text_column] or "").strip())
@@ -113,8 +117,11 @@ def audit_texts(
     def prepare(given: GivenText) -> tuple[GivenText, _Prepared]:
         if not given.text:
             return given, None
-        if not given.picture.is_file():
-            return given, FailedFile(given.picture, "no such file")
+        try:
+            if not given.picture.is_file():
+                return given, FailedFile(given.picture, "no such file")
+        except OSError as error:  # such as a name that is too long
+            return given, FailedFile(given.picture, error.strerror or str(error))
         return given, prepare_file(matcher.captioner, given.picture, max_pixels)
 
     ahead = prefetch(

@@ -110,3 +110,32 @@ def test_tables_that_cannot_be_used(run: Run, tmp_path: Path, bundle: Path, tabl
     assert "a mean picture and a neighbour index, which the captioner 'tiny' lacks" in (
         lacking.stderr
     )
+
+
+def test_a_path_that_no_file_can_have_does_not_stop_the_rest(
+    run: Run, table: Path, tmp_path: Path
+) -> None:
+    with table.open("a") as file:
+        file.write(f"{'long' * 1_250}.png,a dog\nnul\0.png,a dog\nred.png,a ball\n")
+    output = tmp_path / "found.jsonl"
+    result = run("audit", table, "--output", output, "--threshold", "0")
+    assert result.exit_code == 1
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["verdict"] for row in rows[-3:]] == ["failed", "failed", "fits"]
+    assert rows[-3]["error"] == "File name too long"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,alt,alt\na.png,a dog,a cat\n", "several columns 'alt'"),
+        ('path,alt\na.png,"a dog\nb.png,a cat\n', "is not CSV: unexpected end of data"),
+    ],
+)
+def test_tables_of_which_a_part_would_be_lost_are_refused(
+    run: Run, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "lossy.csv").write_text(text)
+    result = run("audit", tmp_path / "lossy.csv")
+    assert result.exit_code == 2
+    assert message in unframed(result.stderr)
