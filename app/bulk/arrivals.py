@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.bulk.find import is_hidden, search_folder
+from app.bulk.names import shown_path
 from app.pictures.decode import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from threading import Event
 
 __all__ = ["Arrivals", "watch_folders"]
@@ -75,10 +76,12 @@ def watch_folders(folders: Sequence[Path], *, settle: float, stop: Event) -> Ite
     Ends when `stop` is set. What a search of a folder leaves out is left out.
 
     Raises:
-        OSError: a folder cannot be watched.
+        OSError: a folder cannot be watched, or was removed or replaced.
     """
     arrivals = Arrivals(settle)
+    watched = {folder: _identity(folder) for folder in folders}
     for changes in _changes(folders, stop):
+        _check_there(watched)
         if changes is None:
             _see_all(arrivals, folders)
         for path in changes or ():
@@ -111,6 +114,27 @@ def _changes(folders: Sequence[Path], stop: Event) -> Iterator[set[str] | None]:
             # It has no way to name a path that is not UTF-8: search for what has arrived.
             if "decode path" not in str(error):
                 raise OSError(f"the folder can no longer be watched: {error}") from error
+
+
+def _check_there(watched: Mapping[Path, tuple[int, int] | None]) -> None:
+    """Check that the folders are those that are watched: of others, no news would come.
+
+    Raises:
+        OSError: one is gone, or another is in its place.
+    """
+    for folder, before in watched.items():
+        if _identity(folder) != before:
+            raise OSError(
+                f"{shown_path(folder)} can no longer be watched: it was removed or replaced"
+            )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _see_all(arrivals: Arrivals, folders: Sequence[Path]) -> None:

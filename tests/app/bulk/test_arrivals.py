@@ -114,3 +114,23 @@ def test_what_is_still_being_written_waits(arriving: Queue[str], tmp_path: Path)
             assert arriving.empty()
     wait_until(lambda: not arriving.empty())
     assert arriving.get() == "slow.jpg"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_goes_ends_the_watch(tmp_path: Path, replaced: bool) -> None:
+    folder, old = tmp_path / "in", tmp_path / "old"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"a")
+    stop = threading.Event()
+    timer = threading.Timer(10, stop.set)  # if nothing ends it
+    timer.start()
+    watch = watch_folders([folder], settle=0.1, stop=stop)
+    try:
+        assert next(watch) == [folder / "a.jpg"]
+        folder.rename(old)
+        if replaced:
+            folder.mkdir()
+        with pytest.raises(OSError, match="in can no longer be watched: it was removed or repl"):
+            next(watch)
+    finally:
+        timer.cancel()
