@@ -149,6 +149,12 @@ class Sidecars:
         with suppress(OSError):  # one of them is not there
             if path.samefile(picture):
                 raise SidecarError("its sidecar would be the picture itself")
+        if path.is_symlink():
+            from app.pictures.decode import SUFFIXES  # noqa: PLC0415 - imports Pillow
+
+            target = Path(os.path.realpath(path))  # unlike `resolve`, also of links in a circle
+            if target.suffix.lower() in SUFFIXES:
+                raise SidecarError(f"its sidecar {path.name} is a link to a picture, {target.name}")
 
     def _write(self, path: Path, kind: SidecarKind, shown: str, description: Description) -> None:
         try:

@@ -165,6 +165,19 @@ def test_a_picture_is_never_its_own_sidecar(tmp_path: Path) -> None:
     assert picture.read_bytes() == encoded(photo())
 
 
+def test_a_link_to_another_picture_is_no_sidecar(tmp_path: Path) -> None:
+    picture, other = tmp_path / "a.jpg", tmp_path / "b.JPG"
+    other.write_bytes(b"b")
+    (tmp_path / "a.txt").symlink_to(other.name)
+    (tmp_path / "c.txt").symlink_to("c.txt")
+    sidecars = Sidecars([SidecarKind.TXT], overwrite=True)
+    with pytest.raises(SidecarError, match=r"is a link to a picture, b\.JPG"):
+        sidecars.write(captioned(picture))
+    assert other.read_bytes() == b"b"
+    with pytest.raises(SidecarError, match="it is no file"):
+        sidecars.write(captioned(tmp_path / "c.jpg"))
+
+
 def test_links_and_permissions_stay(tmp_path: Path) -> None:
     picture, real = tmp_path / "a.jpg", tmp_path / "elsewhere.txt"
     real.write_text("old")
