@@ -31,7 +31,6 @@ def test_a_proxy_may_take_the_root_path_away_or_leave_it(
 
 @pytest.mark.parametrize("prefix", ["", "/captions"])
 def test_addresses_that_the_service_writes_have_it(prefixed: httpx.Client, prefix: str) -> None:
-    assert prefixed.get(f"{prefix}/").headers["location"] == "/captions/docs"
     slash = prefixed.get(f"{prefix}/models/").headers["location"]
     assert httpx.URL(slash).path == "/captions/models"
     page = prefixed.get(f"{prefix}/docs").text
