@@ -97,7 +97,7 @@ def test_disconnecting_stops_reading(
 ) -> None:
     ended = Event()
 
-    def endless(_: str) -> Iterator[None]:
+    def endless(_: str, **_options: object) -> Iterator[None]:
         try:
             while True:
                 time.sleep(0.001)
