@@ -72,7 +72,7 @@ class Sidecars:
         self._finished: set[str] = set()
 
     def summary(self) -> str:
-        """Say how many sidecars were written, and how many pictures got none, and why."""
+        """Report how many sidecars were written, and how many pictures have none and why."""
         parts = [f"{self.written:,} sidecars written"]
         if self.skipped:
             parts.append(f"{self.skipped:,} pictures had theirs (--overwrite replaces them)")

@@ -182,7 +182,7 @@ class _Packet:
         return f"<{prefix}{colon}li{attributes}>{_escape(text)}</{prefix}{colon}li>"
 
     def _fill(self, element: Element, content: str, *, at_end: bool | None = None) -> None:
-        """Put content into an element: at its beginning or end, or in place of what is there."""
+        """Insert content at the start or end of an element, or replace what it contains."""
         if element.inner is None:  # <empty/>
             tag = f">{content}</{self._tag(element)}>"
             self._edits.append((element.end - len("/>"), element.end, tag))

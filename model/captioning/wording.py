@@ -160,7 +160,7 @@ def alt_text(text: str) -> str:
 
 
 def hedge(text: str) -> str:
-    """Say that a caption may be wrong: "Possibly a cat on a couch"; an empty one stays empty."""
+    """Mark a caption as uncertain: "Possibly a cat on a couch". An empty one stays empty."""
     sentence = " ".join(text.split())
     if not sentence or sentence.lower().startswith(_HEDGE.lower()):
         return sentence

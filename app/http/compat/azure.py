@@ -250,7 +250,7 @@ def _features(text: str, known: Collection[str], supported: Collection[str]) -> 
 
 
 def _azure_caption(caption: Caption) -> AzureCaption:
-    """Give the calibrated confidence, or without one the mean probability of the words."""
+    """Return the calibrated confidence, or if there is none, the mean probability of the words."""
     confidence = caption.confidence
     if confidence is None:
         confidence = math.exp(caption.mean_logprob)
