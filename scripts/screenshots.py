@@ -9,11 +9,14 @@ import argparse
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -56,9 +59,21 @@ def service() -> Iterator[str]:
         try:
             assert process.stdout is not None  # noqa: S101
             line = next(line for line in process.stdout if "Listening on" in line)
-            yield line.split()[2] + "/"
+            address = line.split()[2] + "/"
+            while not is_ready(address):
+                time.sleep(0.2)
+            yield address
         finally:
             process.terminate()
+
+
+def is_ready(address: str) -> bool:
+    """Return whether the service has loaded its models."""
+    try:
+        with urlopen(address + "health/ready") as response:  # noqa: S310 - our own service
+            return bool(response.status == 200)
+    except HTTPError:
+        return False
 
 
 def save(screenshot: bytes, path: Path) -> None:
