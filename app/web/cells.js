@@ -56,13 +56,13 @@ class CellsPart extends Part {
     const {model, text, property} = this;
     const answer = await this.attempt((signal) => call('activations', {signal, json: {model, text, property, top: 10}}));
     if (!answer) return;
+    this.read = {model, text};
     this.reset(answer);
     this.ranking = {...answer.property, units: answer.units};
     this.choose(answer.units[0].unit);
   }
 
   reset(answer) {
-    this.read = {model: this.model, text: this.text};
     this.units = new Map(answer.units.map((unit) => [unit.unit, unit]));
     this.tokens = answer.tokens;
     this.picked = null;
@@ -138,8 +138,8 @@ class CellsPart extends Part {
         </section>
         <section aria-label="Units">${this.ranking ? this.ranked() : nothing}
           <form class="actions" @submit=${(event) => { event.preventDefault(); this.choose(Number(event.target.elements.unit.value)); }}>
-            <label class="field">Any unit<input name="unit" type="number" min="0" .value=${String(this.unit?.unit ?? 0)}></label>
-            <button class="quiet" type="submit" ?disabled=${!this.read}>Show</button></form>
+            <label class="field">Any unit<input name="unit" type="number" min="0" value="0"></label>
+            <button class="quiet" type="submit" ?disabled=${!this.read || this.busy}>Show</button></form>
           ${this.unit ? strongest(this.tokens, this.unit) : nothing}
         </section>
       </div>
