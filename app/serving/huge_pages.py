@@ -6,9 +6,10 @@ captioner reads, which takes a tenth of its time or more. Linux only.
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 __all__ = ["huge_pages"]
 
@@ -32,6 +33,9 @@ _HUGEPAGE = 14
 def huge_pages() -> Iterator[None]:
     """Move the large blocks of memory that come while a model is loaded into huge pages.
 
+    They move in a thread of their own, while the model may be used already: it takes a third of a
+    second for the captioner.
+
     Memory that the process had before is left as it is. Does nothing on systems other than Linux,
     or where huge pages are switched off. Blocks for which the system has too few stay where they
     are.
@@ -41,8 +45,13 @@ def huge_pages() -> Iterator[None]:
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):  # of the GNU C library
         library.malloc_trim(0)  # return what only loading needed, tens of megabytes, to the system
-    madvise = library.madvise
-    for start, size in set(_large_blocks()) - before:
+    new = set(_large_blocks()) - before
+    Thread(target=_move, args=(new,), name="huge pages", daemon=True).start()
+
+
+def _move(blocks: Iterable[tuple[int, int]]) -> None:
+    madvise = ctypes.CDLL(None).madvise
+    for start, size in blocks:
         block = ctypes.c_void_p(start), ctypes.c_size_t(size)
         if madvise(*block, _COLLAPSE) != 0:
             madvise(*block, _HUGEPAGE)

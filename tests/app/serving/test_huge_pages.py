@@ -4,7 +4,9 @@ import ctypes
 import mmap
 import platform
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,20 +56,30 @@ def fill(memory: mmap.mmap) -> None:
     memory[:] = bytes(range(256)) * (SIZE // 256)
 
 
+@contextmanager
+def moved() -> Iterator[None]:
+    """Use `huge_pages`, and wait until the memory has moved."""
+    with huge_pages():
+        yield
+    for thread in threading.enumerate():
+        if thread.name == "huge pages":
+            thread.join()
+
+
 def kernel_version() -> tuple[int, int]:
     return tuple(map(int, re.match(r"(\d+)\.(\d+)", platform.release()).groups()))
 
 
 @pytest.mark.skipif(kernel_version() < (6, 1), reason="this kernel moves pages later")
 def test_resident_memory_moves_into_huge_pages_unchanged(block, setting) -> None:
-    with huge_pages():
+    with moved():
         fill(block)
     assert in_huge_pages(block) >= SIZE - 2 * HUGE  # the ends are not whole huge pages
     assert block[:] == bytes(range(256)) * (SIZE // 256)
 
 
 def test_memory_that_is_half_empty_is_left_alone(block, setting) -> None:
-    with huge_pages():
+    with moved():
         block[: SIZE // 2] = b"x" * (SIZE // 2)
         before = smaps_field(block, "Rss")
     assert smaps_field(block, "Rss") == before
@@ -75,14 +87,14 @@ def test_memory_that_is_half_empty_is_left_alone(block, setting) -> None:
 
 def test_an_older_kernel_is_asked_to_move_pages_later(block, setting, monkeypatch):
     monkeypatch.setattr(module, "_COLLAPSE", 9999)
-    with huge_pages():
+    with moved():
         fill(block)
     assert "hg" in smaps_field(block, "VmFlags").split()
 
 
 def test_nothing_moves_where_huge_pages_are_switched_off(block, setting, monkeypatch) -> None:
     setting.write_text("always madvise [never]\n")
-    with huge_pages():
+    with moved():
         fill(block)
         before = smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")
     assert (smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")) == before
@@ -91,13 +103,13 @@ def test_nothing_moves_where_huge_pages_are_switched_off(block, setting, monkeyp
 @pytest.mark.parametrize("missing", ["_SETTING", "_MAPPINGS"])
 def test_other_systems_do_nothing(missing, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(module, missing, tmp_path / "missing")
-    with huge_pages():
+    with moved():
         pass
 
 
 def test_memory_that_was_there_before_is_left_alone(block, setting) -> None:
     fill(block)
     before = smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")
-    with huge_pages():
+    with moved():
         pass
     assert (smaps_field(block, "AnonHugePages"), smaps_field(block, "VmFlags")) == before
