@@ -5,6 +5,7 @@ neither needs PyTorch.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,18 @@ class OpenVinoRunner:
     ) -> None:
         self.exact = precision == "float32"
         settings = _settings(threads, precision)
-        self._encode = CompiledGraph(read_graph(folder / "encode.xml", tensors), settings)
-        context = read_graph(folder / "context.xml", tensors)
-        self._encode_context = CompiledGraph(context, settings)
-        step = read_graph(folder / "step.xml", tensors)
-        if precision == "int8":
-            # Reading its weights is most of a step; the other graphs read theirs once per picture.
-            quantise(step)
-        self._step = CompiledGraph(step, settings)
+
+        def compiled(name: str) -> CompiledGraph:
+            graph = read_graph(folder / f"{name}.xml", tensors)
+            if name == "step" and precision == "int8":
+                # Reading its weights is most of a step; the others read theirs once per picture.
+                quantise(graph)
+            return CompiledGraph(graph, settings)
+
+        # Together, in two thirds of the time: most of it is spent outside Python.
+        with ThreadPoolExecutor() as pool:
+            graphs = pool.map(compiled, ("encode", "context", "step"))
+            self._encode, self._encode_context, self._step = graphs
         self._grid_shape = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid_shape[-1]
         usual = tensors.get("decoder.detector.usual")
