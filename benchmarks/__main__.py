@@ -27,6 +27,7 @@ from benchmarks import (
     stages,
     texts,
     throughput,
+    workers,
 )
 from benchmarks.bench import ROOT, Bench, Suite
 from benchmarks.machine import describe_captioner, describe_machine
@@ -47,6 +48,7 @@ SUITES: dict[str, Suite] = {
     "server": server.measure,
     "clients": clients.measure,
     "metrics": metrics.measure,
+    "workers": workers.measure,
     "adapters": adapters.measure,
     "other-models": other_models.measure,
     "overload": overload.measure,
@@ -55,7 +57,7 @@ SUITES: dict[str, Suite] = {
     "fuzz-pictures": fuzz_pictures.measure,
 }
 
-ON_REQUEST = {"fuzz-pictures", "gpu", "metrics", "other-models", "overload", "soak"}
+ON_REQUEST = {"fuzz-pictures", "gpu", "metrics", "other-models", "overload", "soak", "workers"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
