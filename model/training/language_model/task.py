@@ -19,6 +19,7 @@ from model.networks.cells import CellState
 from model.networks.text_network import TextNetwork
 from model.reporting.progress import status
 from model.text.language_model import LanguageModel
+from model.training.initial_weights import load_initial_weights
 from model.training.language_model.loss import TextLoss, nats_per_token
 from model.training.language_model.streams import StreamState, gather_state, take_share
 from model.training.optimizer import parameter_groups
@@ -53,6 +54,7 @@ class LanguageModelTask(TrainingTask[Tensor]):
     def __init__(self, recipe: TextRecipe, accelerator: Accelerator) -> None:
         self.recipe = recipe
         self.settings = recipe.optimisation
+        self.validates_first = bool(recipe.initial_weights)
         self.accelerator = accelerator
         self.corpus = Corpus.read(
             Path(data_path(recipe.corpus)),
@@ -105,8 +107,11 @@ class LanguageModelTask(TrainingTask[Tensor]):
         return self.streams * self.settings.steps
 
     def build_network(self, console: Console) -> TextNetwork:
-        """Build the network with random weights."""
+        """Build the network, with random weights unless the recipe names others."""
         self.network = TextNetwork(self.recipe.network, len(self.vocabulary))
+        if self.recipe.initial_weights:
+            path = Path(self.recipe.initial_weights)
+            load_initial_weights(self.network, path, self.config, self.vocabulary, ["network"])
         return self.network
 
     def build_loss(self) -> TextLoss:
