@@ -30,10 +30,15 @@ __all__ = ["ConsensusReranker", "RankedHypothesis", "read_reranker"]
 
 
 class RankedHypothesis(NamedTuple):
-    """A hypothesis and its agreement with captions of similar pictures, 0 to 1, if known."""
+    """A hypothesis, with what is known of its rank.
+
+    `agreement` is that with captions of similar pictures, and `confidence` the chance that it is
+    good, see `model.captioning.calibration`; each 0 to 1, or None if unknown.
+    """
 
     hypothesis: Hypothesis
     agreement: float | None = None
+    confidence: float | None = None
 
 
 class ConsensusReranker:
@@ -112,9 +117,9 @@ class ConsensusReranker:
         return ranked
 
     def _score(self, ranked: RankedHypothesis) -> tuple[bool, float]:
-        hypothesis, agreement = ranked
+        hypothesis = ranked.hypothesis
         mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
-        score = (agreement or 0.0) + self.config.likelihood * mean_logprob
+        score = (ranked.agreement or 0.0) + self.config.likelihood * mean_logprob
         return hypothesis.finished, score
 
     def _nearest(self, features: Array) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

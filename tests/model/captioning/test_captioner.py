@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from model.captioning.captioner import Captioner, UnsupportedOption
+from model.captioning.base import UnsupportedOption
+from model.captioning.captioner import Captioner
 from model.config import DecodingConfig
 from model.runtime.device import choose_device
 from model.vocabulary import Vocabulary

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from model.captioning.captioner import Captioner, UnsupportedOption
+from model.captioning.base import UnsupportedOption
+from model.captioning.captioner import Captioner
 from model.captioning.tags import LEAST_PROBABILITY, MOST_TAGS, Tagger
 from model.captioning.word_kinds import word_kind
 from model.config import DecodingConfig, TaggingConfig

@@ -1,0 +1,101 @@
+"""Find the token sequences that describe encoded pictures, by beam search or by sampling."""
+
+from collections.abc import Callable
+
+from model.arrays import Array
+from model.config import DecodingConfig
+from model.decoding import beam_search, sampling
+from model.decoding.constraints import (
+    Constraint,
+    ForbiddenTokens,
+    MinLength,
+    NoEcho,
+    NoRepeatNgram,
+)
+from model.decoding.hypothesis import DecodingCancelled, Hypothesis
+from model.decoding.search_trace import SearchRecorder
+from model.networks.image_context import DecoderState
+from model.runtime.base import Runner
+from model.seeds import draw_seed
+from model.vocabulary import Vocabulary
+
+__all__ = ["find_hypotheses"]
+
+
+def find_hypotheses(
+    runner: Runner,
+    vocabulary: Vocabulary,
+    grid: Array,
+    decoding: DecodingConfig,
+    *,
+    cancelled: Callable[[], bool],
+    recorder: SearchRecorder | None,
+) -> list[list[Hypothesis]]:
+    """Search for the captions of each picture, or draw them.
+
+    Args:
+        runner, vocabulary: of the captioner.
+        grid: encoded pictures (batch, rows, columns, channels).
+        decoding: how to search. For a consensus, all that the beam holds are returned.
+        cancelled: asked before every step.
+        recorder: records the steps of a search, if there is one.
+
+    Returns:
+        Of each picture the captions, best first; of drawn ones, in the order they were drawn in.
+
+    Raises:
+        DecodingCancelled: `cancelled` returned True.
+    """
+    start, end = vocabulary.start_id, vocabulary.end_id
+    constraints = _constraints(vocabulary, decoding)
+    num_results = decoding.beam_size if decoding.consensus else None
+    if runner.search is not None and not decoding.sampled and recorder is None:
+        if cancelled():
+            raise DecodingCancelled
+        return runner.search(
+            grid,
+            decoding,
+            start_token=start,
+            end_token=end,
+            constraints=constraints,
+            num_results=num_results,
+        )
+    context = runner.encode_context(grid)
+
+    def step(tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
+        logprobs, state, _ = runner.step(tokens, state, context)
+        return logprobs, state
+
+    if decoding.sampled:
+        if decoding.seed is None:
+            decoding = decoding.merge(seed=draw_seed())
+        return sampling.sample(
+            step,
+            context.start,
+            decoding,
+            start_token=start,
+            end_token=end,
+            constraints=constraints,
+            cancelled=cancelled,
+        )
+    return beam_search.search(
+        step,
+        context.start,
+        decoding,
+        start_token=start,
+        end_token=end,
+        constraints=constraints,
+        num_results=num_results,
+        cancelled=cancelled,
+        recorder=recorder,
+    )
+
+
+def _constraints(vocabulary: Vocabulary, decoding: DecodingConfig) -> list[Constraint]:
+    words = [token for word in decoding.no_echo_words for token in vocabulary.encode(word)]
+    return [
+        ForbiddenTokens(vocabulary.never_written),
+        MinLength(1, vocabulary.end_id),  # an empty caption says nothing
+        NoRepeatNgram(decoding.no_repeat_ngram_size),
+        NoEcho(words),
+    ]
