@@ -1,15 +1,18 @@
-"""What every route needs that has a language model write: from options to texts."""
+"""What every route needs that has a language model write: from options to the response."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anyio import to_thread
+from starlette.responses import Response
 
 from app.errors import InvalidParameter
 from app.http.bodies import check_length
+from app.http.disconnect import cancel_on_disconnect
 from app.http.schemas.texts import Usage
+from app.http.streaming import EventStream, first_of
 from app.serving.results import ModelTiming
 from model.seeds import draw_seed
 from model.text.deltas import TextAssembler
@@ -18,6 +21,9 @@ from model.text.request import GenerationRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
+    from pydantic import BaseModel
+    from starlette.requests import Request
+
     from app.serving.engine import Engine
     from app.serving.results import GenerationChunk
     from app.settings import Settings
@@ -25,7 +31,13 @@ if TYPE_CHECKING:
     from model.text.deltas import TextDelta, TextPart
     from model.text.language_model import LanguageModel
 
-__all__ = ["TextGeneration", "generation_request"]
+__all__ = [
+    "ResponseBuilder",
+    "TextGeneration",
+    "generation_request",
+    "respond_or_stream",
+    "stream_events",
+]
 
 
 def generation_request(
@@ -150,6 +162,41 @@ class TextGeneration:
         self._completion_tokens += sum(len(part.tokens) for part in parts)
         self._unfinished -= sum(part.finish_reason is not None for part in parts)
         return parts
+
+
+class ResponseBuilder(Protocol):
+    """Builds the response of a generation, whole or as server-sent events."""
+
+    async def response(self) -> BaseModel:
+        """Generate everything."""
+        ...
+
+    def events(self) -> AsyncGenerator[bytes]:
+        """Generate, and yield an event for each part."""
+        ...
+
+
+async def respond_or_stream(
+    request: Request, builder: ResponseBuilder, *, stream: bool
+) -> Response:
+    """Answer with the whole response as JSON, or with its events.
+
+    Raises:
+        ClientDisconnected: the client disconnected before the response began.
+    """
+    if stream:
+        return await stream_events(request, builder.events())
+    whole = await cancel_on_disconnect(request, builder.response())
+    return Response(whole.model_dump_json(), media_type="application/json")
+
+
+async def stream_events(request: Request, events: AsyncGenerator[bytes]) -> EventStream:
+    """Answer with events, once there is a first: until then, an error has its own status.
+
+    Raises:
+        ClientDisconnected: the client disconnected before the first event.
+    """
+    return EventStream(await cancel_on_disconnect(request, first_of(events)), events)
 
 
 def _sampling(

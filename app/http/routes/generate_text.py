@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 from app.http.bodies import json_body, read_json
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
-from app.http.generation import TextGeneration, generation_request
+from app.http.generation import TextGeneration, generation_request, stream_events
 from app.http.schemas.texts import (
     ModelTimingResult,
     TextChoice,
@@ -21,7 +21,7 @@ from app.http.schemas.texts import (
     TextResponse,
     TokenLogprobs,
 )
-from app.http.streaming import EventStream, encode_event, first_of
+from app.http.streaming import EventStream, encode_event
 from app.serving.results import ModelTiming
 from model.config import SamplingConfig
 from model.text.deltas import TextPart
@@ -83,10 +83,7 @@ async def generate_text(
     )
     if not body.stream:
         return await cancel_on_disconnect(request, builder.response())
-    events = builder.events()
-    # Wait for the first event here, so that an error until then has its own status.
-    first = await cancel_on_disconnect(request, first_of(events))
-    return EventStream(first, events)
+    return await stream_events(request, builder.events())
 
 
 class _ResponseBuilder:

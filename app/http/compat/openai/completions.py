@@ -15,10 +15,9 @@ from app.http.bodies import inline_schema, json_body, read_json
 from app.http.compat.openai.requests import StreamOptions
 from app.http.compat.openai.schemas import Completion, FinishReason, error_responses, is_empty
 from app.http.deps import EngineDep, RequestId, SettingsDep
-from app.http.disconnect import cancel_on_disconnect
-from app.http.generation import TextGeneration, generation_request
+from app.http.generation import TextGeneration, generation_request, respond_or_stream
 from app.http.schemas.texts import TextRequest, TokenLogprobs, Usage
-from app.http.streaming import EventStream, encode_event, first_of
+from app.http.streaming import encode_event
 from model.config import SamplingConfig
 from model.text.deltas import TextPart
 
@@ -155,11 +154,7 @@ async def complete(
     builder = _ResponseBuilder(
         await TextGeneration.prepare(engine, config.name, generation, echo=body.echo), body, common
     )
-    if not body.stream:
-        whole = await cancel_on_disconnect(request, builder.response())
-        return Response(whole.model_dump_json(), media_type="application/json")
-    events = builder.events()
-    return EventStream(await cancel_on_disconnect(request, first_of(events)), events)
+    return await respond_or_stream(request, builder, stream=body.stream)
 
 
 class _ResponseBuilder:

@@ -20,10 +20,9 @@ from app.http.compat.openai.schemas import (
     ChatTokenLogprob,
     Completion,
 )
-from app.http.disconnect import cancel_on_disconnect
-from app.http.generation import TextGeneration, generation_request
+from app.http.generation import TextGeneration, generation_request, respond_or_stream
 from app.http.schemas.texts import Usage
-from app.http.streaming import EventStream, encode_event, first_of
+from app.http.streaming import encode_event
 from app.serving.engine import Engine
 from app.settings import Settings
 from model.text.deltas import TextPart
@@ -56,11 +55,7 @@ async def continue_chat(
     builder = _ResponseBuilder(
         await TextGeneration.prepare(engine, config.name, generation), body, common
     )
-    if not body.stream:
-        whole = await cancel_on_disconnect(request, builder.response())
-        return Response(whole.model_dump_json(), media_type="application/json")
-    events = builder.events()
-    return EventStream(await cancel_on_disconnect(request, first_of(events)), events)
+    return await respond_or_stream(request, builder, stream=bool(body.stream))
 
 
 class _ResponseBuilder:
