@@ -2,9 +2,10 @@
 
 import time
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import get_contextvars
 
+from app.http.status_recorder import StatusRecorder
 from app.serving.metrics import Metrics
 
 __all__ = ["RequestMetrics"]
@@ -30,23 +31,16 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 0
-
-        async def send_and_record_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        started, recorder = time.perf_counter(), StatusRecorder(send)
         error = None
         try:
-            await self.app(scope, receive, send_and_record_status)
+            await self.app(scope, receive, recorder)
         except Exception:
-            status, error = status or 500, "internal_error"
+            recorder.status, error = recorder.status or 500, "internal_error"
             raise
         finally:
             seconds = time.perf_counter() - started
-            self._count(scope, status, error or get_contextvars().get("error"), seconds)
+            self._count(scope, recorder.status, error or get_contextvars().get("error"), seconds)
 
     def _count(self, scope: Scope, status: int, error: str | None, seconds: float) -> None:
         metrics = self._metrics

@@ -18,6 +18,7 @@ from app.http.limits import RequestLimits
 from app.http.lingering import LingeringClose
 from app.http.metrics import RequestMetrics
 from app.http.root_path import RootPath, route_path
+from app.http.status_recorder import StatusRecorder
 from app.serving.metrics import Metrics
 from app.settings import Settings
 
@@ -111,21 +112,14 @@ class _RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 0
-
-        async def send_and_record_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        started, recorder = time.perf_counter(), StatusRecorder(send)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=correlation_id.get())
         try:
-            await self.app(scope, receive, send_and_record_status)
+            await self.app(scope, receive, recorder)
         except Exception:
             _log.exception("unexpected error")
-            if status:
+            if recorder.status:
                 raise  # too late for an error response: the server closes the connection
             message = (
                 "internal error, not caused by your request: the service's log has the details"
@@ -133,7 +127,7 @@ class _RequestLog:
             response = error_response(
                 route_path(scope), ServiceError.status, ServiceError.code, message
             )
-            await response(scope, receive, send_and_record_status)
+            await response(scope, receive, recorder)
         finally:
             # The percent-encoded path, so that no line break gets into the log.
             path = scope.get("raw_path", b"").decode("ascii", "replace")
@@ -144,7 +138,7 @@ class _RequestLog:
                 client=_client(scope),
                 method=scope["method"],
                 path=path,
-                status=status,
+                status=recorder.status,
                 ms=milliseconds,
             )
 
