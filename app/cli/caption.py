@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from app.bulk.destination import Destination, PlannedFile
-from app.bulk.formats import OptionalFields, OutputFormat, choose_format
+from app.bulk.formats import OutputFormat, choose_format
 from app.bulk.names import shown_path
 from app.bulk.outputs import NO_OUTPUT, OutputError, open_output
-from app.bulk.sidecars import SidecarKind, Sidecars
+from app.bulk.sidecars import Sidecars
 from app.cli.caption_options import (
+    BatchSize,
+    OutputFormatName,
+    SidecarKinds,
+    WithTags,
+    available_fields,
     check_arguments,
     check_ray_options,
+    merge_options,
     output_settings,
 )
 from app.cli.loading import load_captioner
@@ -63,9 +69,7 @@ def caption(
     ],
     *,
     decoding_options: dict[str, Any],
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="How many pictures to caption at once.")
-    ] = 8,
+    batch_size: BatchSize = 8,
     image_gain: Annotated[
         bool,
         typer.Option(
@@ -73,31 +77,18 @@ def caption(
         ),
     ] = False,
     wording_options: dict[str, Any],
-    output_format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            "--format", help="The output format; by default from the suffix of --output, else text."
-        ),
-    ] = None,
+    output_format: OutputFormatName = None,
     output: Annotated[
         str | None, typer.Option(help="A new .jsonl or .csv file, or .parquet folder.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an existing --output where it ends.")
     ] = False,
-    sidecar: Annotated[
-        list[SidecarKind],
-        typer.Option(
-            help="Write captions beside each picture: txt (a.txt), xmp (a.jpg.xmp) or xmp-stem "
-            "(a.xmp); repeatable."
-        ),
-    ] = [],  # noqa: B006 - typer makes a new list
+    sidecar: SidecarKinds = [],  # noqa: B006 - typer makes a new list
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the captions that sidecars have already.")
     ] = False,
-    tags: Annotated[
-        bool, typer.Option("--tags", help="Put what is in the picture into XMP sidecars as tags.")
-    ] = False,
+    tags: WithTags = False,
     ray: Annotated[
         bool, typer.Option("--ray", help="Caption one PATH (or s3:// URI) on a Ray cluster.")
     ] = False,
@@ -133,22 +124,11 @@ def caption(
     from app.bulk.find import describe, find_pictures  # noqa: PLC0415
 
     captioner = load_captioner(settings)
-    with invalid_options():
-        decoding = captioner.config.decoding.merge(**decoding_options)
-        wording = WordingConfig().merge(**wording_options)
-        captioner.check_support(
-            decoding,
-            image_gain=image_gain,
-            tags=tags,
-            min_confidence=wording.min_confidence is not None,
-        )
-    found = find_pictures(paths)
-    optional_fields = OptionalFields(
-        confidence=captioner.config.calibration is not None,
-        agreement=captioner.has_consensus,
-        image_gain=image_gain,
-        alt_text=wording.style == "alt",
+    decoding, wording = merge_options(
+        captioner, decoding_options, wording_options, image_gain=image_gain, tags=tags
     )
+    found = find_pictures(paths)
+    optional_fields = available_fields(captioner, wording, image_gain=image_gain)
     try:
         with require_extra("parquet"):
             open_file = (

@@ -1,22 +1,55 @@
-"""Which options of `unrolled caption` go together."""
+"""Options that `unrolled caption` and `unrolled watch` share, and which of them go together."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from app.bulk.formats import OptionalFields, OutputFormat
 from app.bulk.sidecars import SidecarKind
+from app.cli.options import invalid_options
 from model.bundle.format import WEIGHTS
+from model.captioning.wording import WordingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.bulk.formats import OptionalFields
     from model.captioning.captioner import Captioner
-    from model.captioning.wording import WordingConfig
     from model.config import DecodingConfig
 
-__all__ = ["check_arguments", "check_ray_options", "output_settings"]
+__all__ = [
+    "BatchSize",
+    "OutputFormatName",
+    "SidecarKinds",
+    "WithTags",
+    "available_fields",
+    "check_arguments",
+    "check_ray_options",
+    "merge_options",
+    "output_settings",
+]
+
+BatchSize = Annotated[
+    int, typer.Option(min=1, max=1024, help="How many pictures to caption at once.")
+]
+OutputFormatName = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        "--format", help="The output format; by default from the suffix of --output, else text."
+    ),
+]
+SidecarKinds = Annotated[
+    list[SidecarKind],
+    typer.Option(
+        help="Write captions beside each picture: txt (a.txt), xmp (a.jpg.xmp) or xmp-stem "
+        "(a.xmp); repeatable."
+    ),
+]
+WithTags = Annotated[
+    bool, typer.Option("--tags", help="Put what is in the picture into XMP sidecars as tags.")
+]
 
 
 def check_ray_options(paths: list[str], output: str | None, only_local: Sequence[object]) -> None:
@@ -65,6 +98,43 @@ def check_arguments(
             "--overwrite needs --sidecar, whose captions it replaces; an --output is never "
             "overwritten"
         )
+
+
+def merge_options(
+    captioner: Captioner,
+    decoding_options: dict[str, Any],
+    wording_options: dict[str, Any],
+    *,
+    image_gain: bool = False,
+    tags: bool = False,
+) -> tuple[DecodingConfig, WordingConfig]:
+    """Merge the options into the bundle's defaults, and check that it supports them.
+
+    Raises:
+        BadParameter: it does not, or an option is out of range.
+    """
+    with invalid_options():
+        decoding = captioner.config.decoding.merge(**decoding_options)
+        wording = WordingConfig().merge(**wording_options)
+        captioner.check_support(
+            decoding,
+            image_gain=image_gain,
+            tags=tags,
+            min_confidence=wording.min_confidence is not None,
+        )
+    return decoding, wording
+
+
+def available_fields(
+    captioner: Captioner, wording: WordingConfig, *, image_gain: bool = False
+) -> OptionalFields:
+    """Return which fields of a caption its rows have."""
+    return OptionalFields(
+        confidence=captioner.config.calibration is not None,
+        agreement=captioner.has_consensus,
+        image_gain=image_gain,
+        alt_text=wording.style == "alt",
+    )
 
 
 def output_settings(

@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.bulk.destination import Destination
-from app.bulk.formats import OptionalFields, OutputFormat, choose_format
+from app.bulk.formats import OutputFormat, choose_format
 from app.bulk.names import shown_path
 from app.bulk.outputs import NO_OUTPUT, OutputError, open_output
 from app.bulk.results import CaptionedFile
-from app.bulk.sidecars import SidecarKind, Sidecars
-from app.cli.caption_options import check_arguments, output_settings
+from app.bulk.sidecars import Sidecars
+from app.cli.caption_options import (
+    BatchSize,
+    OutputFormatName,
+    SidecarKinds,
+    WithTags,
+    available_fields,
+    check_arguments,
+    merge_options,
+    output_settings,
+)
 from app.cli.loading import load_captioner
 from app.cli.options import (
     CaptionerWeights,
@@ -48,32 +57,17 @@ def watch(
     *,
     decoding_options: dict[str, Any],
     wording_options: dict[str, Any],
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="How many pictures to caption at once.")
-    ] = 8,
+    batch_size: BatchSize = 8,
     settle: Annotated[
         float,
         typer.Option(min=0, max=3600, help="A picture is whole if unchanged for so many seconds."),
     ] = 2.0,
-    output_format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            "--format", help="The output format; by default from the suffix of --output, else text."
-        ),
-    ] = None,
+    output_format: OutputFormatName = None,
     output: Annotated[
         str | None, typer.Option(help="A .jsonl or .csv file, continued if it is there.")
     ] = None,
-    sidecar: Annotated[
-        list[SidecarKind],
-        typer.Option(
-            help="Write captions beside each picture: txt (a.txt), xmp (a.jpg.xmp) or xmp-stem "
-            "(a.xmp); repeatable."
-        ),
-    ] = [],  # noqa: B006 - typer makes a new list
-    tags: Annotated[
-        bool, typer.Option("--tags", help="Put what is in the picture into XMP sidecars as tags.")
-    ] = False,
+    sidecar: SidecarKinds = [],  # noqa: B006 - typer makes a new list
+    tags: WithTags = False,
     weights: CaptionerWeights = None,
     device: DeviceName = None,
     runtime: RuntimeName = None,
@@ -98,17 +92,8 @@ def watch(
     from app.bulk.files import caption_files  # noqa: PLC0415
 
     captioner = load_captioner(settings)
-    with invalid_options():
-        decoding = captioner.config.decoding.merge(**decoding_options)
-        wording = WordingConfig().merge(**wording_options)
-        captioner.check_support(
-            decoding, tags=tags, min_confidence=wording.min_confidence is not None
-        )
-    optional_fields = OptionalFields(
-        confidence=captioner.config.calibration is not None,
-        agreement=captioner.has_consensus,
-        alt_text=wording.style == "alt",
-    )
+    decoding, wording = merge_options(captioner, decoding_options, wording_options, tags=tags)
+    optional_fields = available_fields(captioner, wording)
     open_file = NO_OUTPUT
     if has_rows:
         try:
