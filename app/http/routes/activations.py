@@ -12,15 +12,15 @@ from app.errors import InvalidParameter, Unavailable
 from app.http.bodies import check_length, json_body, read_json
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
-from app.http.schemas.texts import (
+from app.http.schemas.activations import (
     ActivationsRequest,
     ActivationsResponse,
     ChanceResult,
     GatesResult,
-    ModelTimingResult,
     PropertyResult,
     UnitResult,
 )
+from app.http.schemas.results import ModelTimingResult
 from model.bundle.format import BundleError
 from model.interpretation.gates import UnitGates, lstm_gates
 from model.interpretation.properties import PROPERTIES

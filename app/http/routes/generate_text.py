@@ -13,8 +13,8 @@ from app.http.bodies import json_body, read_json
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.generation import TextGeneration, generation_request, stream_events
+from app.http.schemas.results import ModelTimingResult
 from app.http.schemas.texts import (
-    ModelTimingResult,
     TextChoice,
     TextChunk,
     TextRequest,

@@ -13,7 +13,8 @@ from app.http.bodies import check_length, content_type, parse_json, read_body
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.forms import read_form
-from app.http.schemas.texts import ModelTimingResult, ScoreRequest, ScoreResponse, TokenScore
+from app.http.schemas.results import ModelTimingResult
+from app.http.schemas.scores import ScoreRequest, ScoreResponse, TokenScore
 from app.http.uploads import check_picture, from_base64
 from app.serving.registry import ModelRegistry
 from model.captioning.caption import MOST_TOP_LOGPROBS

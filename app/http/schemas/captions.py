@@ -4,10 +4,12 @@ import base64
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
+from app.http.schemas.tokens import TokenResult
+from app.http.schemas.traces import TraceResult
 from app.serving.results import CaptionedPicture
 from model.captioning.caption import MOST_TOP_LOGPROBS
 from model.captioning.word_kinds import WordKind
@@ -16,23 +18,16 @@ from model.config import DecodingConfig
 from model.pictures.formats import FORMATS
 
 __all__ = [
-    "CandidateResult",
     "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
     "CaptionsResponse",
-    "EndingResult",
     "FailedPicture",
     "PictureFailure",
     "PictureInfo",
     "PictureResult",
-    "StepResult",
     "TagResult",
     "TimingResult",
-    "TokenResult",
-    "TopLogprobs",
-    "TopTokenResult",
-    "TraceResult",
     "describe",
 ]
 
@@ -98,46 +93,6 @@ class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from co
         return WordingConfig().merge(**self.model_dump(include=set(optional_fields(WordingConfig))))
 
 
-class TopTokenResult(Result):
-    """A token that could have been said at some place."""
-
-    token: str
-    logprob: float = Field(le=0, description="Natural logarithm of its probability there.")
-
-
-TopLogprobs = Annotated[
-    list[TopTokenResult] | None,
-    Field(
-        validation_alias=AliasChoices("top", "top_logprobs"),
-        description="The likeliest tokens at this place, with `top_logprobs`. The token itself "
-        "need not be one of them.",
-    ),
-]
-
-
-class TokenResult(Result):
-    """A word of a caption, or the end token."""
-
-    token: str
-    logprob: float = Field(le=0, description="Natural logarithm of the token's probability.")
-    top_logprobs: TopLogprobs = None
-    attention: list[list[float]] | None = Field(
-        None,
-        description="Attention weights over the picture, rows x columns; they sum to 1.",
-    )
-    overlay: str | None = Field(
-        None,
-        description="With `overlay`: a PNG in base64, the picture with its longer side at 224 "
-        "pixels under a heat map of the attention.",
-    )
-    image_gain: float | None = Field(
-        None,
-        description="How much the picture raises `logprob`: the difference from what it would be "
-        "for an average picture. Near 0 the word is a language habit; below 0 the picture makes "
-        "it less likely.",
-    )
-
-
 class CaptionResult(Result):
     """A caption, with its log-probability and how confident the model is."""
 
@@ -180,48 +135,6 @@ class TagResult(Result):
         description="The chance that at least one of five people who describe the picture uses it.",
     )
     kind: WordKind = Field(description="noun (a thing), verb (an action) or other (a colour, ...).")
-
-
-class CandidateResult(Result):
-    """A sequence that grew by a token."""
-
-    token: str
-    parent: int | None = Field(
-        None,
-        description="The place of the sequence that it grew from among the candidates of the step "
-        "before; absent in the first step.",
-    )
-    logprob: float = Field(le=0, description="Log-probability of the token.")
-    total: float = Field(le=0, description="Log-probability of the sequence.")
-    kept: bool = Field(description="Whether the beam keeps it, so that it may grow further.")
-    caption: int | None = Field(
-        None, description="Its place among `captions`, if it is one that was cut off."
-    )
-
-
-class EndingResult(Result):
-    """A sequence that the end token ended, and that was among the best so far."""
-
-    parent: int | None = Field(
-        None, description="The place of the sequence among the candidates of the step before."
-    )
-    logprob: float = Field(le=0, description="Log-probability of the end token.")
-    total: float = Field(le=0, description="Log-probability of the sequence.")
-    score: float = Field(le=0, description="`total / length ** length_penalty`.")
-    caption: int | None = Field(None, description="Its place among `captions`, if it is one.")
-
-
-class StepResult(Result):
-    """A step of the search: which sequences end, and how others may go on, likeliest first."""
-
-    endings: list[EndingResult]
-    candidates: list[CandidateResult]
-
-
-class TraceResult(Result):
-    """Every step of the search."""
-
-    steps: list[StepResult]
 
 
 class PictureInfo(Result):

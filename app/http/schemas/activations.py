@@ -1,0 +1,131 @@
+"""`POST /activations`: its body and its response."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from app.http.schemas.requests import ModelName, StrictRequest
+from app.http.schemas.results import ModelResponse, ModelTimingResult, Result
+from model.interpretation.properties import PROPERTIES
+
+__all__ = [
+    "ActivationsRequest",
+    "ActivationsResponse",
+    "ChanceResult",
+    "GatesResult",
+    "PropertyResult",
+    "UnitResult",
+]
+
+
+def _number_or_name(value: Any) -> int | str:
+    if isinstance(value, str) and len(value) <= 64:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise PydanticCustomError("unit", "should be a number from 0, or a name like 'layer 1 unit 3'")
+
+
+UnitName = Annotated[int | str, PlainValidator(_number_or_name, json_schema_input_type=int | str)]
+
+
+class ActivationsRequest(StrictRequest):
+    """A text, and the units to inspect: given ones, or those that follow a property best."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "shakespeare",
+                    "text": "ROMEO:\nAy me!",
+                    "units": [0, "layer 1 unit 3"],
+                },
+                {
+                    "model": "shakespeare",
+                    "text": "First.\nSecond, longer.\nThird.\n" * 4,
+                    "property": "position in line",
+                },
+            ]
+        }
+    )
+
+    model: ModelName = None
+    text: Annotated[str, Field(min_length=1, description="The text for the model to read.")]
+    units: Annotated[
+        list[UnitName] | None,
+        Field(
+            min_length=1,
+            max_length=1_000,
+            description="By number, or by name like `layer 1 unit 3`.",
+        ),
+    ] = None
+    property: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="Return the units that follow this property of the text.",
+            json_schema_extra={"enum": [*PROPERTIES, None]},
+        ),
+    ] = None
+    top: Annotated[int, Field(ge=1, le=100, description="Number of units, with `property`.")] = 5
+    gates: Annotated[
+        bool, Field(description="Return the gates of each unit too; for LSTMs only.")
+    ] = False
+
+
+class ChanceResult(Result):
+    """The best unit's score when the property is shifted to other places in the text."""
+
+    mean: float
+    high: float = Field(
+        description="95th percentile; a unit that scores below it is no better than chance."
+    )
+
+
+class PropertyResult(Result):
+    """The property that the units were compared with."""
+
+    name: str
+    description: str
+    measure: Literal["auc", "spearman"] = Field(
+        description="auc: area under the ROC curve, 0.5 for noise. spearman: rank correlation, 0."
+    )
+    chance: ChanceResult
+
+
+class GatesResult(Result):
+    """An LSTM's unit after each token: c' = f * c + i * g, and h' = o * tanh(c')."""
+
+    i: list[float] = Field(description="Input gate, 0 to 1.")
+    f: list[float] = Field(description="Forget gate, 0 to 1.")
+    o: list[float] = Field(description="Output gate, 0 to 1.")
+    g: list[float] = Field(description="Candidate, -1 to 1.")
+    c: list[float] = Field(description="Cell.")
+    h: list[float] = Field(description="Output, -1 to 1.")
+
+
+class UnitResult(Result):
+    """A unit and its activations: tanh(c) of an LSTM, h of other cells, -1 to 1."""
+
+    unit: int = Field(ge=0)
+    name: str
+    direction: Literal[1, -1] | None = Field(
+        None, description="With a property: 1 if the unit rises with it, -1 if it falls."
+    )
+    score: float | None = Field(
+        None, description="With a property: how well the unit follows it on the text's second half."
+    )
+    activations: list[float] = Field(description="After each token, to four decimals.")
+    gates: GatesResult | None = Field(None, description="If requested, to four decimals.")
+
+
+class ActivationsResponse(ModelResponse):
+    """The activations of units while the model reads a text."""
+
+    tokens: list[str] = Field(description="The text as the model reads it.")
+    units: list[UnitResult] = Field(
+        description="In the order requested; with a property, best first."
+    )
+    property: PropertyResult | None = None
+    timing_ms: ModelTimingResult
