@@ -17,7 +17,8 @@ from model.networks.text_network import TextNetwork
 from model.studies.cell_report import CellStudy
 from model.studies.clipping import ClippedTraining, train_clipped
 from model.studies.flow import Floats, gradient_flow, stretches, with_spectral_radius
-from model.studies.gradient_report import ClippingCurve, FlowCurve, GradientStudy
+from model.studies.gradient_curves import ClippingCurve, FlowCurve
+from model.studies.gradient_report import GradientStudy
 from model.studies.matching import check_cells, nearest_network
 from model.text.language_model import LanguageModel
 from model.vocabulary import Vocabulary

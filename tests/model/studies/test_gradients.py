@@ -16,7 +16,7 @@ from model.studies.cell_report import CellStudy
 from model.studies.cells import CellStudySettings
 from model.studies.clipping import train_clipped
 from model.studies.flow import gradient_flow, stretches, with_spectral_radius
-from model.studies.gradient_report import FlowCurve
+from model.studies.gradient_curves import FlowCurve
 from model.studies.gradients import GradientStudySettings, study_gradients
 from model.text.language_model import LanguageModel
 
