@@ -8,9 +8,7 @@ requires gets the emptiest value that it allows, and what it does not require is
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from app.http.compat.property_names import (
@@ -22,17 +20,7 @@ from app.http.compat.property_names import (
     kind_of,
 )
 
-__all__ = ["PLAIN_SCHEMA", "fill_schema", "find_schema"]
-
-# What a client gets that asks for JSON and does not say which.
-PLAIN_SCHEMA: Schema = {
-    "type": "object",
-    "properties": {
-        "description": {"type": "string"},
-        "tags": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["description", "tags"],
-}
+__all__ = ["fill_schema"]
 
 # Of an enumeration; the first of it otherwise.
 _NEUTRAL = (None, "", "unknown", "none", "other", "n/a", False, 0)
@@ -72,44 +60,6 @@ def fill_schema(
     except (TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         # Whatever stands where another type should: checking each place would hide what is done.
         raise ValueError("`format` is not a valid JSON schema") from error
-
-
-def find_schema(text: str) -> Schema | None:
-    """Return the schema that a prompt asks for: one in it, or that of the first JSON object in it.
-
-    Many prompts show an example, such as {"labels": [{"name": "", "confidence": 0}]}.
-    """
-    decoder = json.JSONDecoder()
-    text = text[:20_000]
-    for brace in islice(re.finditer(r"\{", text), 50):
-        try:
-            found, _ = decoder.raw_decode(text, brace.start())
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found.get("properties"), dict):
-            return dict(found)
-        if found:
-            return _schema_of(found)
-    return None
-
-
-def _schema_of(example: Any, depth: int = 0) -> Schema:
-    match example:
-        case dict() if depth < _MAX_DEPTH:
-            properties = {name: _schema_of(value, depth + 1) for name, value in example.items()}
-            return {"type": "object", "properties": properties, "required": list(properties)}
-        case list() if depth < _MAX_DEPTH:
-            items = _schema_of(example[0], depth + 1) if example else {"type": "string"}
-            return {"type": "array", "items": items}
-        case bool():
-            return {"type": "boolean"}
-        case int() | float():
-            return {"type": "number"}
-        case None:
-            return {"type": "null"}
-        case _:
-            return {"type": "string"}
 
 
 class _Filler:

@@ -27,7 +27,7 @@ from app.http.compat.ollama.schemas import (
     Message,
     Options,
 )
-from app.http.compat.structured import PLAIN_SCHEMA, find_schema
+from app.http.compat.prompt_schema import PLAIN_SCHEMA, find_schema
 from app.http.deps import EngineDep
 from app.http.disconnect import cancel_on_disconnect
 from app.http.streaming import LineStream, encode_line

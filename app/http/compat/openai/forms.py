@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.http.compat.structured import find_schema
+from app.http.compat.prompt_schema import find_schema
 
 __all__ = ["Form", "NamedSchema", "ResponseFormat", "form_of"]
 

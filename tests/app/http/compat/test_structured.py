@@ -3,7 +3,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from app.http.compat.structured import PLAIN_SCHEMA, fill_schema, find_schema
+from app.http.compat.prompt_schema import PLAIN_SCHEMA, find_schema
+from app.http.compat.structured import fill_schema
 
 CAPTION, TAGS, CHANCES = "a cat sits on a couch", ["cat", "couch"], [0.9, 0.4]
 
@@ -194,38 +195,6 @@ def test_an_example_in_a_prompt_is_what_it_asks_for() -> None:
     assert filled(schema, tag_confidences=CHANCES)["labels"][1] == {
         "name": "couch", "confidence": 0.4, "nsfw": False,
     }  # fmt: skip
-    assert find_schema('{"title": null, "tags": []}') == {
-        "type": "object",
-        "properties": {
-            "title": {"type": "null"},
-            "tags": {"type": "array", "items": {"type": "string"}},
-        },
-        "required": ["title", "tags"],
-    }
-
-
-def test_a_schema_in_a_prompt() -> None:
-    schema = objects(caption=str)
-    import json
-
-    assert find_schema(f"Answer with this schema: {json.dumps(schema)}") == schema
-
-
-@pytest.mark.parametrize("text", ["", "Describe it.", "{}", "{" * 30_000, '{"a": ' * 9_999])
-def test_prompts_without_one(text: str) -> None:
-    assert find_schema(text) is None
-
-
-def test_half_a_surrogate_pair_in_a_prompt_is_no_example() -> None:
-    assert find_schema(r'{"\ud800": ""}') is None
-    assert find_schema(r'{"a": ["\udfff"]} or {"b": ""}') == objects_of_texts("b")
-    assert find_schema(r'{"\ud83d\ude00": ""}') == objects_of_texts("\N{GRINNING FACE}")
-
-
-def objects_of_texts(*names: str) -> dict[str, Any]:
-    """The schema that an example with these names stands for."""
-    properties = {name: {"type": "string"} for name in names}
-    return {"type": "object", "properties": properties, "required": [*names]}
 
 
 @pytest.mark.parametrize(
