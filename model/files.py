@@ -1,4 +1,4 @@
-"""Write files whole or not at all: under a temporary name first, then renamed into place.
+"""Read text, and write files whole or not at all: under a temporary name first, then renamed.
 
 Whoever reads meanwhile sees what was there before, and a process that is killed leaves no half of a
 file under its name.
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_folder", "atomic_write", "write_json", "write_text"]
+__all__ = ["atomic_folder", "atomic_write", "read_text", "write_json", "write_text"]
 
 
 @contextmanager
@@ -45,6 +45,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rename(Path(folder) / "old")  # deleted with the temporary folder
         temporary.rename(path)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, without the byte order mark that some editors write.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8 (byte {error.start + 1:,} is none of it): save it as UTF-8, for "
+            "instance with iconv"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

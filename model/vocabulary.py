@@ -53,7 +53,9 @@ class Vocabulary:
         Commoner tokens get smaller ids; ties are ordered alphabetically, so that the same texts
         always give the same ids.
         """
-        counts = Counter(token for text in texts for token in split(text, level))
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(split(text, level))
         kept = [t for t, n in counts.items() if n >= min_count]
         kept.sort(key=lambda token: (-counts[token], token))
         return cls([PAD, START, END, UNKNOWN, *kept], level)

@@ -14,6 +14,7 @@ from rich.text import Text
 from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
 from app.cli.terminal import exit_on, printable_text
+from model.files import read_text
 
 if TYPE_CHECKING:
     from model.interpretation.selection import TextActivations
@@ -72,7 +73,7 @@ def cells(
     from model.interpretation.selection import TextActivations  # noqa: PLC0415
 
     with exit_on(ValueError, OSError):
-        content = _read_text(file) if file else printable_text(text or "")
+        content = read_text(file) if file else printable_text(text or "")
         language_model = load_language_model(model, settings)
         activations = TextActivations.by_character(
             language_model.activations(content), language_model.config.level
@@ -84,22 +85,6 @@ def cells(
             html.write_text(to_html(activations.text, values, title), encoding="utf-8")
         if png is not None:
             png.write_bytes(to_png(activations.text, values, title))
-
-
-def _read_text(file: Path) -> str:
-    """Read a text file.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is not UTF-8.
-    """
-    try:
-        return file.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file} is not UTF-8 (byte {error.start + 1:,} is none of it): save it as UTF-8, for "
-            "instance with iconv"
-        ) from error
 
 
 def _choose_unit(

@@ -95,8 +95,11 @@ class TextAssembler:
 
 
 def summarise(logprobs: Sequence[float]) -> dict[str, float]:
-    """Return log-probability, mean log-probability and perplexity of a text."""
+    """Return log-probability, mean log-probability and perplexity of a text.
+
+    What an n-gram model without smoothing finds impossible has -inf, -inf and inf.
+    """
     logprob = math.fsum(logprobs)
     mean = logprob / max(1, len(logprobs))
-    perplexity = math.exp(min(700.0, -mean))
+    perplexity = math.inf if mean == -math.inf else math.exp(min(700.0, -mean))
     return {"logprob": logprob, "mean_logprob": mean, "perplexity": perplexity}

@@ -1,13 +1,17 @@
-"""A count-based baseline: n-grams of order 1 to 20 with modified Kneser-Ney smoothing.
+"""A count-based baseline: n-grams of order 1 to 20, with or without modified Kneser-Ney smoothing.
 
-Tokens are ids, and a model is the sorted suffixes of the one text that was counted. It reads only
-the last `order - 1` tokens. Its `step` is like that of a recurrent network, so that the same
-sampler and beam search work with both.
+Tokens are ids. A model reads only the last `order - 1` of them. Its `step` is like that of a
+recurrent network, so that the same sampler and beam search work with both.
 
 Character n-grams of a high order write text that looks much like a network's (Goldberg, "The
 unreasonable effectiveness of character-level language models (and why RNNs are still cool)",
 2015), and up to order 20 they are what Karpathy, Johnson and Fei-Fei, "Visualizing and
 understanding recurrent networks", 2015, compare their LSTMs with.
+
+Without smoothing a token is as likely as it was after the longest context that the text has: with h
+the last order - 1 tokens, or else as many of them as the text has before some token,
+
+    p(w | h) = c(hw) / sum_v c(hv)
 
 The smoothing is interpolated modified Kneser-Ney (Chen and Goodman, "An empirical study of
 smoothing techniques for language modeling", 1999). With h the last k - 1 tokens, h' without the
@@ -31,22 +35,23 @@ their best orders 1.74 and 1.56 nats a character on Shakespeare, 1.35 and 1.27 o
 1.43 and 1.13 on the Linux kernel's source.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MAX_ORDER", "NGram"]
+from model.text.ngram_counts import OCCURRENCES, PREDECESSORS, Followers, NGramCounts
+
+__all__ = ["MAX_ORDER", "NGram", "Smoothing"]
 
 MAX_ORDER = 20
 
+Smoothing = Literal["none", "kneser-ney"]
+
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
-
-_OCCURRENCES, _PREDECESSORS = 0, 1  # the two ways to count an n-gram
 
 # For texts too small to estimate discounts from: the middle of the possible range.
 _FALLBACK = (0.0, 0.5, 1.0, 1.5)
@@ -55,51 +60,42 @@ _FALLBACK = (0.0, 0.5, 1.0, 1.5)
 _FREQUENT = 4096
 
 
-class _Followers(NamedTuple):
-    """The distinct tokens that follow some contexts, by context and then by token."""
-
-    context: Ints  # the number of the context
-    token: Ints
-    low: Ints  # the suffixes low..high begin with the context and the token
-    high: Ints
-    counts: tuple[Ints, Ints]  # of the context with the token: occurrences, predecessors
-
-
 @dataclass(frozen=True, eq=False)
 class NGram:
     """An n-gram model; `NGram.train` makes one.
 
-    It takes 7 bytes a token where the vocabulary has up to 256 tokens. The suffixes that begin
-    with the same n-gram lie together, so each n-gram is a range of them.
-
-    text: what was counted, big-endian so that its bytes sort as its tokens do.
-    suffixes: where each suffix begins, sorted by their first `order` tokens.
-    shared: how many of these each suffix shares with the one before it.
-    shared_left: `shared` of the suffix that begins one token earlier. An n-gram has as many
-        distinct tokens before it as its range has suffixes where this is at most n: there, the
-        (n + 1)-gram that begins one token earlier comes for the first time.
-    discounts: D by order, way of counting and count up to 3, (order, 2, 4).
+    counts: of the n-grams of the text.
+    discounts: D by order, way of counting and count up to 3, (order, 2, 4); 0 without smoothing.
+    smoothing: how counts become probabilities.
     """
 
-    text: Ints
-    suffixes: Ints
-    shared: Ints
-    shared_left: Ints
+    counts: NGramCounts
     vocabulary_size: int
     order: int
     discounts: Floats
+    smoothing: Smoothing
     _memory: dict[tuple[int, int, int], tuple[Ints, Floats, Floats]] = field(
         default_factory=dict, init=False, repr=False
     )
 
     @classmethod
-    def train(cls, ids: Sequence[int] | Ints, vocabulary_size: int, order: int) -> Self:
+    def train(
+        cls,
+        ids: Sequence[int] | Ints,
+        vocabulary_size: int,
+        order: int,
+        *,
+        smoothing: Smoothing = "kneser-ney",
+        start: int | None = None,
+    ) -> Self:
         """Count the n-grams of a text.
 
         Args:
             ids: the text. An empty one gives the uniform distribution.
             vocabulary_size: ids are 0..vocabulary_size - 1, whether the text has them or not.
             order: tokens in the longest n-grams, 1..20.
+            smoothing: `kneser-ney`, or `none`.
+            start: the token that each of several texts starts with; it is never predicted.
 
         Raises:
             ValueError: a number is out of its range.
@@ -108,21 +104,13 @@ class NGram:
             raise ValueError(f"order must be in 1..{MAX_ORDER}, not {order}")
         if vocabulary_size < 1:
             raise ValueError(f"vocabulary_size must be at least 1, not {vocabulary_size}")
-        smallest = np.min_scalar_type(vocabulary_size - 1).newbyteorder(">")
-        text = _checked(ids, vocabulary_size).astype(smallest)
-        suffixes = _sorted_suffixes(text, order)
-        shared = _shared_with_previous(text, suffixes, order)
-        row = np.empty_like(suffixes)
-        row[suffixes] = np.arange(len(text), dtype=suffixes.dtype)
-        # The whole text gets the last token's suffix, which shares at most 1: at every order the
-        # beginning of the text so counts as one more predecessor.
-        shared_left = shared[row[suffixes - 1]]
+        counts = NGramCounts.of(_checked(ids, vocabulary_size), vocabulary_size, order, start)
         discounts = np.zeros((order, 2, 4))
-        model = cls(text, suffixes, shared, shared_left, vocabulary_size, order, discounts)
-        for depth in range(order):
-            every_ngram = model._followers(np.array([0]), np.array([len(text)]), depth)
-            discounts[depth] = [_estimate_discounts(counts) for counts in every_ngram.counts]
-        return model
+        if smoothing == "kneser-ney":
+            for depth in range(order):
+                found = counts.every_ngram(depth + 1)
+                discounts[depth] = [_estimate_discounts(each) for each in found.counts]
+        return cls(counts, vocabulary_size, order, discounts, smoothing)
 
     def logprobs(self, history: Sequence[int] | Ints) -> Floats:
         """Return the natural log-probability of every next token, (vocabulary_size,)."""
@@ -130,20 +118,18 @@ class NGram:
         context = context[max(0, len(context) - self.order + 1) :]
         probabilities = np.full(self.vocabulary_size, 1 / self.vocabulary_size)
         for depth in range(len(context) + 1):
-            low, high = self._find(context[len(context) - depth :])
+            low, high = self.counts.find(context[len(context) - depth :])
             if low == high:
                 break
             tokens, shares, weight = self._look_into(low, high, depth)
             probabilities *= weight
             probabilities[tokens] += shares
-        logprobs: Floats = np.log(probabilities)
-        return logprobs
+        return _log(probabilities)
 
     def score(self, ids: Sequence[int] | Ints) -> Floats:
         """Return the natural log-probability of each token of a text given those before it."""
         *_, probabilities = self._by_order(_checked(ids, self.vocabulary_size))
-        logprobs: Floats = np.log(probabilities)
-        return logprobs
+        return _log(probabilities)
 
     def orders(self, ids: Sequence[int] | Ints) -> Floats:
         """Return the mean nats a token of a text under the models of order 1..order, (order,).
@@ -157,7 +143,7 @@ class NGram:
         text = _checked(ids, self.vocabulary_size)
         if not len(text):
             raise ValueError("an empty text has no mean: give at least one token")
-        return np.array([-np.log(probabilities).mean() for probabilities in self._by_order(text)])
+        return np.array([-_log(probabilities).mean() for probabilities in self._by_order(text)])
 
     def initial_state(self, batch: int) -> tuple[Ints, ...]:
         """Return the state before the first step: no history, (batch, order - 1) of -1."""
@@ -188,68 +174,52 @@ class NGram:
         """
         lower = np.full(len(ids), 1 / self.vocabulary_size)
         start = np.arange(len(ids))
-        low, high = np.zeros_like(start), np.full_like(start, len(self.text))
+        low, high = np.zeros_like(start), np.full_like(start, len(self.counts.text))
         for depth in range(self.order):
             alive = (low < high) & (start + depth < len(ids))
             start, low, high = start[alive], low[alive], high[alive]
             target = start + depth
             _, first, context = np.unique(low, return_index=True, return_inverse=True)
-            followers = self._followers(low[first], high[first], depth)
+            followers = self.counts.followers(low[first], high[first], depth)
             keys = followers.context * self.vocabulary_size + followers.token
             wanted = context * self.vocabulary_size + ids[target]
             follower = np.searchsorted(keys, wanted)
             seen = np.append(keys, -1)[follower] == wanted
             highest, middle = lower.copy(), lower
-            for way, estimate in ((_OCCURRENCES, highest), (_PREDECESSORS, middle)):
+            for way, estimate in ((OCCURRENCES, highest), (self._lower_way, middle)):
                 shares, weights = self._shares(followers, way, depth, len(first))
                 estimate[target] *= weights[context]
                 estimate[target[seen]] += shares[follower[seen]]
             yield highest
             start, follower = start[seen], follower[seen]
             low, high = followers.low[follower], followers.high[follower]
+            if depth == 0 and self.counts.start is not None:  # a context all the same
+                begun = np.flatnonzero(ids == self.counts.start)
+                ends = self.counts.find(np.array([self.counts.start]))
+                start = np.append(start, begun)
+                low, high = (
+                    np.append(part, np.full(len(begun), end))
+                    for part, end in zip((low, high), ends, strict=True)
+                )
 
-    def _find(self, ngram: Ints) -> tuple[int, int]:
-        """Return the range of the suffixes that begin with an n-gram."""
-        wanted = ngram.astype(self.text.dtype).tobytes()
-
-        def beginning(row: int) -> bytes:
-            at = int(self.suffixes[row])
-            return self.text[at : at + len(ngram)].tobytes()
-
-        rows = range(len(self.suffixes))
-        low = bisect_left(rows, wanted, key=beginning)
-        return low, bisect_right(rows, wanted, lo=low, key=beginning)
+    @property
+    def _lower_way(self) -> int:
+        """Return how the orders below the highest count."""
+        return OCCURRENCES if self.smoothing == "none" else PREDECESSORS
 
     def _look_into(self, low: int, high: int, depth: int) -> tuple[Ints, Floats, Floats]:
         """Return one context's followers, their shares, and the weight of the lower order (1,)."""
         found = self._memory.get((low, high, depth))
         if found is None:
-            followers = self._followers(np.array([low]), np.array([high]), depth)
-            way = _OCCURRENCES if depth == self.order - 1 else _PREDECESSORS
+            followers = self.counts.followers_of(low, high, depth)
+            way = OCCURRENCES if depth == self.order - 1 else self._lower_way
             found = followers.token, *self._shares(followers, way, depth, 1)
             if high - low > _FREQUENT:
                 self._memory[low, high, depth] = found
         return found
 
-    def _followers(self, low: Ints, high: Ints, depth: int) -> _Followers:
-        """Find what follows contexts of `depth` tokens: ranges of suffixes, sorted and disjoint."""
-        sizes = high - low
-        ends = np.cumsum(sizes)
-        rows = np.arange(sizes.sum()) + np.repeat(low - ends + sizes, sizes)  # all ranges in a row
-        first = np.flatnonzero(self.shared[rows] <= depth)  # where another follower begins
-        occurrences = np.diff(first, append=len(rows))
-        new_left = self.shared_left[rows] <= depth + 1
-        predecessors = np.add.reduceat(new_left, first, dtype=np.int64)
-        low = rows[first]
-        at = self.suffixes[low] + depth
-        inside = at < len(self.text)  # nothing follows a context that ends the text
-        first, low, at = first[inside], low[inside], at[inside]
-        counts = occurrences[inside], predecessors[inside]
-        context = np.searchsorted(ends, first, side="right")
-        return _Followers(context, self.text[at].astype(int), low, low + counts[0], counts)
-
     def _shares(
-        self, followers: _Followers, way: int, depth: int, contexts: int
+        self, followers: Followers, way: int, depth: int, contexts: int
     ) -> tuple[Floats, Floats]:
         """Return each follower's share, and each context's weight of the lower order."""
         counts = followers.counts[way]
@@ -258,6 +228,13 @@ class NGram:
         freed = np.bincount(followers.context, discounts, contexts)
         weights = np.divide(freed, total, out=np.ones(contexts), where=total > 0)
         return (counts - discounts) / total[followers.context], weights
+
+
+def _log(probabilities: Floats) -> Floats:
+    """Return natural logarithms; without smoothing, what never occurred has -inf."""
+    with np.errstate(divide="ignore"):
+        logprobs: Floats = np.log(probabilities)
+    return logprobs
 
 
 def _checked(ids: ArrayLike, vocabulary_size: int) -> Ints:
@@ -271,40 +248,6 @@ def _checked(ids: ArrayLike, vocabulary_size: int) -> Ints:
         wrong = array[(array < 0) | (array >= vocabulary_size)][0]
         raise ValueError(f"ids must be in 0..{vocabulary_size - 1}, one is {wrong}")
     return array.astype(int)
-
-
-def _sorted_suffixes(text: Ints, depth: int) -> Ints:
-    """Sort a text's suffixes by their first `depth` tokens, a shorter one before its extensions.
-
-    Prefix doubling (Manber and Myers 1993): ranks by `known` tokens, in pairs, sort by twice as
-    many.
-    """
-    rank = text.astype(np.int64)
-    rows = np.argsort(rank)
-    known = 1
-    while known < depth:
-        further = min(known, depth - known)
-        key = rank * (max(len(text), int(rank.max(initial=0)) + 1) + 1)
-        key[:-further] += rank[further:] + 1  # 0 where the text has ended
-        rows = np.argsort(key)
-        key = key[rows]
-        rank[rows] = np.cumsum(np.diff(key, prepend=key[:1]) > 0)
-        known += further
-    return rows.astype(np.int32)
-
-
-def _shared_with_previous(text: Ints, suffixes: Ints, depth: int) -> Ints:
-    """Count the first tokens, up to `depth`, that each suffix shares with the one before it."""
-    shared = np.zeros(len(text), dtype=np.uint8)
-    rows = np.arange(1, len(text))
-    one, two = suffixes[:-1], suffixes[1:]
-    for known in range(depth):
-        inside = np.maximum(one, two) + known < len(text)
-        rows, one, two = rows[inside], one[inside], two[inside]
-        same = text[one + known] == text[two + known]
-        rows, one, two = rows[same], one[same], two[same]
-        shared[rows] = known + 1
-    return shared
 
 
 def _estimate_discounts(counts: Ints) -> Floats:

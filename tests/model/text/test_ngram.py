@@ -320,3 +320,64 @@ def test_bad_texts_are_refused():
         model.orders([])
     with pytest.raises(ValueError, match=r"ids must be in 0\.\.1, one is 2"):
         model.step(np.array([[2]]), (model.initial_state(1)[0][:, None],))
+
+
+class Counted:
+    """Counts as they are written down: each token after the longest context that was seen."""
+
+    def __init__(self, texts: list[list[int]], order: int) -> None:
+        self.order = order
+        self.followers: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        for text in texts:
+            for i, token in enumerate(text):
+                for n in range(order):
+                    if n <= i:
+                        self.followers[tuple(text[i - n : i])][token] += 1
+
+    def probability(self, token: int, history: list[int]) -> float:
+        context = tuple(history)[max(0, len(history) - self.order + 1) :]
+        while not self.followers[context]:
+            context = context[1:]
+        return self.followers[context][token] / self.followers[context].total()
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 8, 20])
+def test_without_smoothing_a_token_follows_the_longest_context_that_was_seen(order):
+    text, size = verse()
+    model = NGram.train(text, size, order, smoothing="none")
+    slow = Counted([text.tolist()], order)
+    other = np.concatenate([text[50:80], text[20:60], text[:30]])
+    expected = [slow.probability(t, other[:i].tolist()) for i, t in enumerate(other)]
+    np.testing.assert_allclose(np.exp(model.score(other)), expected, rtol=1e-12)
+    assert order == 1 or 0 in expected
+    for end in range(0, len(other), 7):
+        history = other[:end].tolist()
+        expected = [slow.probability(t, history) for t in range(size)]
+        np.testing.assert_allclose(np.exp(model.logprobs(history)), expected, rtol=1e-12)
+
+
+START, END, CAT, SAT, MAT = range(5)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_several_texts_each_begin_anew(order):
+    texts = [[CAT, SAT, END], [CAT, SAT, MAT, END], [MAT, END]]
+    ids = [token for text in texts for token in (START, *text)]
+    model = NGram.train(ids, 5, order, smoothing="none", start=START)
+    slow = Counted([[START, *text] for text in texts], order)
+    slow.followers[()].pop(START)
+    for history in ([START], [START, CAT], [START, CAT, SAT], [START, MAT]):
+        expected = [slow.probability(token, history) for token in range(5)]
+        np.testing.assert_allclose(np.exp(model.logprobs(history)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", [2, 3, 5])
+def test_texts_begin_as_often_as_they_were_counted_to(order):
+    """With smoothing too: after the start a token is as likely as its occurrences there."""
+    texts = [[CAT, END]] * 30 + [[MAT, SAT, END]] * 10
+    ids = [token for text in texts for token in (START, *text)]
+    model = NGram.train(ids, 5, order, start=START)
+    found = np.exp(model.logprobs([START]))
+    assert found.sum() == pytest.approx(1)
+    assert found[CAT] == pytest.approx(0.75, abs=0.05)
+    assert found[MAT] == pytest.approx(0.25, abs=0.05)
