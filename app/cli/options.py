@@ -51,7 +51,7 @@ RuntimeName = Annotated[
 
 _MODEL_HELP = "A bundle's name in the weights folder, or its path."
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)]
-ModelOption = Annotated[str, typer.Option("--model", help=_MODEL_HELP)]
+ModelOption = Annotated[str | None, typer.Option("--model", help=_MODEL_HELP)]
 
 # Options of the commands that read a data set.
 Pictures = Annotated[

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.loading import load_language_model
+from app.cli.ngram_options import (
+    Corpus,
+    LevelName,
+    NGramOptions,
+    NGramOrder,
+    SmoothingName,
+    check_known,
+)
 from app.cli.options import (
     DeviceName,
     ModelOption,
@@ -35,7 +43,11 @@ __all__ = ["write"]
 @config_options(SamplingConfig, into="sampling_options")
 def write(
     *,
-    model: ModelOption,
+    model: ModelOption = None,
+    ngram: NGramOrder = None,
+    corpus: Corpus = None,
+    smoothing: SmoothingName = None,
+    level: LevelName = None,
     prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
     sampling_options: dict[str, Any],
     seed: Annotated[
@@ -51,21 +63,28 @@ def write(
     weights: Weights = None,
     device: DeviceName = None,
 ) -> None:
-    """Write text with a language model, and show it as it is written.
+    """Write text with a language model, or with n-grams, and show it as it is written.
 
     Without --seed a random one is used, and printed on standard error (in jsonl, in each line).
     """
-    settings = settings_from(weights=weights, device=device)
-
-    with exit_on(ValueError):
-        language_model = load_language_model(model, settings)
+    prompt = printable_text(prompt)
+    options = NGramOptions(ngram, corpus, smoothing, level)
+    only_models = {"--model": model, "--weights": weights, "--device": device}
+    if (language_model := options.count(**only_models)) is not None:
+        with invalid_options():
+            check_known(language_model, prompt)
+    elif model is None:
+        raise typer.BadParameter("give --model, or --ngram and --corpus")
+    else:
+        settings = settings_from(weights=weights, device=device)
+        with exit_on(ValueError):
+            language_model = load_language_model(model, settings)
     with invalid_options():
         sampling = language_model.config.sampling.merge(**sampling_options)
-    options: dict[str, Any] = {**asdict(sampling), "stop": tuple(stop or ())}
-    prompt = printable_text(prompt)
+    generation: dict[str, Any] = {**asdict(sampling), "stop": tuple(stop or ())}
     first_seed = draw_seed() if seed is None else seed
     if output_format is TextFormat.JSONL:
-        _write_jsonl(language_model, prompt, n, first_seed, options)
+        _write_jsonl(language_model, prompt, n, first_seed, generation)
         return
     if seed is None:
         print_note(f"seed {first_seed}")
@@ -73,19 +92,19 @@ def write(
         if n > 1:
             sys.stdout.write(f"--- {i + 1} of {n}, seed {first_seed + i} ---\n")
         sys.stdout.write(prompt)
-        for delta in language_model.generate(prompt, seed=first_seed + i, **options):
+        for delta in language_model.generate(prompt, seed=first_seed + i, **generation):
             sys.stdout.write(delta.text)
             sys.stdout.flush()
         sys.stdout.write("\n")
 
 
 def _write_jsonl(
-    language_model: LanguageModel, prompt: str, n: int, seed: int, options: dict[str, Any]
+    language_model: LanguageModel, prompt: str, n: int, seed: int, generation: dict[str, Any]
 ) -> None:
     """Write several texts at once, and print each as a line of JSON when it ends."""
     use_utf8()
     deltas: dict[int, list[TextDelta]] = {i: [] for i in range(n)}
-    for delta in language_model.generate(prompt, n=n, seed=seed, **options):
+    for delta in language_model.generate(prompt, n=n, seed=seed, **generation):
         deltas[delta.index].append(delta)
         if delta.finish_reason is None:
             continue
