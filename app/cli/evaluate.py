@@ -83,22 +83,12 @@ def evaluate_text(
 ) -> None:
     """Measure a language model on the validation part of its corpus, compared with n-grams."""
     with require_extra("evaluation"):
-        from model.data.corpus import Corpus  # noqa: PLC0415
         from model.evaluation.language_model import evaluate_text as measure  # noqa: PLC0415
+        from model.evaluation.language_model import read_corpus  # noqa: PLC0415
         from model.text.language_model import LanguageModel  # noqa: PLC0415
     with exit_on(ValueError, OSError):
         language_model = LanguageModel.load(weights, device)
-        # Split as for training, or the validation part would contain text the model has learned.
-        training = language_model.config.provenance
-        text = Corpus.read(
-            corpus,
-            level=language_model.config.level,
-            ends=language_model.config.ends,
-            characters=training.get("training_characters"),
-            validation_share=training.get("validation_share", 0.05),
-            validation_pieces=training.get("validation_pieces", 1),
-            min_count=training.get("min_count", 1),
-        )
+        text = read_corpus(corpus, language_model)
         report = measure(language_model, text, name=corpus.stem, order=order)
         report.write(output / f"{report.corpus}-validation")
     typer.echo(report.as_markdown())

@@ -1,4 +1,4 @@
-"""`unrolled study`: compare recurrent cells on your own text."""
+"""`unrolled study`: compare recurrent cells, and networks with n-grams, on your own text."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -7,7 +7,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from app.cli.loading import load_language_model
+from app.cli.options import DeviceName, ModelName, Weights, settings_from
 from app.cli.terminal import exit_on, require_extra
+from model.text.ngram import Smoothing
 
 __all__ = ["study"]
 
@@ -29,7 +32,9 @@ class _TrainingDevice(StrEnum):
     CPU = "cpu"
 
 
-study = typer.Typer(help="Compare recurrent cells.", no_args_is_help=True)
+study = typer.Typer(
+    help="Compare recurrent cells, and networks with n-grams.", no_args_is_help=True
+)
 
 Parameters = Annotated[int, typer.Option(min=1, help="Parameters of each network, approximately.")]
 
@@ -157,6 +162,44 @@ def study_gradients(
         )
         report = measure(settings, report_progress=_print_progress)
     report.write(output)
+    typer.echo(report.as_markdown())
+
+
+@study.command("closing")
+def study_closing(
+    model: ModelName,
+    *,
+    corpus: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="The text file that it was trained on."),
+    ],
+    orders: Annotated[
+        str, typer.Option(help="Orders of the n-grams, separated by commas.")
+    ] = "5,10,20",
+    smoothing: Annotated[Smoothing, typer.Option(help="Of the n-grams.")] = "kneser-ney",
+    output: Annotated[Path, typer.Option(help="The folder to write the report to.")] = Path(
+        "runs/closing"
+    ),
+    weights: Weights = None,
+    device: DeviceName = None,
+) -> None:
+    """Measure how surely brackets are closed, by how long ago they were opened; write a report.
+
+    Compares a language model of characters with n-grams of the training part of its corpus, on the
+    validation part.
+    """
+    numbers = _numbers("--orders", orders, int)
+    settings = settings_from(weights=weights, device=device)
+    with require_extra("training"):
+        from model.evaluation.language_model import read_corpus  # noqa: PLC0415
+        from model.studies.closing import study_closing as measure  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        language_model = load_language_model(model, settings)
+        text = read_corpus(corpus, language_model)
+        report = measure(
+            language_model, text, name=corpus.stem, orders=numbers, smoothing=smoothing
+        )
+        report.write(output)
     typer.echo(report.as_markdown())
 
 

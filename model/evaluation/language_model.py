@@ -14,7 +14,7 @@ from model.reporting.tables import table
 from model.text.language_model import LanguageModel
 from model.text.ngram import NGram
 
-__all__ = ["TextReport", "evaluate_text"]
+__all__ = ["TextReport", "evaluate_text", "read_corpus"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,30 @@ class TextReport:
         return [name, f"{nats:.4f}", f"{math.exp(nats):.2f}", f"{bits:.3f}"]
 
 
+def read_corpus(path: Path, language_model: LanguageModel) -> Corpus:
+    """Read the corpus of a language model, split as for training.
+
+    Otherwise the validation part would contain text that the model has learned.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be split, or the model was trained on another corpus.
+    """
+    config = language_model.config
+    training = config.provenance
+    corpus = Corpus.read(
+        path,
+        level=config.level,
+        ends=config.ends,
+        characters=training.get("training_characters"),
+        validation_share=training.get("validation_share", 0.05),
+        validation_pieces=training.get("validation_pieces", 1),
+        min_count=training.get("min_count", 1),
+    )
+    _check_vocabulary(language_model, corpus, path.stem)
+    return corpus
+
+
 def evaluate_text(
     language_model: LanguageModel, corpus: Corpus, *, name: str, order: int
 ) -> TextReport:
@@ -86,11 +110,7 @@ def evaluate_text(
     Raises:
         ValueError: the model was trained on another corpus.
     """
-    if corpus.vocabulary.tokens != language_model.vocabulary.tokens:
-        raise ValueError(
-            f"{name} has another vocabulary than {language_model.config.name}: give the corpus "
-            "that it was trained on, tokenised in the same way"
-        )
+    _check_vocabulary(language_model, corpus, name)
     start = time.perf_counter()
     predicted = (corpus.validation != language_model.vocabulary.start_id).numpy()
     logprobs = language_model.logprobs(corpus.validation.tolist())[predicted]
@@ -116,3 +136,11 @@ def evaluate_text(
         ngrams=ngrams,
         ngram_seconds=time.perf_counter() - start,
     )
+
+
+def _check_vocabulary(language_model: LanguageModel, corpus: Corpus, name: str) -> None:
+    if corpus.vocabulary.tokens != language_model.vocabulary.tokens:
+        raise ValueError(
+            f"{name} has another vocabulary than {language_model.config.name}: give the corpus "
+            "that it was trained on, tokenised in the same way"
+        )

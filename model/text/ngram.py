@@ -128,8 +128,12 @@ class NGram:
 
     def score(self, ids: Sequence[int] | Ints) -> Floats:
         """Return the natural log-probability of each token of a text given those before it."""
-        *_, probabilities = self._by_order(_checked(ids, self.vocabulary_size))
-        return _log(probabilities)
+        *_, logprobs = self.scores(ids)
+        return logprobs
+
+    def scores(self, ids: Sequence[int] | Ints) -> Iterator[Floats]:
+        """Yield what `score` gives for the models of order 1 to order, see `orders`."""
+        return map(_log, self._by_order(_checked(ids, self.vocabulary_size)))
 
     def orders(self, ids: Sequence[int] | Ints) -> Floats:
         """Return the mean nats a token of a text under the models of order 1..order, (order,).
@@ -143,7 +147,7 @@ class NGram:
         text = _checked(ids, self.vocabulary_size)
         if not len(text):
             raise ValueError("an empty text has no mean: give at least one token")
-        return np.array([-_log(probabilities).mean() for probabilities in self._by_order(text)])
+        return np.array([-logprobs.mean() for logprobs in self.scores(text)])
 
     def initial_state(self, batch: int) -> tuple[Ints, ...]:
         """Return the state before the first step: no history, (batch, order - 1) of -1."""

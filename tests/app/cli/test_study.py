@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from app.cli.study import study
 from tests.model.training.recipes import forget_accelerate
 from tests.model.training.text_recipes import tale
+from tests.tiny import save_tiny_language_model
 
 CELLS = """--cells rnn,gru --parameters 900 --epochs 1 --streams 16 --steps 32 --order 3
 --learning-rates 3e-3 --device cpu""".split()
@@ -68,3 +69,21 @@ def test_gradients_need_a_corpus_runs_or_a_bundle(tmp_path: Path) -> None:
     assert "there is nothing to read" in found.stderr
     found = run("gradients", "--runs", tmp_path, "--output", tmp_path)
     assert "holds no finished study" in found.stderr
+
+
+def test_closing_compares_a_bundle_with_ngrams(tmp_path: Path) -> None:
+    program = "f(x[i]); { g(y);\n}\n" * 40
+    (tmp_path / "program.txt").write_text(program)
+    bundle = save_tiny_language_model(tmp_path / "bundle", text=program)
+    arguments = ["closing", bundle, "--corpus", tmp_path / "program.txt", "--device", "cpu"]
+    found = run(*arguments, "--orders", "2,3", "--output", tmp_path / "closing")
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.strip() == (tmp_path / "closing" / "closing.md").read_text().strip()
+    assert "| places | tiny-writer | 2-gram | 3-gram |" in found.stdout
+    (tmp_path / "other.txt").write_text("another text (of other characters)\n" * 40)
+    found = run("closing", bundle, "--corpus", tmp_path / "other.txt", "--device", "cpu")
+    assert found.exit_code == 1
+    assert "other has another vocabulary than tiny-writer" in found.stderr
+    found = run(*arguments, "--orders", "2,many")
+    assert found.exit_code == 2
+    assert "--orders must be numbers" in found.stderr
