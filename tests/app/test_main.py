@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from app.http.compat.openai.completions import CompletionRequest
 from app.http.compat.openai.requests import ChatRequest
 from app.http.compat.openai.responses import ResponsesRequest
-from app.http.schemas import captions, texts
+from app.http.schemas import activations, captions, scores, texts
 from app.http.uploads import JsonUpload
 from app.main import create_app
 from model.captioning.wording import WordingConfig
@@ -112,8 +112,8 @@ def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -
     ("path", "schema"),
     [
         ("/generate-text", texts.TextRequest),
-        ("/score", texts.ScoreRequest),
-        ("/activations", texts.ActivationsRequest),
+        ("/score", scores.ScoreRequest),
+        ("/activations", activations.ActivationsRequest),
         ("/v1/chat/completions", ChatRequest),
         ("/v1/responses", ResponsesRequest),
         ("/v1/completions", CompletionRequest),
