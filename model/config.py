@@ -172,6 +172,13 @@ class DecodingConfig:
             '"a red shirt and a red shirt".',
         ),
     ] = ()
+    no_repeat_nouns: Annotated[
+        bool,
+        Field(
+            description="No noun comes again with nothing but an article: rules out "
+            '"a wave on a wave", but not "a dog and a black dog" or "a train at a train station".',
+        ),
+    ] = False
     consensus: Annotated[
         bool,
         Field(

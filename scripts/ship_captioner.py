@@ -44,13 +44,21 @@ def main() -> None:
     parser.add_argument("--length-penalty", type=float, help="default: the bundle's")
     parser.add_argument("--no-repeat-ngram-size", type=int, help="default: the bundle's")
     parser.add_argument("--no-echo-words", nargs="*", help="default: the bundle's")
+    parser.add_argument(
+        "--no-repeat-nouns", action=argparse.BooleanOptionalAction, help="default: the bundle's"
+    )
     arguments = parser.parse_args()
 
     captioner = Captioner.load(arguments.bundle, device="cpu", runtime="torch")
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.report]
     changes = {
         name: value
-        for name in ("length_penalty", "no_repeat_ngram_size", "no_echo_words")
+        for name in (
+            "length_penalty",
+            "no_repeat_ngram_size",
+            "no_echo_words",
+            "no_repeat_nouns",
+        )
         if (value := getattr(arguments, name)) is not None
     }
     files: dict[str, bytes] = {}

@@ -3,15 +3,9 @@
 from collections.abc import Callable
 
 from model.arrays import Array
+from model.captioning.constraints import decoding_constraints
 from model.config import DecodingConfig
 from model.decoding import beam_search, sampling
-from model.decoding.constraints import (
-    Constraint,
-    ForbiddenTokens,
-    MinLength,
-    NoEcho,
-    NoRepeatNgram,
-)
 from model.decoding.hypothesis import DecodingCancelled, Hypothesis
 from model.decoding.search_trace import SearchRecorder
 from model.networks.image_context import DecoderState
@@ -47,7 +41,7 @@ def find_hypotheses(
         DecodingCancelled: `cancelled` returned True.
     """
     start, end = vocabulary.start_id, vocabulary.end_id
-    constraints = _constraints(vocabulary, decoding)
+    constraints = decoding_constraints(vocabulary, decoding)
     num_results = decoding.beam_size if decoding.consensus else None
     if runner.search is not None and not decoding.sampled and recorder is None:
         if cancelled():
@@ -89,13 +83,3 @@ def find_hypotheses(
         cancelled=cancelled,
         recorder=recorder,
     )
-
-
-def _constraints(vocabulary: Vocabulary, decoding: DecodingConfig) -> list[Constraint]:
-    words = [token for word in decoding.no_echo_words for token in vocabulary.encode(word)]
-    return [
-        ForbiddenTokens(vocabulary.never_written),
-        MinLength(1, vocabulary.end_id),  # an empty caption says nothing
-        NoRepeatNgram(decoding.no_repeat_ngram_size),
-        NoEcho(words),
-    ]

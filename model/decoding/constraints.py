@@ -6,13 +6,22 @@ model gave them. To add one, write a class with `mask` and list it where the cal
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 from array_api_compat import array_namespace, device
+from numpy.typing import NDArray
 
 from model.arrays import Array
 
-__all__ = ["Constraint", "ForbiddenTokens", "MinLength", "NoEcho", "NoRepeatNgram"]
+__all__ = [
+    "Constraint",
+    "ForbiddenTokens",
+    "MinLength",
+    "NoEcho",
+    "NoRepeatNgram",
+    "NoRepeatNoun",
+]
 
 _NEVER = -math.inf
 
@@ -106,6 +115,57 @@ class NoEcho:
             echo = is_word[:, :, middle] & xp.all(before[..., :-1] == after, axis=-1)
             echoes.append(echo[..., None])
         _mask_where(scores, xp.concat(candidates, axis=-1), xp.concat(echoes, axis=-1))
+
+
+class NoRepeatNoun:
+    """A ban on a noun that comes again with nothing but an article: "a dog with a dog".
+
+    A noun has been said where no other noun follows it: "tennis" has not been by "a tennis ball".
+    It may come again with a word that tells the two apart ("a black dog"), or before another noun
+    ("a train at a train station"). Of nouns that often stand before another, called compounding,
+    the next token decides; of others, nothing is left to decide once the article is there.
+
+    Args:
+        nouns, compounding, articles: for each token of the vocabulary, whether it is one
+            (vocabulary,). Compounding tokens are nouns.
+    """
+
+    def __init__(
+        self, nouns: NDArray[np.bool_], compounding: NDArray[np.bool_], articles: NDArray[np.bool_]
+    ) -> None:
+        self._kinds = nouns, compounding, articles
+        self._placed: dict[object, tuple[Array, ...]] = {}  # those three, on each device
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """See `Constraint.mask`; always leaves a token that was left before."""
+        if tokens.shape[-1] < 2:  # a noun and an article
+            return
+        xp, where = array_namespace(tokens), device(tokens)
+        is_noun, is_compounding, is_article = self._on(xp, where)
+        on_host = str(where) == "cpu"  # see `_mask_where`
+        after_article = is_article[tokens[..., -1]]  # (batch, beam)
+        noun_after_article = is_compounding[tokens[..., -1]] & is_article[tokens[..., -2]]
+        if on_host and not xp.any(after_article | noun_after_article):
+            return
+        earlier = tokens[..., :-1]  # (batch, beam, length - 1)
+        said = is_noun[earlier] & ~is_noun[tokens[..., 1:]]
+        again = said & ~is_compounding[earlier] & after_article[..., None]
+        _mask_where(scores, earlier, again)
+        said_before = xp.any(said & (earlier == tokens[..., -1:]), axis=-1)
+        allowed = ~(noun_after_article & said_before)[..., None] | is_noun
+        if on_host and xp.all(allowed):
+            return
+        # Where other constraints have left no noun, whatever they have left stays.
+        possible = xp.any((scores > _NEVER) & is_noun, axis=-1)[..., None]
+        never = xp.full((), _NEVER, dtype=scores.dtype, device=where)
+        scores[...] = xp.where(allowed | ~possible, scores, never)
+
+    def _on(self, xp: Any, where: object) -> tuple[Array, ...]:
+        """Return the three kinds of tokens on a device, where they stay: graphs refer to them."""
+        key = (xp, where)
+        if key not in self._placed:
+            self._placed[key] = tuple(xp.asarray(kind, device=where) for kind in self._kinds)
+        return self._placed[key]
 
 
 def _mask_where(scores: Array, candidates: Array, chosen: Array) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from model.captioning.base import UnsupportedOption
 from model.captioning.captioner import Captioner
 from model.captioning.tags import LEAST_PROBABILITY, MOST_TAGS, Tagger
-from model.captioning.word_kinds import word_kind
+from model.captioning.word_kinds import is_compounding, word_kind
 from model.config import DecodingConfig, TaggingConfig
 from model.vocabulary import Vocabulary
 from tests.model.exported import load_with_both
@@ -86,6 +86,11 @@ def test_words_have_kinds():
         "other",
         None,
     }
+
+
+def test_nouns_that_often_stand_before_another_are_known():
+    words = ("tennis", "train", "dog", "playing", "zyzzyva")
+    assert [word for word in words if is_compounding(word)] == ["tennis", "train"]
 
 
 def test_a_captioner_that_cannot_tag_says_why():

@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from model.decoding.constraints import (
     MinLength,
     NoEcho,
     NoRepeatNgram,
+    NoRepeatNoun,
     _mask_where,
 )
 
@@ -99,6 +100,56 @@ def test_a_token_that_completes_an_echo_is_masked(
     expected = [echoing(s) for s in given]
     found = masked(NoEcho(words, longest), array, [given[:20], given[20:]])
     assert found == [expected[:20], expected[20:]]
+
+
+NOUNS, COMPOUNDING, ARTICLES = {2, 3, 4}, {3, 4}, {0}
+
+
+def no_repeat_noun() -> NoRepeatNoun:
+    return NoRepeatNoun(
+        *(
+            np.array([token in kind for token in range(6)])
+            for kind in (NOUNS, COMPOUNDING, ARTICLES)
+        )
+    )
+
+
+@LIBRARIES
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 8, 12])
+def test_a_noun_that_was_said_does_not_come_again_with_an_article(array: Make, length: int) -> None:
+    def repeating(sequence: list[int]) -> set[int]:
+        pairs = list(pairwise(sequence))
+        said = {token for token, following in pairs if token in NOUNS and following not in NOUNS}
+        if sequence and sequence[-1] in ARTICLES:
+            return said - COMPOUNDING
+        if len(sequence) > 1 and sequence[-2] in ARTICLES and sequence[-1] in COMPOUNDING & said:
+            return set(range(6)) - NOUNS
+        return set()
+
+    given = sequences(length, count=400, seed=length)
+    expected = [repeating(sequence) for sequence in given]
+    found = masked(no_repeat_noun(), array, [given[:200], given[200:]])
+    assert found == [expected[:200], expected[200:]]
+    if length >= 4:  # both of its rules have been tried
+        assert {frozenset(tokens) for tokens in expected} == {
+            frozenset(),
+            frozenset({2}),
+            frozenset({0, 1, 5}),
+        }
+
+
+@LIBRARIES
+def test_where_no_noun_is_left_the_next_token_need_not_be_one(array: Make) -> None:
+    tokens = array(np.array([[[3, 5, 0, 3]] * 2]))  # must go on with a noun
+    scores = np.zeros((1, 2, 6), dtype=np.float32)
+    scores[0, 1, [2, 3, 4]] = -math.inf
+    scores = array(scores)
+    no_repeat_noun().mask(scores, tokens)
+    left = np.isfinite(np.asarray(scores))[0]
+    assert left.tolist() == [
+        [False, False, True, True, True, False],
+        [True, True, False, False, False, True],
+    ]
 
 
 @LIBRARIES

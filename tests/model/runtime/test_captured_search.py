@@ -22,6 +22,7 @@ OPTIONS = [
         "max_length": 15,
         "no_repeat_ngram_size": 2,
         "no_echo_words": ("and", "a"),
+        "no_repeat_nouns": True,
     },
 ]
 
