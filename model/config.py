@@ -294,12 +294,14 @@ class ConsensusConfig:
 
     The captions of the `neighbours` pictures with the most similar features count, each with the
     weight exp(cosine / `temperature`); captions are ranked by their agreement with these, 0 to 1,
-    plus `likelihood` times `mean_logprob` (see `model.captioning.consensus`).
+    plus `likelihood` times `mean_logprob` (see `model.captioning.consensus`). The search keeps
+    `candidates` times its beam size of captions that have ended, which takes it no more steps.
     """
 
     neighbours: Positive = 20
     temperature: Annotated[float, Field(gt=0)] = 0.2
     likelihood: Annotated[float, Field(ge=0)] = 0.1
+    candidates: Annotated[int, Field(ge=1, le=10)] = 1
 
 
 @dataclass(frozen=True, config=_STRICT)

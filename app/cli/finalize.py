@@ -71,9 +71,12 @@ def finalize_captioner(
         from app.errors import PictureError  # noqa: PLC0415
         from app.pictures.decode import read_picture  # noqa: PLC0415
         from model.captioning.captioner import Captioner  # noqa: PLC0415
-        from model.config import ConsensusConfig  # noqa: PLC0415
         from model.data.karpathy import CaptionDataset  # noqa: PLC0415
-        from model.training.finalize.finalize import FinalizeSettings, finalize  # noqa: PLC0415
+        from model.training.finalize.finalize import (  # noqa: PLC0415
+            CONSENSUS,
+            FinalizeSettings,
+            finalize,
+        )
     with exit_on(ValueError, OSError, PictureError):
         settings = read_settings()
         captioner = Captioner.load(
@@ -86,7 +89,7 @@ def finalize_captioner(
             FinalizeSettings(
                 split=split,
                 training_split=training_split,
-                consensus=ConsensusConfig() if consensus else None,
+                consensus=CONSENSUS if consensus else None,
                 beam_sizes=beam_sizes,
                 level=level,
                 limit=limit,

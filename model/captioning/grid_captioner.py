@@ -59,7 +59,13 @@ class GridCaptioner(CaptionerBase):
         self.check_support(decoding, image_gain=image_gain, trace=recorder is not None)
         details = Details(attention, image_gain, top_logprobs)
         found = find_hypotheses(
-            self.runner, self.vocabulary, grid, decoding, cancelled=cancelled, recorder=recorder
+            self.runner,
+            self.vocabulary,
+            grid,
+            decoding,
+            candidates=self.reranker.config.candidates if self.reranker else 1,
+            cancelled=cancelled,
+            recorder=recorder,
         )
         ranked = rank_hypotheses(grid, found, decoding, self.reranker, self.config.calibration)
         return self._build(grid, ranked, details)

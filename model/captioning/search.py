@@ -22,6 +22,7 @@ def find_hypotheses(
     grid: Array,
     decoding: DecodingConfig,
     *,
+    candidates: int = 1,
     cancelled: Callable[[], bool],
     recorder: SearchRecorder | None,
 ) -> list[list[Hypothesis]]:
@@ -30,7 +31,8 @@ def find_hypotheses(
     Args:
         runner, vocabulary: of the captioner.
         grid: encoded pictures (batch, rows, columns, channels).
-        decoding: how to search. For a consensus, all that the beam holds are returned.
+        decoding: how to search.
+        candidates: for a consensus, how many captions to return, in multiples of the beam size.
         cancelled: asked before every step.
         recorder: records the steps of a search, if there is one.
 
@@ -42,7 +44,7 @@ def find_hypotheses(
     """
     start, end = vocabulary.start_id, vocabulary.end_id
     constraints = decoding_constraints(vocabulary, decoding)
-    num_results = decoding.beam_size if decoding.consensus else None
+    num_results = candidates * decoding.beam_size if decoding.consensus else None
     if runner.search is not None and not decoding.sampled and recorder is None:
         if cancelled():
             raise DecodingCancelled

@@ -9,7 +9,7 @@ bundle again when either changes.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,15 @@ from model.training.finalize.training_pictures import (
 )
 
 __all__ = [
+    "CONSENSUS",
     "FinalizeSettings",
     "Finalized",
     "choose_golden",
     "finalize",
 ]
+
+# With more than the beam of the captions that a search comes by, the best are better.
+CONSENSUS = ConsensusConfig(candidates=4)
 
 _GOLDEN_SIDE = 256  # pixels: a PNG of some 100 kB
 _MOST_GOLDEN = 10
@@ -69,7 +73,7 @@ class FinalizeSettings:
 
     split: str = "val"
     training_split: str = "train"
-    consensus: ConsensusConfig | None = field(default_factory=ConsensusConfig)
+    consensus: ConsensusConfig | None = CONSENSUS
     beam_sizes: tuple[int, ...] = (1, 3, 5)
     level: float = LEVEL
     limit: int | None = None

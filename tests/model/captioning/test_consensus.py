@@ -147,6 +147,31 @@ def test_a_search_reorders_the_captions_of_its_beam(captioner):
     assert reordered
 
 
+def test_more_candidates_agree_better_and_take_no_more_steps(captioner, monkeypatch):
+    config = replace(captioner.reranker.config, candidates=4)
+    reranker = ConsensusReranker(captioner.reranker.index, config, len(captioner.vocabulary))
+    wider = rebuild(captioner, replace(captioner.config, consensus=config), reranker=reranker)
+    steps = []
+    step = captioner.runner.step
+    monkeypatch.setattr(captioner.runner, "step", lambda *given: steps.append(1) or step(*given))
+    options = {"beam_size": 2, "consensus": True, "max_length": 9, "length_penalty": 0.8}
+    better = False
+    for picture in pictures(12):
+        counts, scores = [], []
+        for one in (captioner, wider):
+            steps.clear()
+            ((best,),) = one.caption([picture], **options)
+            counts.append(len(steps))
+            scores.append(best.agreement + config.likelihood * best.mean_logprob)
+        assert counts[0] == counts[1]
+        assert scores[1] >= scores[0]
+        better |= scores[1] > scores[0]
+        traced, trace = wider.trace(picture, num_captions=2, **options)
+        assert traced == wider.caption([picture], num_captions=2, **options)[0]
+        assert trace
+    assert better
+
+
 def test_a_batch_gives_what_one_by_one_gives(captioner):
     options = {"beam_size": 5, "consensus": True, "max_length": 9, "length_penalty": 0.8}
     for num_captions in (1, 3):
