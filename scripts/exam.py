@@ -36,8 +36,8 @@ class Question(NamedTuple):
 
     Attributes:
         source, file: where it comes from, and its name there.
-        nouns: any of them makes a caption right.
-        unless: and any of these wrong.
+        nouns: words or phrases, any of which makes a caption right.
+        unless: and any of these makes it wrong.
     """
 
     source: str
@@ -57,8 +57,12 @@ class Question(NamedTuple):
 
     def is_right(self, caption: str) -> bool:
         """Return whether a caption says what the photograph is about."""
-        words = set(re.findall(r"[a-z]+", caption.lower()))
-        return bool(words & self.nouns) and not words & self.unless
+        words = f" {' '.join(re.findall('[a-z]+', caption.lower()))} "
+        said, wrong = (
+            any(f" {phrase} " in words for phrase in phrases)
+            for phrases in (self.nouns, self.unless)
+        )
+        return said and not wrong
 
 
 def find_folders(given: dict[str, Path]) -> dict[str, Path]:

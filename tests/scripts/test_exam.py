@@ -26,9 +26,9 @@ def test_a_caption_is_right_if_it_says_a_noun_as_a_whole_word():
 
 
 def test_a_caption_is_wrong_if_it_says_what_is_not_there():
-    question = exam.Question("here", "tower.jpg", frozenset({"tower"}), frozenset({"clock"}))
-    assert question.is_right("a tall tower")
-    assert not question.is_right("a tall clock tower")
+    question = exam.Question("here", "bike.jpg", frozenset({"bike"}), frozenset({"dirt bike"}))
+    assert question.is_right("a bike on a dirt road")
+    assert not question.is_right("a man on a dirt bike")
 
 
 def test_every_photograph_has_nouns_of_small_letters():
@@ -37,7 +37,7 @@ def test_every_photograph_has_nouns_of_small_letters():
         assert question.nouns
         assert not question.nouns & question.unless
         for word in question.nouns | question.unless:
-            assert word.isalpha()
+            assert word.replace(" ", "").isalpha()
             assert word.islower()
     places = [(question.source, question.file) for question in questions]
     assert len(set(places)) == len(places) > 50
