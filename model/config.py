@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "MOST_FRAMES",
     "BundleConfig",
     "CalibrationConfig",
     "CaptionerConfig",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 FORMAT: Literal[2] = 2
+
+MOST_FRAMES = 64  # of a clip, that are captioned
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 

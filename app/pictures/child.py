@@ -1,16 +1,19 @@
-"""`python -m app.pictures.child`: decode one picture, for `app.pictures.process`.
+"""`python -m app.pictures.child`: decode one picture or clip, for `app.pictures.process`.
 
-Reads one line of JSON and a picture file from standard input. Writes a line of JSON and the
-picture, resized for the encoder, to standard output.
+Reads one line of JSON and a file from standard input. Writes a line of JSON and the picture, or the
+frames, resized for the encoder, to standard output.
 """
 
 import json
 import os
 import sys
 from contextlib import suppress
+from typing import Any
 
 from app.errors import PictureError
+from app.pictures.clips import decode_clip, open_clip_upload
 from app.pictures.decode import decode_picture
+from model.pictures.clips import Frame
 from model.preprocessing import resize
 
 __all__: list[str] = []
@@ -24,22 +27,33 @@ def _main() -> None:
     os.nice(_NICENESS)
     _limit_resources()
     request = json.loads(sys.stdin.buffer.readline())
+    data = sys.stdin.buffer.read()
+    decode = _decode_picture if request["frames"] is None else _decode_clip
     try:
-        picture = decode_picture(sys.stdin.buffer.read(), request["max_pixels"])
+        head, pixels = decode(data, request)
     except PictureError as error:
-        _write({"error": error.code, "message": error.message})
-        return
-    head: dict[str, object] = {
-        "format": picture.format,
-        "width": picture.width,
-        "height": picture.height,
-    }
-    pixels = resize(picture.image, request["size"], request["how"]).tobytes()
-    _write(head, pixels)
-
-
-def _write(head: dict[str, object], pixels: bytes = b"") -> None:
+        head, pixels = {"error": error.code, "message": error.message}, b""
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + pixels)
+
+
+def _decode_picture(data: bytes, request: dict[str, Any]) -> tuple[dict[str, object], bytes]:
+    picture = decode_picture(data, request["max_pixels"])
+    head = {"format": picture.format, "width": picture.width, "height": picture.height}
+    return head, resize(picture.image, request["size"], request["how"]).tobytes()
+
+
+def _decode_clip(data: bytes, request: dict[str, Any]) -> tuple[dict[str, object], bytes]:
+    opened = open_clip_upload(data, request["frames"], request["max_pixels"])
+    clip = decode_clip(opened, lambda image: resize(image, request["size"], request["how"]))
+    head = {
+        "format": clip.format,
+        "width": clip.width,
+        "height": clip.height,
+        "length": clip.length,
+        "duration": clip.duration,
+        "frames": [[getattr(one, name) for one in clip.frames] for name in Frame._fields[1:]],
+    }
+    return head, b"".join(frame.image.tobytes() for frame in clip.frames)
 
 
 def _limit_resources() -> None:

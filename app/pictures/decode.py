@@ -28,6 +28,7 @@ __all__ = [
     "decode_opened",
     "decode_picture",
     "open_upload",
+    "picture_errors",
     "read_picture",
 ]
 
@@ -81,7 +82,7 @@ def decode_picture(data: bytes, max_pixels: int) -> DecodedPicture:
 
 def open_upload(data: bytes, max_pixels: int) -> OpenedPicture:
     """Read the header of a picture file, see `decode_picture`."""
-    with _picture_errors():
+    with picture_errors():
         return open_picture(data, Limits(max_pixels, _MAX_SECONDS, _MAX_MEMORY))
 
 
@@ -91,12 +92,12 @@ def decode_opened(opened: OpenedPicture) -> DecodedPicture:
     Raises:
         PictureError: the file is damaged or cut short.
     """
-    with _picture_errors():
+    with picture_errors():
         return DecodedPicture(opened.decode(), opened.format, *opened.size)
 
 
 @contextmanager
-def _picture_errors() -> Iterator[None]:
+def picture_errors() -> Iterator[None]:
     """Turn the errors of `model.pictures` into those of the service."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Decode a picture in a process of its own, which can be stopped and whose memory is bounded.
+"""Decode a picture or a clip in a process of its own, which can be stopped and has bounded memory.
 
 The process runs `app.pictures.child`.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -19,20 +20,26 @@ from app.errors import (
     Unavailable,
     UnsupportedImage,
 )
+from app.pictures.clips import DecodedClip
 from app.pictures.decode import DecodedPicture
+from model.pictures.clips import Frame
 
-__all__ = ["DecodeRequest", "decode_in_process"]
+__all__ = ["DecodeRequest", "decode_clip_in_process", "decode_in_process"]
 
 _ERRORS = {e.code: e for e in (PictureError, PictureTooCostly, TooManyPixels, UnsupportedImage)}
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """How to decode a picture, see `decode_picture`, and to resize it, see `resize`."""
+    """How to decode a picture, see `decode_picture`, and to resize it, see `resize`.
+
+    With `frames`, so many frames of a clip, see `open_clip`.
+    """
 
     max_pixels: int
     size: int
     how: str
+    frames: int | None = None
 
 
 async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPicture:
@@ -42,6 +49,24 @@ async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPictu
         PictureError: as `decode_picture` does, or because the process did not survive it.
         Unavailable: no process could be started.
     """
+    head, (image,) = _read_reply(await _run(data, request), request)
+    return DecodedPicture(image, **head)
+
+
+async def decode_clip_in_process(data: bytes, request: DecodeRequest) -> DecodedClip:
+    """Decode the frames of an untrusted clip and resize them. If cancelled, the process is killed.
+
+    Raises:
+        PictureError: as `decode_clip` does, or because the process did not survive it.
+        Unavailable: no process could be started.
+    """
+    head, images = _read_reply(await _run(data, request), request)
+    frames = head.pop("frames")
+    return DecodedClip([Frame(*one) for one in zip(images, *frames, strict=True)], **head)
+
+
+async def _run(data: bytes, request: DecodeRequest) -> bytes:
+    """Return what the process writes, which ends early if it dies."""
     process = await _start()
     try:
         reply, _ = await process.communicate(json.dumps(asdict(request)).encode() + b"\n" + data)
@@ -52,7 +77,7 @@ async def decode_in_process(data: bytes, request: DecodeRequest) -> DecodedPictu
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    return _read_reply(reply, request)
+    return reply
 
 
 async def _start() -> asyncio.subprocess.Process:
@@ -69,15 +94,20 @@ async def _start() -> asyncio.subprocess.Process:
         raise Unavailable("a large picture cannot be decoded now: try again later", 10) from error
 
 
-def _read_reply(reply: bytes, request: DecodeRequest) -> DecodedPicture:
+def _read_reply(reply: bytes, request: DecodeRequest) -> tuple[dict[str, Any], list[Image.Image]]:
+    """Return what a process says of the file, and the pictures that follow."""
     head, line_break, pixels = reply.partition(b"\n")
     result = json.loads(head) if line_break else {}
     if "error" in result:
         raise _ERRORS[result["error"]](result["message"])
-    if len(pixels) != 3 * request.size**2:  # it died before its reply was complete
-        raise PictureTooCostly("decoding the picture takes too much time or memory")
-    image = Image.frombytes("RGB", (request.size, request.size), pixels)
-    return DecodedPicture(image, **result)
+    each = 3 * request.size**2
+    count = 1 if request.frames is None else len(result.get("frames", [[]])[0])
+    if not count or len(pixels) != count * each:  # it died before its reply was complete
+        what = "picture" if request.frames is None else "clip"
+        raise PictureTooCostly(f"decoding the {what} takes too much time or memory")
+    size = (request.size, request.size)
+    starts = range(0, len(pixels), each)
+    return result, [Image.frombytes("RGB", size, pixels[at : at + each]) for at in starts]
 
 
 def _environment() -> dict[str, str]:

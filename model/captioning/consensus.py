@@ -116,11 +116,14 @@ class ConsensusReranker:
                 best.sort(key=self._score, reverse=True)
         return ranked
 
+    def score(self, agreement: float, mean_logprob: float) -> float:
+        """Return what captions are ranked by."""
+        return agreement + self.config.likelihood * mean_logprob
+
     def _score(self, ranked: RankedHypothesis) -> tuple[bool, float]:
         hypothesis = ranked.hypothesis
         mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
-        score = (ranked.agreement or 0.0) + self.config.likelihood * mean_logprob
-        return hypothesis.finished, score
+        return hypothesis.finished, self.score(ranked.agreement or 0.0, mean_logprob)
 
     def _nearest(self, features: Array) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return cosines and indices of the nearest pictures, each (batch, neighbours)."""

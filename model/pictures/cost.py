@@ -10,7 +10,7 @@ from PIL import Image
 from model.pictures.jpeg import Jpeg
 from model.pictures.tiff import Tiff
 
-__all__ = ["Cost", "estimate_cost"]
+__all__ = ["Cost", "estimate_clip_cost", "estimate_cost"]
 
 # Nanoseconds a pixel, of three channels of 8 bits.
 _NANOSECONDS = {
@@ -22,6 +22,8 @@ _NANOSECONDS = {
     "TIFF": 40.0,
     "AVIF": 60.0,
     "HEIF": 100.0,
+    "MP4": 25.0,
+    "WebM": 25.0,
 }
 _NANOSECONDS_A_SCAN = 2.0  # a pixel of each scan of a progressive JPEG, however little it brings
 _SECONDS_A_PART = 4e-6  # of a TIFF's strips
@@ -33,7 +35,12 @@ _SECONDS_A_RUN = 0.4e-6  # a byte
 _SECONDS_A_RUN_PIXEL = 0.15e-6
 
 # Bytes a pixel beside Pillow's own picture, which the decoder holds.
-_DECODER_BYTES = {"WEBP": 12.0, "AVIF": 8.0, "HEIF": 8.0}
+_DECODER_BYTES = {
+    **{"WEBP": 12.0, "AVIF": 8.0, "HEIF": 8.0},
+    **{"MP4": 24.0, "WebM": 24.0},  # a frame may refer to 16 others
+}
+_CLIP_BYTES = 16.0  # a frame, the one before it, what is drawn over it and the result
+_SECONDS_A_FRAME = 1e-4
 _PILLOW_BYTES = {"1": 1.0, "L": 1.0, "P": 1.0, "I;16": 2.0, "I;16B": 2.0}
 
 _COMPRESSION, _JPEG_IN_TIFF = 259, 7
@@ -86,3 +93,17 @@ def estimate_cost(
     result = 0.0 if image.mode == "RGB" else 4.0
     memory = pixels * max(source + max(held, result), 8.0 if turned else 4.0)
     return Cost(seconds + pixels * nanoseconds * 1e-9, memory + length)
+
+
+def estimate_clip_cost(size: tuple[int, int], name: str, length: int, frames: int) -> Cost:
+    """Estimate the cost of decoding the frames of a clip, which are drawn one over the other.
+
+    Args:
+        size: width and height of a frame.
+        name: of the file's format.
+        length: the file's, in bytes.
+        frames: how many are decoded, those included that only others build on.
+    """
+    pixels = size[0] * size[1]
+    seconds = frames * (_SECONDS_A_FRAME + pixels * _NANOSECONDS[name] * 1e-9)
+    return Cost(seconds, pixels * (_CLIP_BYTES + _DECODER_BYTES.get(name, 0.0)) + length)

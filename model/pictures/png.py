@@ -9,20 +9,22 @@ __all__ = ["clean_png"]
 
 _SIGNATURE_LENGTH = 8
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"tRNS"}
+_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _MAX_PROFILE = 1_000_000  # bytes, unpacked; Pillow refuses a file with a larger one
 
 
-def clean_png(data: bytes) -> bytes:
+def clean_png(data: bytes, *, animated: bool = False) -> bytes:
     """Return the chunks that pixels, colours and orientation depend on.
 
-    Of an animation, the picture that is shown where animations are not supported is left. A
-    missing end chunk is added.
+    Of an animation, the picture that is shown where animations are not supported is left, and with
+    `animated` its frames too. A missing end chunk is added.
 
     Raises:
         UnreadablePicture: the checksum of a chunk that pixels need is wrong.
         CostlyPicture: it has more chunks than a picture can need.
     """
+    critical = _CRITICAL | _ANIMATION if animated else _CRITICAL
     most = 10_000 + len(data) // 1024
     kept = [data[:_SIGNATURE_LENGTH]]
     place = _SIGNATURE_LENGTH
@@ -32,10 +34,10 @@ def clean_png(data: bytes) -> bytes:
         length, kind = struct.unpack_from(">I4s", data, place)
         end = place + length + 12
         if end > len(data):  # cut short: without its end, a picture is an error, metadata is not
-            return b"".join([*kept, data[place:] if kind in _CRITICAL else _END])
+            return b"".join([*kept, data[place:] if kind in critical else _END])
         if kind == b"IEND":
             break
-        if kind in _CRITICAL:
+        if kind in critical:
             if _has_wrong_checksum(data, place, length):
                 raise UnreadablePicture(
                     f"the picture is damaged (wrong checksum of {kind.decode()})"

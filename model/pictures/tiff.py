@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 
 from model.pictures.errors import CostlyPicture, UnreadablePicture
 
-__all__ = ["Tiff", "read_tiff"]
+__all__ = ["Tiff", "read_pages", "read_tiff"]
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_SUBFILE = 254
+_REDUCED_OR_MASK = 1 | 4  # bits of a directory's kind: a smaller copy of a page, or its mask
 _STRIPS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _FORMAT = 273, 277, 322, 323, 324, 339
 
 # Of the integer types, as `struct` has them; sizes are never negative.
 _CODES = {1: "B", 3: "H", 4: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q", 17: "Q", 18: "Q"}
 _MAX_ENTRIES = 1000
+_MAX_PAGES = 10_000
+_MAX_ALL_ENTRIES = 200_000  # of all pages
 _MAX_PARTS = 300_000  # strips or tiles: one a row, each plane of its own
 
 _COMPRESSIONS = {
@@ -46,6 +50,11 @@ class Tiff:
     parts: int = 0
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is a page, and not a smaller copy of one or its mask."""
+        return not self.entries.get(_SUBFILE, 0) & _REDUCED_OR_MASK
+
+    @property
     def is_compression_read(self) -> bool:
         """Whether Pillow's libtiff knows the compression."""
         return self.entries.get(_COMPRESSION, 1) in _COMPRESSIONS
@@ -71,8 +80,44 @@ def read_tiff(data: bytes) -> Tiff:
         CostlyPicture: it has more entries, strips or tiles than a picture can need, or tiles far
             larger than the picture.
     """
+    return next(_directories(data))
+
+
+def read_pages(data: bytes) -> list[Tiff]:
+    """Read the entries of all directories, in the file's order, see `read_tiff`.
+
+    Raises:
+        UnreadablePicture, CostlyPicture: as in `read_tiff`, or there are too many.
+    """
+    pages: list[Tiff] = []
+    entries = 0
+    for page in _directories(data):
+        entries += len(page.entries)
+        if len(pages) == _MAX_PAGES or entries > _MAX_ALL_ENTRIES:
+            raise CostlyPicture(f"the picture has more than {len(pages)} pages: send fewer")
+        pages.append(page)
+    return pages
+
+
+def _directories(data: bytes) -> Iterator[Tiff]:
+    order = "<" if data[:2] == b"II" else ">"
+    big = 43 in data[2:4]
+    address = order + ("Q" if big else "I")
+    seen = {0}
+    try:
+        (place,) = struct.unpack_from(address, data, 8 if big else 4)
+        while place not in seen or len(seen) == 1:
+            seen.add(place)
+            entries, end = _read_directory(data, place, order, big=big)
+            yield _checked(entries)
+            (place,) = struct.unpack_from(address, data, end)
+    except struct.error as error:
+        raise UnreadablePicture("the picture's TIFF header is damaged or cut short") from error
+
+
+def _checked(entries: list[tuple[int, int, int]]) -> Tiff:
     tiff = Tiff()
-    for tag, count, value in _entries(data):
+    for tag, count, value in entries:
         # Of entries that come twice, readers take either.
         tiff.entries[tag] = max(value, tiff.entries.get(tag, 0))
         if tag in {_STRIPS, _TILES}:
@@ -86,26 +131,26 @@ def read_tiff(data: bytes) -> Tiff:
     return tiff
 
 
-def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield tag, number of values and first value of each entry of the first directory."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = 43 in data[2:4]
+def _read_directory(
+    data: bytes, place: int, order: str, *, big: bool
+) -> tuple[list[tuple[int, int, int]], int]:
+    """Return tag, number of values and first value of each entry; and where the directory ends.
+
+    Raises:
+        struct.error: the file ends before it.
+    """
     head, entry = ("Q", "HHQ8s") if big else ("H", "HHI4s")
-    try:
-        (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-        (entries,) = struct.unpack_from(order + head, data, place)
-        place += 8 if big else 2
-        if entries > _MAX_ENTRIES:
-            raise CostlyPicture(
-                f"the picture has {entries} entries: at most {_MAX_ENTRIES} are read"
-            )
-        for _ in range(entries):
-            tag, kind, count, value = struct.unpack_from(order + entry, data, place)
-            place += 20 if big else 12
-            if kind in _CODES and count:
-                yield tag, count, _first_value(data, order, _CODES[kind], count, value)
-    except struct.error as error:
-        raise UnreadablePicture("the picture's TIFF header is damaged or cut short") from error
+    (entries,) = struct.unpack_from(order + head, data, place)
+    place += 8 if big else 2
+    if entries > _MAX_ENTRIES:
+        raise CostlyPicture(f"the picture has {entries} entries: at most {_MAX_ENTRIES} are read")
+    found = []
+    for _ in range(entries):
+        tag, kind, count, value = struct.unpack_from(order + entry, data, place)
+        place += 20 if big else 12
+        if kind in _CODES and count:
+            found.append((tag, count, _first_value(data, order, _CODES[kind], count, value)))
+    return found, place
 
 
 def _first_value(data: bytes, order: str, code: str, count: int, value: bytes) -> int:

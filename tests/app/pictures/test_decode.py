@@ -143,7 +143,7 @@ def test_other_colour_spaces_are_converted(mode: str) -> None:
         (b"%PDF-1.7\n", "PDF is not read"),
         (b"\xff\x0a" + bytes(20), "JPEG XL is not read"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is not read"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "a film or a RAW file"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "MP4"),
         (b"", "the file is empty"),
     ],
 )
