@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.keys import check_keys, read_keys
 from model.bundle.discovery import SHIPPED_WEIGHTS
+from model.config import MOST_FRAMES
 from model.runtime.options import Device, Precision, Runtime
 
 if TYPE_CHECKING:
@@ -124,6 +125,12 @@ class Settings(BaseSettings):
         # Pillow warns above this number, and refuses twice as many.
         le=89_000_000,
         description="Most pixels of a picture, checked before it is decoded.",
+    )
+    max_frames: int = Field(
+        32,
+        ge=1,
+        le=MOST_FRAMES,
+        description="Most frames of a clip that a request may have captioned.",
     )
     uploads_megabytes: int = Field(
         500,

@@ -94,7 +94,7 @@ async def read_uploads(request: Request) -> Uploads:
         return Uploads([*pictures], len(pictures) > 1)
     if kind == "application/json":
         return await to_thread.run_sync(_parse, await read_body(request))
-    if kind.startswith("image/") or kind == "application/octet-stream":
+    if kind.startswith(("image/", "video/")) or kind == "application/octet-stream":
         data = await read_body(request)
     elif kind:
         raise UnsupportedContentType(f"{kind!r} is not supported: {_FORMS}")

@@ -19,15 +19,23 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from app.errors import DeadlineExceeded, NotReady, Unavailable
-from app.pictures.process import DecodeRequest, decode_in_process
+from app.pictures.process import DecodeRequest, decode_clip_in_process, decode_in_process
 from app.serving import jobs, registry
 from app.serving.allocator import return_large_blocks
 from app.serving.batcher import Batcher
+from app.serving.clips import PreparedClip, prepare_clip, prepare_decoded_clip
 from app.serving.jobs import PreparedPicture
 from app.serving.memory_budget import MemoryBudget
 from app.serving.metrics import Metrics
-from app.serving.results import CaptionedPicture, GenerationChunk, ModelTiming, Timing
+from app.serving.results import (
+    CaptionedPicture,
+    GenerationChunk,
+    ModelTiming,
+    ServedClip,
+    Timing,
+)
 from app.serving.worker import Admission, Worker
+from model.captioning.clip import caption_clip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -170,6 +178,42 @@ class Engine:
             overlays,
         )
 
+    async def caption_clip(
+        self,
+        captioner: Captioner,
+        data: bytes,
+        decoding: DecodingConfig,
+        *,
+        frames: int,
+        attention: bool = False,
+        image_gain: bool = False,
+        top_logprobs: int = 0,
+        tags: bool = False,
+    ) -> ServedClip:
+        """Caption frames of the clip in an untrusted file, and the whole of it.
+
+        A few frames at a time, between which other requests run.
+
+        Raises:
+            Overloaded, DeadlineExceeded, PictureError: as in `caption`.
+        """
+        with self.worker.admit() as admission:
+            async with self._deadline(self.settings.deadline):
+                prepared = await self._prepare_clip(admission, captioner, data, frames)
+                work = caption_clip(
+                    captioner,
+                    prepared.pixels,
+                    decoding,
+                    weights=[frame.weight for frame in prepared.clip.frames],
+                    attention=attention,
+                    image_gain=image_gain,
+                    top_logprobs=top_logprobs,
+                    tags=tags,
+                )
+                captioned = await _run_incrementally(admission, work)
+            timing = Timing.of_clip(admission.started, prepared.seconds, captioned)
+        return ServedClip(captioned, prepared.clip, timing)
+
     async def score_caption(
         self, captioner: Captioner, data: bytes, text: str, *, top_logprobs: int = 0
     ) -> tuple[Caption, ModelTiming]:
@@ -202,6 +246,21 @@ class Engine:
             request = DecodeRequest(max_pixels, config.size, config.resize)
             picture = await decode_in_process(data, request)
         return await admission.run_in_pool(jobs.prepare_decoded, captioner, picture, started)
+
+    async def _prepare_clip(
+        self, admission: Admission, captioner: Captioner, data: bytes, frames: int
+    ) -> PreparedClip:
+        """Decode and resize frames of a clip, as `_prepare` does with a picture."""
+        max_pixels = self.settings.max_pixels
+        found = await admission.run_in_pool(prepare_clip, captioner, data, frames, max_pixels)
+        if isinstance(found, PreparedClip):
+            return found
+        async with self._large_pictures.hold(found.memory):
+            started = time.perf_counter()
+            config = captioner.preprocessing.config
+            request = DecodeRequest(max_pixels, config.size, config.resize, frames)
+            clip = await decode_clip_in_process(data, request)
+        return await admission.run_in_pool(prepare_decoded_clip, captioner, clip, started)
 
     async def language_model(self, name: str) -> LanguageModel:
         """Return a language model, loading it if needed.

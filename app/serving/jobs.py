@@ -41,6 +41,7 @@ __all__ = [
     "advance",
     "advance_generation",
     "draw_overlays",
+    "fits_thread",
     "prepare_decoded",
     "prepare_picture",
     "run_caption_jobs",
@@ -107,6 +108,11 @@ class CaptionJobResult:
     trace: SearchTrace | None = None
 
 
+def fits_thread(cost: Cost) -> bool:
+    """Whether a thread of the preprocessing pool decodes what costs so much."""
+    return cost.seconds <= _MAX_SECONDS and cost.memory <= _MAX_MEMORY
+
+
 def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> PreparedPicture | Cost:
     """Decode an untrusted file into the array that the encoder expects.
 
@@ -119,7 +125,7 @@ def prepare_picture(captioner: Captioner, data: bytes, max_pixels: int) -> Prepa
     """
     started = time.perf_counter()
     opened = open_upload(data, max_pixels)
-    if opened.cost.seconds > _MAX_SECONDS or opened.cost.memory > _MAX_MEMORY:
+    if not fits_thread(opened.cost):
         return opened.cost
     return prepare_decoded(captioner, decode_opened(opened), started)
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.pictures.clips import DecodedClip
     from app.serving.jobs import CaptionJobResult, PreparedPicture
     from app.serving.worker import Admission
     from model.captioning.caption import Caption
+    from model.captioning.clip import CaptionedClip
     from model.captioning.tags import Tag
     from model.decoding.search_trace import SearchTrace
     from model.text.deltas import TextDelta
 
-__all__ = ["CaptionedPicture", "GenerationChunk", "ModelTiming", "Timing"]
+__all__ = ["CaptionedPicture", "GenerationChunk", "ModelTiming", "ServedClip", "Timing"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class Timing:
             "total": result.ended - admitted,
         }
         return cls(**{stage: _milliseconds(duration) for stage, duration in seconds.items()})
+
+    @classmethod
+    def of_clip(cls, admitted: float, decoding: float, captioned: CaptionedClip) -> Timing:
+        """Return the timing of a clip, admitted at this time, that took so long to decode."""
+        total = time.perf_counter() - admitted
+        encode, search = captioned.encode_seconds, captioned.search_seconds
+        stages = (decoding, total - decoding - encode - search, encode, search, total)
+        return cls(*map(_milliseconds, stages))
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,15 @@ class CaptionedPicture:
     tags: list[Tag] | None = None
     trace: SearchTrace | None = None
     overlays: list[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class ServedClip:
+    """The captions of a clip, and what its file says of it and of its frames."""
+
+    captioned: CaptionedClip
+    clip: DecodedClip
+    timing: Timing
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`POST /caption`: its parameters and its response."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -10,11 +11,12 @@ from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
 from app.http.schemas.tokens import TokenResult
 from app.http.schemas.traces import TraceResult
-from app.serving.results import CaptionedPicture
-from model.captioning.caption import MOST_TOP_LOGPROBS
+from app.serving.results import CaptionedPicture, ServedClip
+from model.captioning.caption import MOST_TOP_LOGPROBS, Caption
+from model.captioning.tags import Tag
 from model.captioning.word_kinds import WordKind
 from model.captioning.wording import MAX_ALT_TEXT, WordingConfig, reword, reword_tags
-from model.config import DecodingConfig
+from model.config import MOST_FRAMES, DecodingConfig
 from model.pictures.formats import FORMATS
 
 __all__ = [
@@ -23,12 +25,14 @@ __all__ = [
     "CaptionResult",
     "CaptionsResponse",
     "FailedPicture",
+    "FrameResult",
     "PictureFailure",
     "PictureInfo",
     "PictureResult",
     "TagResult",
     "TimingResult",
     "describe",
+    "describe_clip",
 ]
 
 
@@ -79,6 +83,17 @@ class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from co
         Field(description="Return every step of the search; not with `temperature`."),
     ] = False
 
+    frames: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MOST_FRAMES,
+            description="Caption this many frames, spread over an animation, a film or the pages "
+            "of a TIFF, and the whole of it; at most as many as the service is set to. 1: the "
+            "first.",
+        ),
+    ] = 1
+
     def decoding(self) -> dict[str, Any]:
         """Return the changes to the model's `DecodingConfig`."""
         changes: dict[str, Any] = self.model_dump(include=set(optional_fields(DecodingConfig)))
@@ -111,8 +126,8 @@ class CaptionResult(Result):
         ge=0,
         le=1,
         description="The probability that the caption is good, as defined by the model's "
-        "calibration (see `GET /models/{name}`). Absent if the caption was cut off or drawn, or "
-        "the model has no calibration.",
+        "calibration (see `GET /models/{name}`). Absent if the caption was cut off or drawn, or is "
+        "that of a whole clip, or the model has no calibration.",
     )
     agreement: float | None = Field(
         None,
@@ -143,8 +158,16 @@ class PictureInfo(Result):
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     format: str = Field(
-        description="Pillow's name of the file's format: one of " + ", ".join(FORMATS) + ".",
+        description="Pillow's name of the file's format: one of "
+        + ", ".join(FORMATS)
+        + "; of films MP4 or WebM.",
         examples=["JPEG"],
+    )
+    length: int | None = Field(
+        None, ge=1, description="Of a clip: how many frames or pages the file has."
+    )
+    duration: float | None = Field(
+        None, ge=0, description="Of a clip: its duration in seconds, if the file says."
     )
 
 
@@ -196,10 +219,29 @@ _CAPTION_EXAMPLE: dict[str, Any] = {
 }
 
 
+class FrameResult(BaseModel):
+    """A frame of a clip, and its captions, best first."""
+
+    index: int = Field(ge=0, description="Its place among the clip's frames or pages, from 0.")
+    seconds: float | None = Field(
+        None, ge=0, description="When it begins; absent for pages and still pictures."
+    )
+    captions: list[CaptionResult]
+    tags: list[TagResult] | None = Field(
+        None, description="With `tags`: words that the frame suggests, likeliest first."
+    )
+
+
 class PictureResult(BaseModel):
     """A picture's captions, best first."""
 
-    captions: list[CaptionResult]
+    captions: list[CaptionResult] = Field(
+        description="Of a clip those of its frames that fit all of them best; their "
+        "log-probabilities are then means over the frames."
+    )
+    frames: list[FrameResult] | None = Field(
+        None, description="Of films, and with `frames` above 1: the frames that were captioned."
+    )
     tags: list[TagResult] | None = Field(
         None, description="With `tags`: words that the picture suggests, likeliest first."
     )
@@ -272,10 +314,40 @@ def describe(
         results[0] = best.model_copy(update={"tokens": drawn})
     return {
         "captions": results,
-        "tags": None
-        if captioned.tags is None
-        else [TagResult.model_validate(tag) for tag in reword_tags(captioned.tags, wording)],
+        "tags": _describe_tags(captioned.tags, wording),
         "trace": None if captioned.trace is None else TraceResult.model_validate(captioned.trace),
         "image": PictureInfo.model_validate(captioned),
         "timing_ms": TimingResult.model_validate(captioned.timing),
     }
+
+
+def describe_clip(served: ServedClip, wording: WordingConfig) -> dict[str, Any]:
+    """Return the fields of a `PictureResult` of a clip, put into words."""
+    captioned, clip = served.captioned, served.clip
+    frames = [
+        FrameResult(
+            index=frame.index,
+            seconds=frame.seconds,
+            captions=_describe_captions(captions, wording),
+            tags=_describe_tags(tags, wording),
+        )
+        for frame, captions, tags in zip(
+            clip.frames, captioned.frames, captioned.tags or [None] * len(clip.frames), strict=True
+        )
+    ]
+    return {
+        "captions": _describe_captions(captioned.captions, wording),
+        "frames": frames,
+        "image": PictureInfo.model_validate(clip),
+        "timing_ms": TimingResult.model_validate(served.timing),
+    }
+
+
+def _describe_captions(captions: Sequence[Caption], wording: WordingConfig) -> list[CaptionResult]:
+    return [CaptionResult.model_validate(reword(one, wording)) for one in captions]
+
+
+def _describe_tags(tags: Sequence[Tag] | None, wording: WordingConfig) -> list[TagResult] | None:
+    if tags is None:
+        return None
+    return [TagResult.model_validate(tag) for tag in reword_tags(tags, wording)]
