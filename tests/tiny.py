@@ -111,7 +111,7 @@ def tiny_consensus(
 
 def save_finalized_captioner(folder: Path, seed: int = 0) -> Path:
     """A tiny bundle with a neighbour index, a calibration, a mean picture and a golden picture."""
-    bare = Captioner.load(save_tiny_captioner(folder, seed), "cpu")
+    bare = Captioner.load(save_tiny_captioner(folder, seed), "cpu", runtime="torch")
     reranker = tiny_consensus(bare)
     config = replace(
         bare.config,
