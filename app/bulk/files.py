@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from app.bulk.reading import max_file_bytes, read_file
 from app.bulk.results import CaptionedFile, FailedFile, FileResult
 from app.cores import usable_cores
 from app.errors import ServiceError
+from app.pictures.clips import decode_clip, is_video, open_clip_upload
 from app.pictures.decode import decode_picture
 
 if TYPE_CHECKING:
@@ -32,7 +33,16 @@ if TYPE_CHECKING:
     from model.captioning.wording import WordingConfig
     from model.config import DecodingConfig
 
-__all__ = ["BATCHES_AHEAD", "MAX_THREADS", "caption_files", "prepare_file"]
+__all__ = [
+    "BATCHES_AHEAD",
+    "MAX_THREADS",
+    "attempt",
+    "caption_files",
+    "is_likely_noun",
+    "prepare_file",
+]
+
+Result = TypeVar("Result")
 
 # One is prepared while the model works; the other makes up for a few large photographs in a row.
 # A prepared picture is small (0.8 MB at 260 x 260), however large the photograph was.
@@ -106,10 +116,26 @@ def caption_files(
 def prepare_file(
     captioner: Captioner, path: Path, max_pixels: int
 ) -> NDArray[np.float32] | FailedFile:
-    """Read a picture and prepare it for the encoder (1, 3, size, size), or say what fails."""
+    """Read a picture and prepare it for the encoder (1, 3, size, size), or say what fails.
+
+    Of a film that is its first frame.
+    """
+
+    def prepare() -> NDArray[np.float32]:
+        data = read_file(path, max_file_bytes(max_pixels))
+        if is_video(data):
+            image = decode_clip(open_clip_upload(data, 1, max_pixels)).frames[0].image
+        else:
+            image = decode_picture(data, max_pixels).image
+        return captioner.prepare([image])
+
+    return attempt(path, prepare)
+
+
+def attempt(path: Path, work: Callable[[], Result]) -> Result | FailedFile:
+    """Do what reads a file, or say what fails."""
     try:
-        picture = decode_picture(read_file(path, max_file_bytes(max_pixels)), max_pixels)
-        return captioner.prepare([picture.image])
+        return work()
     except OSError as error:
         return FailedFile(path, error.strerror or str(error))
     except MemoryError:
@@ -133,10 +159,11 @@ def _caption_batch(
         if isinstance(entry, FailedFile):
             yield entry
             continue
-        nouns = [tag for tag in next(tags, []) if _is_likely_noun(tag)]
+        nouns = [tag for tag in next(tags, []) if is_likely_noun(tag)]
         captioned = CaptionedFile(entry.path, next(captions), tuple(nouns))
         yield captioned if wording is None else captioned.reworded(wording)
 
 
-def _is_likely_noun(tag: Tag) -> bool:
+def is_likely_noun(tag: Tag) -> bool:
+    """Whether a tag is one that XMP sidecars get."""
     return tag.kind == "noun" and tag.probability >= _LEAST_PROBABILITY

@@ -11,10 +11,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from app.bulk.results import FailedFile
+from app.pictures.clips import clip_suffixes
 from app.pictures.decode import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = [
     "STANDARD_INPUT",
@@ -66,13 +67,15 @@ def check_arguments(arguments: Iterable[str]) -> None:
             )
 
 
-def find_pictures(arguments: Iterable[str]) -> FoundPictures:
+def find_pictures(arguments: Iterable[str], *, films: bool = False) -> FoundPictures:
     """List the files that arguments stand for: files as given, folders and globs in sorted order.
 
-    A folder stands for the files in it, at any depth, that have the suffix of a picture, and are
-    neither hidden nor a system's thumbnails. A folder without any, a subfolder that cannot be read
-    and a glob that matches nothing are listed as `FailedFile`. `-` is `STANDARD_INPUT`.
+    A folder stands for the files in it, at any depth, that have the suffix of a picture, or with
+    `films` also that of a film, and are neither hidden nor a system's thumbnails. A folder without
+    any, a subfolder that cannot be read and a glob that matches nothing are listed as `FailedFile`.
+    `-` is `STANDARD_INPUT`.
     """
+    suffixes = clip_suffixes() if films else SUFFIXES
     files: list[Path | FailedFile] = []
     left_out: Counter[str] = Counter()
     for argument in arguments:
@@ -80,7 +83,7 @@ def find_pictures(arguments: Iterable[str]) -> FoundPictures:
         if argument == str(STANDARD_INPUT):
             files.append(STANDARD_INPUT)
         elif os.path.isdir(argument):  # noqa: PTH112
-            files += _search(Path(argument), left_out)
+            files += _search(Path(argument), left_out, suffixes)
         elif os.path.lexists(argument) or not glob.has_magic(argument):
             files.append(_as_path(argument))
         else:
@@ -102,11 +105,13 @@ def _as_path(name: str) -> Path:
 
 
 def search_folder(
-    folder: Path, left_out: Counter[str] | None = None
+    folder: Path,
+    left_out: Counter[str] | None = None,
+    suffixes: Collection[str] = SUFFIXES,
 ) -> tuple[list[Path], list[FailedFile]]:
     """List the pictures in a folder, at any depth, and the subfolders that cannot be read.
 
-    What is left out is counted, by kind.
+    Pictures are what has one of the suffixes. What is left out is counted, by kind.
     """
     pictures: list[Path] = []
     unreadable: list[FailedFile] = []
@@ -116,7 +121,7 @@ def search_folder(
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
-                    if kind := _kind_left_out(entry):
+                    if kind := _kind_left_out(entry, suffixes):
                         if left_out is not None:
                             left_out[kind] += 1
                     elif entry.is_dir(follow_symlinks=False):
@@ -137,10 +142,12 @@ def is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") or part == _THUMBNAILS for part in path.parts)
 
 
-def _search(folder: Path, left_out: Counter[str]) -> list[Path | FailedFile]:
+def _search(
+    folder: Path, left_out: Counter[str], suffixes: Collection[str]
+) -> list[Path | FailedFile]:
     """List the pictures in a folder, or that there are none."""
     left_out_here: Counter[str] = Counter()
-    pictures, unreadable = search_folder(folder, left_out_here)
+    pictures, unreadable = search_folder(folder, left_out_here, suffixes)
     left_out.update(left_out_here)
     if not pictures and not unreadable:
         but = f", only {describe(left_out_here)}" if left_out_here else ""
@@ -148,7 +155,7 @@ def _search(folder: Path, left_out: Counter[str]) -> list[Path | FailedFile]:
     return [*unreadable, *pictures]
 
 
-def _kind_left_out(entry: os.DirEntry[str]) -> str | None:
+def _kind_left_out(entry: os.DirEntry[str], suffixes: Collection[str]) -> str | None:
     """Return why an entry of a folder is left out; None if it is a picture or a folder."""
     if entry.name.startswith("."):
         return "hidden"
@@ -159,7 +166,7 @@ def _kind_left_out(entry: os.DirEntry[str]) -> str | None:
     if entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112
         return "links to folders"
     suffix = Path(entry.name).suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in suffixes:
         return suffix or "no suffix"
     return None if entry.is_file(follow_symlinks=False) or _may_be_file(entry.path) else "no file"
 

@@ -175,11 +175,20 @@ def _write_text(console: Console, result: FileResult) -> None:
     if isinstance(result, FailedFile):
         return
     console.print(Text(shown_path(result.path), style="bold"), soft_wrap=True)
-    for caption in result.captions:
+    frames = result.frames if len(result.frames) > 1 else ()
+    for frame in frames:
+        when = f"page {frame.number + 1}" if frame.seconds is None else f"{frame.seconds:.2f} s"
+        _write_captions(console, frame.captions, f"{when:>9}")
+    _write_captions(console, result.captions, f"{'all':>9}" if frames else "")
+
+
+def _write_captions(console: Console, captions: Sequence[Caption], what: str) -> None:
+    for caption in captions:
         ellipsis = "" if caption.finished or caption.alt_text is not None else " ..."
         confidence = "" if caption.confidence is None else f"  {caption.confidence:4.0%}"
         text = caption.text if caption.alt_text is None else caption.alt_text
         line = Text.assemble(
+            (what, "dim"),
             (f"{caption.logprob:9.3f}{confidence}", "cyan"),
             f"  {text or '(left empty)'}{ellipsis}",
         )
@@ -193,11 +202,21 @@ def _json_line(result: FileResult) -> str:
     if isinstance(result, FailedFile):
         line |= {"captions": [], "error": result.reason}
     else:
-        captions = [_without_none(asdict(caption)) for caption in result.captions]
-        for caption in captions:
-            caption["tokens"] = [_without_none(token) for token in caption["tokens"]]
-        line["captions"] = captions
+        line["captions"] = _json_captions(result.captions)
+        if result.frames:
+            line["frames"] = [
+                _without_none({"index": frame.number, "seconds": frame.seconds})
+                | {"captions": _json_captions(frame.captions)}
+                for frame in result.frames
+            ]
     return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _json_captions(captions: Sequence[Caption]) -> list[dict[str, Any]]:
+    found = [_without_none(asdict(caption)) for caption in captions]
+    for caption in found:
+        caption["tokens"] = [_without_none(token) for token in caption["tokens"]]
+    return found
 
 
 def _csv_lines(columns: Sequence[str], result: FileResult) -> str:

@@ -14,24 +14,37 @@ if TYPE_CHECKING:
     from model.captioning.tags import Tag
     from model.captioning.wording import WordingConfig
 
-__all__ = ["CaptionedFile", "FailedFile", "FileResult"]
+__all__ = ["CaptionedFile", "CaptionedFrame", "FailedFile", "FileResult"]
+
+
+@dataclass(frozen=True)
+class CaptionedFrame:
+    """A frame of a clip and its captions, best first; `seconds` is None if it is a page."""
+
+    number: int
+    seconds: float | None
+    captions: list[Caption]
 
 
 @dataclass(frozen=True)
 class CaptionedFile:
-    """A picture file and its captions, best first; and its tags, if they were asked for."""
+    """A picture file and its captions, best first; and its tags, if they were asked for.
+
+    `frames` are those of a clip, whose captions are those of the whole.
+    """
 
     path: Path
     captions: list[Caption]
     tags: tuple[Tag, ...] = ()
+    frames: tuple[CaptionedFrame, ...] = ()
 
     def reworded(self, wording: WordingConfig) -> CaptionedFile:
         """Put each caption into words; one that is left empty loses its tokens, not its numbers."""
-        captions = [reword(caption, wording) for caption in self.captions]
         return CaptionedFile(
             self.path,
-            [one if one.text else replace(one, tokens=()) for one in captions],
+            _reword(self.captions, wording),
             tuple(reword_tags(self.tags, wording)),
+            tuple(replace(one, captions=_reword(one.captions, wording)) for one in self.frames),
         )
 
 
@@ -44,3 +57,8 @@ class FailedFile:
 
 
 FileResult = CaptionedFile | FailedFile
+
+
+def _reword(captions: list[Caption], wording: WordingConfig) -> list[Caption]:
+    worded = [reword(caption, wording) for caption in captions]
+    return [one if one.text else replace(one, tokens=()) for one in worded]

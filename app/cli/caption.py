@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -19,11 +20,13 @@ from app.bulk.outputs import NO_OUTPUT, OutputError, open_output
 from app.bulk.sidecars import Sidecars
 from app.cli.caption_options import (
     BatchSize,
+    Frames,
     OutputFormatName,
     SidecarKinds,
     WithTags,
     available_fields,
     check_arguments,
+    check_frames,
     check_ray_options,
     merge_options,
     output_settings,
@@ -50,7 +53,7 @@ from model.captioning.wording import WordingConfig
 from model.config import DecodingConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from app.bulk.results import FileResult
     from app.settings import Settings
@@ -70,6 +73,7 @@ def caption(
     *,
     decoding_options: dict[str, Any],
     batch_size: BatchSize = 8,
+    frames: Frames = 1,
     image_gain: Annotated[
         bool,
         typer.Option(
@@ -99,14 +103,16 @@ def caption(
     """Caption pictures, with log-probabilities and, if the bundle has it, confidence.
 
     Folders are searched at any depth. A bad file is reported, leaves a row that says why, and the
-    rest continues; --resume tries it again. With --sidecar alone, nothing goes to standard output,
-    and pictures that have their sidecars are skipped. Options that are left out are as the bundle
-    says. The exit status is 1 if a file was bad, and 2 if the command was invalid.
+    rest continues; --resume tries it again. With --frames, text has a line for each frame, with its
+    time, and one for all; other formats keep to the latter, but JSON lines hold the frames too.
+    With --sidecar alone, nothing goes to standard output, and pictures that have their sidecars are
+    skipped. Options that are left out are as the bundle says. The exit status is 1 if a file was
+    bad, and 2 if the command was invalid.
     """
     settings = settings_from(weights=weights, device=device, runtime=runtime)
     if ray:
         only_local = (
-            *(image_gain, resume, output_format, device, sidecar, tags),
+            *(image_gain, resume, output_format, device, sidecar, tags, frames > 1),
             *wording_options.values(),
         )
         with invalid_options():
@@ -117,17 +123,17 @@ def caption(
         has_rows = not sidecar or output is not None or output_format is not None
         output_format = choose_format(output_format, output_path)
         check_arguments(paths, output, sidecar, resume=resume, overwrite=overwrite, tags=tags)
+        check_frames(frames, wording_options)
     if output is None and output_format is not OutputFormat.TEXT:
         use_utf8()
 
-    from app.bulk.files import caption_files  # noqa: PLC0415
     from app.bulk.find import describe, find_pictures  # noqa: PLC0415
 
     captioner = load_captioner(settings)
     decoding, wording = merge_options(
         captioner, decoding_options, wording_options, image_gain=image_gain, tags=tags
     )
-    found = find_pictures(paths)
+    found = find_pictures(paths, films=frames > 1)
     optional_fields = available_fields(captioner, wording, image_gain=image_gain)
     try:
         with require_extra("parquet"):
@@ -136,7 +142,7 @@ def caption(
                     output_path,
                     output_format,
                     optional_fields,
-                    output_settings(captioner, decoding, optional_fields, wording),
+                    output_settings(captioner, decoding, optional_fields, wording, frames),
                     resume=resume,
                     relative=not all(file.is_absolute() for file in found.paths),
                 )
@@ -150,11 +156,10 @@ def caption(
     sidecars = Sidecars(sidecar, overwrite=overwrite) if sidecar else None
     destination = Destination(open_file, sidecars)
     left = destination.plan(found.files)
-    results = caption_files(
+    results = _caption_each(frames, batch_size)(
         captioner,
         (planned.file for planned in left),
         decoding,
-        batch_size=batch_size,
         max_pixels=settings.max_pixels,
         image_gain=image_gain,
         tags=tags,
@@ -177,6 +182,16 @@ def caption(
     if sidecars is not None:
         print_note(sidecars.summary())
     raise typer.Exit(1 if failed else 0)
+
+
+def _caption_each(frames: int, batch_size: int) -> Callable[..., Generator[FileResult, None, None]]:
+    """Return what captions files: as pictures in batches, or as clips one by one."""
+    from app.bulk.clips import caption_clips  # noqa: PLC0415
+    from app.bulk.files import caption_files  # noqa: PLC0415
+
+    if frames > 1:
+        return partial(caption_clips, frames=frames)
+    return partial(caption_files, batch_size=batch_size)
 
 
 def _write(results: Iterable[tuple[PlannedFile, FileResult]], destination: Destination) -> int:

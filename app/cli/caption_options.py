@@ -12,6 +12,7 @@ from app.bulk.sidecars import SidecarKind
 from app.cli.options import invalid_options
 from model.bundle.format import WEIGHTS
 from model.captioning.wording import WordingConfig
+from model.config import MOST_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchSize",
+    "Frames",
     "OutputFormatName",
     "SidecarKinds",
     "WithTags",
     "available_fields",
     "check_arguments",
+    "check_frames",
     "check_ray_options",
     "merge_options",
     "output_settings",
@@ -50,6 +53,15 @@ SidecarKinds = Annotated[
 WithTags = Annotated[
     bool, typer.Option("--tags", help="Put what is in the picture into XMP sidecars as tags.")
 ]
+Frames = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MOST_FRAMES,
+        help="How many frames to caption of each animation, film or TIFF of several pages, spread "
+        "over it; 1 takes the first.",
+    ),
+]
 
 
 def check_ray_options(paths: list[str], output: str | None, only_local: Sequence[object]) -> None:
@@ -63,8 +75,8 @@ def check_ray_options(paths: list[str], output: str | None, only_local: Sequence
     if any(option is not None and option is not False and option != [] for option in only_local):
         raise ValueError(
             "--ray cannot be combined with --image-gain, --style, --min-confidence, --below, "
-            "--gender-neutral, --resume, --format, --sidecar, --tags or --device: the output's "
-            "suffix decides the format, and the cluster the devices"
+            "--gender-neutral, --resume, --format, --sidecar, --tags, --frames or --device: the "
+            "output's suffix decides the format, and the cluster the devices"
         )
 
 
@@ -137,11 +149,25 @@ def available_fields(
     )
 
 
+def check_frames(frames: int, wording: dict[str, Any]) -> None:
+    """Check that clips can be put into words so.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if frames > 1 and wording.get("min_confidence") is not None:
+        raise ValueError(
+            "--min-confidence does not go with --frames: the caption of a clip has no confidence, "
+            "which is calibrated for pictures"
+        )
+
+
 def output_settings(
     captioner: Captioner,
     decoding: DecodingConfig,
     optional_fields: OptionalFields,
     wording: WordingConfig,
+    frames: int = 1,
 ) -> dict[str, Any]:
     """Return everything that decides what captions come out: an output is made with one set."""
     config = captioner.config
@@ -152,4 +178,5 @@ def output_settings(
         **asdict(decoding),
         **asdict(optional_fields),
         **asdict(wording),
+        **({"frames": frames} if frames > 1 else {}),
     }

@@ -13,11 +13,11 @@ from app.pictures.decode import picture_errors
 from model.pictures import formats
 from model.pictures.clips import Frame, OpenedClip, open_clip
 from model.pictures.decode import Limits
-from model.pictures.formats import VIDEO_SUFFIXES, identify_video
+from model.pictures.formats import SUFFIXES, VIDEO_SUFFIXES, identify_video
 
 __all__ = [
-    "VIDEO_SUFFIXES",
     "DecodedClip",
+    "clip_suffixes",
     "decode_clip",
     "is_video",
     "open_clip_upload",
@@ -45,6 +45,11 @@ class DecodedClip:
     height: int
     length: int
     duration: float | None
+
+
+def clip_suffixes() -> frozenset[str]:
+    """Return the suffixes of pictures, and where they are read of films."""
+    return SUFFIXES | VIDEO_SUFFIXES if formats.HAS_VIDEO else SUFFIXES
 
 
 def is_video(data: bytes) -> bool:
@@ -75,13 +80,16 @@ def open_clip_upload(data: bytes, frames: int, max_pixels: int) -> OpenedClip:
         return open_clip(data, frames, Limits(max_pixels, _MAX_SECONDS, _MAX_MEMORY))
 
 
-def decode_clip(opened: OpenedClip, shrink: Callable[[Image.Image], Image.Image]) -> DecodedClip:
+def decode_clip(
+    opened: OpenedClip, shrink: Callable[[Image.Image], Image.Image] = lambda image: image
+) -> DecodedClip:
     """Decode the frames of a clip whose headers have been read, and resize each with `shrink`.
 
     Raises:
         PictureError: the file is damaged or cut short, or takes too long.
     """
-    frames, size = [], opened.size
+    frames: list[Frame] = []
+    size = opened.size
     with picture_errors():
         for frame in opened.frames():
             if not frames and frame.image.size == size[::-1]:  # it was stored on its side

@@ -35,13 +35,13 @@ class Frame(NamedTuple):
     """A frame of a clip, upright and in RGB.
 
     Attributes:
-        index: its place among the frames or pages of the clip, from 0.
+        number: its place among the frames or pages of the clip, from 0.
         seconds: when it begins; None if it is a page.
         weight: how many of the moments that were asked for it is shown at.
     """
 
     image: Image.Image
-    index: int
+    number: int
     seconds: float | None
     weight: int = 1
 

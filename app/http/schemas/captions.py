@@ -324,15 +324,16 @@ def describe(
 def describe_clip(served: ServedClip, wording: WordingConfig) -> dict[str, Any]:
     """Return the fields of a `PictureResult` of a clip, put into words."""
     captioned, clip = served.captioned, served.clip
+    nothing: list[list[Tag] | None] = [None] * len(clip.frames)
     frames = [
         FrameResult(
-            index=frame.index,
+            index=frame.number,
             seconds=frame.seconds,
             captions=_describe_captions(captions, wording),
             tags=_describe_tags(tags, wording),
         )
         for frame, captions, tags in zip(
-            clip.frames, captioned.frames, captioned.tags or [None] * len(clip.frames), strict=True
+            clip.frames, captioned.frames, captioned.tags or nothing, strict=True
         )
     ]
     return {

@@ -43,10 +43,10 @@ def test_frames_are_spread_over_the_clip_and_are_those_that_were_stored(name):
     opened = open_clip(animated(frames, name), 5)
     found = list(opened.frames())
     assert (opened.format, opened.size, opened.length) == (name, SIZE, 10)
-    assert [frame.index for frame in found] == [1, 3, 5, 7, 9]
+    assert [frame.number for frame in found] == [1, 3, 5, 7, 9]
     for frame in found:
         assert frame.image.mode == "RGB"
-        assert difference(frame.image, frames[frame.index]) <= LOSS[name]
+        assert difference(frame.image, frames[frame.number]) <= LOSS[name]
     times = [None] * 5 if name == "TIFF" else [0.1, 0.3, 0.5, 0.7, 0.9]
     assert [frame.seconds for frame in found] == times
     assert opened.duration == (1.0 if name in {"GIF", "WEBP", "PNG"} else None)
@@ -86,7 +86,7 @@ def test_frames_without_a_duration_are_shown_for_a_tenth_of_a_second(name):
 
 def test_more_frames_than_there_are_give_each_once():
     frames = list(open_clip(animated(cut(length=3), "GIF"), 64).frames())
-    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert [frame.number for frame in frames] == [0, 1, 2]
     assert sum(frame.weight for frame in frames) == 64
 
 
@@ -111,7 +111,7 @@ def test_the_default_picture_of_a_png_is_no_frame_if_it_stands_apart():
     found = list(opened.frames())
     assert opened.length == 2
     assert [frame.image.getpixel((0, 0)) for frame in found] == [(0, 255, 0), (0, 0, 255)]
-    assert [frame.index for frame in found] == [0, 1]
+    assert [frame.number for frame in found] == [0, 1]
 
 
 def test_frames_are_turned_upright():

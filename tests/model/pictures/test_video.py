@@ -42,7 +42,7 @@ def test_frames_are_those_that_were_stored(container: str, codec: str, kind: str
     frames = list(clip.frames())
     assert (clip.format, clip.size, clip.length) == (kind, SIZE, 20)
     assert clip.duration == pytest.approx(2)
-    assert [frame.index for frame in frames] == [2, 6, 10, 14, 18]
+    assert [frame.number for frame in frames] == [2, 6, 10, 14, 18]
     assert [nearest(frame.image, stored) for frame in frames] == [2, 6, 10, 14, 18]
     assert [frame.seconds for frame in frames] == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8])
 
@@ -54,7 +54,7 @@ def test_key_frames_make_no_difference(every: int, count: int) -> None:
     clip = opened(film(stored, key_frame_every=every), count)
     frames = list(clip.frames())
     expected = [0] if count == 1 else sorted({int(20 * (i + 0.5) / count) for i in range(count)})
-    assert [frame.index for frame in frames] == expected
+    assert [frame.number for frame in frames] == expected
     assert [nearest(frame.image, stored) for frame in frames] == expected
 
 
@@ -62,7 +62,7 @@ def test_a_film_of_a_telephone_is_turned_upright() -> None:
     stored = cut()
     clip = opened(film(stored, turned=True), 2)
     for frame in clip.frames():
-        expected = stored[frame.index].transpose(Image.Transpose.ROTATE_270)
+        expected = stored[frame.number].transpose(Image.Transpose.ROTATE_270)
         assert frame.image.size == SIZE[::-1]
         assert np.abs(np.asarray(frame.image, float) - np.asarray(expected, float)).mean() < 10
 
