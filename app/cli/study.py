@@ -203,6 +203,63 @@ def study_closing(
     typer.echo(report.as_markdown())
 
 
+@study.command("sequences")
+def study_sequences(
+    texts: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            metavar="[TEXT]...",
+            help="Texts in UTF-8, each of another writer; without any, the shipped writers write.",
+        ),
+    ] = None,
+    *,
+    output: Annotated[Path, typer.Option(help="The folder to write the report to.")] = Path(
+        "runs/sequences"
+    ),
+    tasks: Annotated[
+        str, typer.Option(help="What to study, separated by commas.")
+    ] = "writer,clip,next,frames,date,sum",
+    cell: Annotated[str, typer.Option(help="The cell of every network.")] = "lstm",
+    units: Annotated[int, typer.Option(min=1, help="Units of every network.")] = 64,
+    training_steps: Annotated[
+        int, typer.Option(min=2, help="Steps of training; labels take half as many.")
+    ] = 600,
+    length: Annotated[int, typer.Option(min=2, help="Most characters to read at once.")] = 64,
+    characters: Annotated[
+        int, typer.Option(min=1, help="How many characters each shipped writer writes.")
+    ] = 20_000,
+    seeds: Annotated[int, typer.Option(min=1, help="How often to repeat everything.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first random seed.")] = 1,
+) -> None:
+    """Learn labels of sequences, a label a step and sequences to sequences, and write a report.
+
+    Whose text is this? Where does a shape move? What comes next? And dates and sums rewritten, in
+    order or reversed, with attention and without.
+    """
+    with require_extra("training"):
+        from model.studies.sequences.study import (  # noqa: PLC0415
+            SequenceStudySettings,
+        )
+        from model.studies.sequences.study import study_sequences as learn  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        settings = SequenceStudySettings(
+            tasks=_names(tasks),
+            texts=tuple(texts or ()),
+            cell=cell,
+            units=units,
+            steps=training_steps,
+            seeds=seeds,
+            length=length,
+            characters=characters,
+            seed=seed,
+        )
+        report = learn(settings, report_progress=_print_progress)
+    report.write(output)
+    typer.echo(report.as_markdown())
+
+
 def _names(given: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in given.split(",") if name.strip())
 
