@@ -87,3 +87,20 @@ def test_closing_compares_a_bundle_with_ngrams(tmp_path: Path) -> None:
     found = run(*arguments, "--orders", "2,many")
     assert found.exit_code == 2
     assert "--orders must be numbers" in found.stderr
+
+
+def test_sequences_write_a_report(tmp_path: Path) -> None:
+    texts = []
+    for name, text in (("low", "abcabd" * 40), ("high", "xyzxzy" * 40)):
+        texts.append(tmp_path / f"{name}.txt")
+        texts[-1].write_text(text)
+    options = "--tasks writer,frames,sum --training-steps 2 --seeds 1 --units 4 --length 8".split()
+    output = tmp_path / "sequences"
+    found = run("sequences", *texts, "--output", output, *options)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.strip() == (output / "sequences.md").read_text().strip()
+    assert "| whose text | many to one | 2 |" in found.stdout
+    assert "sum, reversed, attention, seed 1" in found.stderr
+    found = run("sequences", "--tasks", "film", "--output", output)
+    assert found.exit_code == 1
+    assert "there is no task 'film'" in found.stderr
