@@ -38,7 +38,7 @@ class SequenceStudy:
 
     def as_markdown(self) -> str:
         """Return a table of labels, one of rewriting and a few examples."""
-        seeds = len({run.seed for run in (*self.labelled, *self.rewritten)})
+        seeds = len({run.seed for run in self.labelled} | {run.seed for run in self.rewritten})
         blocks = [
             "# Sequences in and out",
             f"Networks of one layer of {self.units} units ({self.cell}). Scores are of sequences "
@@ -137,11 +137,11 @@ class SequenceStudy:
         for task, of_task in _grouped(self.rewritten, "task"):
             lines = []
             for manner, runs in _grouped(of_task, "manner"):
-                steps = [step for step, _ in runs[0].curve]
+                points = [step for step, _ in runs[0].curve]
                 curves = [tuple(exact for _, exact in run.curve) for run in runs]
                 colour = COLOURS["gru" if runs[0].backwards else "lstm"]
                 style = "-" if runs[0].attention else "--"
-                lines.append(_line(manner, steps, curves, colour, style))
+                lines.append(_line(manner, points, curves, colour, style))
             yield Panel(f"rewriting a {task}", "training step", "share without a fault", lines)
 
 

@@ -95,6 +95,7 @@ def make_rewrite_task(name: str, pairs: Sequence[tuple[str, str]], *, seed: int 
         ids = [*(numbers[character] for character in target), END]
         targets.append(ids + [PAD] * (longest[1] + 1 - len(ids)))
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
-    test, train = order[: min(_TEST, len(pairs) // 5)], order[min(_TEST, len(pairs) // 5) :]
-    source, target = torch.tensor(sources), torch.tensor(targets)
-    return RewriteTask(name, characters, source[train], target[train], source[test], target[test])
+    held_out = min(_TEST, len(pairs) // 5)
+    test, train = order[:held_out], order[held_out:]
+    read, written = torch.tensor(sources), torch.tensor(targets)
+    return RewriteTask(name, characters, read[train], written[train], read[test], written[test])
