@@ -214,7 +214,7 @@ class Captioner(GridCaptioner):
         details = Details(attention, image_gain, top_logprobs)
         grid = self.encode(self.prepare([open_photograph(picture)]))
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
-        (logprobs,), _ = score_tokens(self.runner, self.runner.encode_context(grid), [tokens])
+        (logprobs,) = score_tokens(self.runner, self.runner.encode_context(grid), [tokens])
         hypothesis = Hypothesis(tuple(tokens), tuple(logprobs), finished=True)
         ((caption,),) = self._build(grid, [[RankedHypothesis(hypothesis)]], details)
         return caption

@@ -7,7 +7,7 @@ from model.arrays import Array
 from model.captioning.caption import MOST_TOP_LOGPROBS, Caption
 from model.captioning.consensus import RankedHypothesis
 from model.captioning.image_gain import image_gain
-from model.captioning.scoring import attention_maps, likeliest_tokens
+from model.captioning.scoring import CaptionReading, read_captions
 from model.networks.image_context import ImageContext
 from model.runtime.base import Runner
 from model.vocabulary import Vocabulary
@@ -53,24 +53,25 @@ def build_captions(
     """
     gains = iter(_image_gains(runner, ranked, mean_context if details.image_gain else None))
 
-    def build(picture: Array, one: RankedHypothesis) -> Caption:
-        tokens, count = one.hypothesis.tokens, details.top_logprobs
+    def build(one: RankedHypothesis, reading: CaptionReading | None) -> Caption:
         return Caption.of(
             one.hypothesis,
             vocabulary,
             confidence=one.confidence,
             agreement=one.agreement,
-            attention=attention_maps(runner, picture, tokens) if details.attention else None,
+            attention=reading.attention if reading and details.attention else None,
             image_gain=next(gains),
-            top=likeliest_tokens(runner, runner.encode_context(picture), tokens, count)
-            if count
-            else None,
+            top=reading.likeliest if reading else None,
         )
 
-    return [
-        [build(picture, one) for one in best]
-        for picture, best in zip(grid[:, None], ranked, strict=True)
-    ]
+    captions: list[list[Caption]] = []
+    for picture, best in zip(grid[:, None], ranked, strict=True):
+        readings: Sequence[CaptionReading | None] = [None] * len(best)
+        if details.attention or details.top_logprobs:
+            tokens = [one.hypothesis.tokens for one in best]
+            readings = read_captions(runner, picture, tokens, details.top_logprobs)
+        captions.append([build(*pair) for pair in zip(best, readings, strict=True)])
+    return captions
 
 
 def _image_gains(

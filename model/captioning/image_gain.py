@@ -43,7 +43,7 @@ def image_gain(
         captions: token ids without the start token; of any pictures.
         logprobs: of the same tokens, given each caption's own picture.
     """
-    without_picture, _ = score_tokens(decoder, mean_context, captions)
+    without_picture = score_tokens(decoder, mean_context, captions)
     return [
         [given - without for given, without in zip(*pair, strict=True)]
         for pair in zip(logprobs, without_picture, strict=True)

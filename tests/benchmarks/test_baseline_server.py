@@ -20,7 +20,7 @@ def test_the_log_probability_is_that_of_the_caption(colour: str):
     with torch.inference_mode():
         tokens, logprob = search(captioner, pixels)
         picture = captioner.network.decoder.encode_context(captioner.network.encoder(pixels))
-        (logprobs,), _ = score_tokens(captioner.network.decoder, picture, [tokens])
+        (logprobs,) = score_tokens(captioner.network.decoder, picture, [tokens])
 
     assert logprob == pytest.approx(sum(logprobs), abs=1e-4)
     assert captioner.vocabulary.end_id not in tokens[:-1]

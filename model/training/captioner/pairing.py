@@ -115,7 +115,7 @@ class Matcher:
         decoder, vocabulary = self._captioner.network.decoder, self._captioner.vocabulary
         grid = self._captioner.encode(self._captioner.prepare([picture]))
         ids = [[*vocabulary.encode(c.sentence), vocabulary.end_id] for c in candidates]
-        logprobs, _ = score_tokens(decoder, decoder.encode_context(grid), ids)
+        logprobs = score_tokens(decoder, decoder.encode_context(grid), ids)
         gains = image_gain(decoder, self._mean_context, ids, logprobs)
         scores = [
             (sum(token_logprobs) + sum(token_gains)) / len(token_logprobs)

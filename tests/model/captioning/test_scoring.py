@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.captioning.scoring import attention_maps, likeliest_tokens, score_tokens
+from model.captioning.scoring import read_captions, score_tokens
 from model.networks.decoder import Decoder
 from model.vocabulary import Vocabulary
 from tests.tiny import tiny_captioner
@@ -21,7 +21,7 @@ def make(kind: str) -> tuple[Decoder, torch.Tensor]:
 def test_log_probabilities_are_those_of_teacher_forcing(kind):
     decoder, grid = make(kind)
     with torch.inference_mode():
-        logprobs, _ = score_tokens(decoder, decoder.encode_context(grid), CAPTIONS)
+        logprobs = score_tokens(decoder, decoder.encode_context(grid), CAPTIONS)
         for token_logprobs, caption in zip(logprobs, CAPTIONS, strict=True):
             inputs = torch.tensor([[[Vocabulary.start_id, *caption[:-1]]]])
             logits = decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
@@ -33,33 +33,53 @@ def test_a_caption_has_the_same_scores_alone_and_in_a_batch():
     decoder, grid = make("attention")
     with torch.inference_mode():
         context = decoder.encode_context(grid)
-        together, _ = score_tokens(decoder, context, CAPTIONS)
+        together = score_tokens(decoder, context, CAPTIONS)
         for token_logprobs, caption in zip(together, CAPTIONS, strict=True):
-            ((alone,), _) = score_tokens(decoder, context, [caption])
+            (alone,) = score_tokens(decoder, context, [caption])
             assert token_logprobs == pytest.approx(alone, abs=1e-6)
-        assert score_tokens(decoder, context, []) == ([], None)
+        assert score_tokens(decoder, context, []) == []
+        assert read_captions(decoder, grid, []) == []
 
 
 def test_attention_covers_the_whole_grid_before_each_word():
     decoder, grid = make("attention")
-    maps = attention_maps(decoder, grid, CAPTIONS[0])
-    assert maps is not None
-    assert torch.tensor(maps).shape == (len(CAPTIONS[0]), 2, 3)
-    assert torch.tensor(maps).sum((1, 2)) == pytest.approx(torch.ones(len(CAPTIONS[0])))
+    with torch.inference_mode():
+        for caption, reading in zip(CAPTIONS, read_captions(decoder, grid, CAPTIONS), strict=True):
+            maps = torch.tensor(reading.attention)
+            assert maps.shape == (len(caption), 2, 3)
+            assert maps.sum((1, 2)) == pytest.approx(torch.ones(len(caption)))
+            assert reading.likeliest is None
 
 
 def test_a_decoder_without_attention_has_no_maps():
     decoder, grid = make("global")
-    assert attention_maps(decoder, grid, CAPTIONS[0]) is None
+    with torch.inference_mode():
+        assert [one.attention for one in read_captions(decoder, grid, CAPTIONS)] == [None] * 3
+
+
+@pytest.mark.parametrize("kind", ["attention", "global"])
+def test_a_caption_is_read_alike_alone_and_in_a_batch(kind):
+    decoder, grid = make(kind)
+    with torch.inference_mode():
+        together = read_captions(decoder, grid, CAPTIONS, 3)
+        alone = [read_captions(decoder, grid, [caption], 3)[0] for caption in CAPTIONS]
+        scores = score_tokens(decoder, decoder.encode_context(grid), CAPTIONS)
+    for one, other, logprobs in zip(together, alone, scores, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-6)
+        assert one.logprobs == pytest.approx(logprobs, abs=1e-6)
+        if kind == "attention":
+            torch.testing.assert_close(torch.tensor(one.attention), torch.tensor(other.attention))
+        assert [[token for token, _ in place] for place in one.likeliest] == [
+            [token for token, _ in place] for place in other.likeliest
+        ]
 
 
 @pytest.mark.parametrize("kind", ["attention", "global"])
 def test_the_likeliest_tokens_are_those_of_the_decoder(kind):
     decoder, grid = make(kind)
     with torch.inference_mode():
-        context = decoder.encode_context(grid)
-        found = likeliest_tokens(decoder, context, CAPTIONS[0], 3)
-        every = likeliest_tokens(decoder, context, [5], 10_000)
+        found = read_captions(decoder, grid, CAPTIONS, 3)[0].likeliest
+        every = read_captions(decoder, grid, [[5]], 10_000)[0].likeliest
         inputs = torch.tensor([[[Vocabulary.start_id, *CAPTIONS[0][:-1]]]])
         logits = decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
     expected = logits.log_softmax(-1)

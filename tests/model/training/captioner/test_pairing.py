@@ -87,7 +87,7 @@ def test_a_matcher_chooses_the_candidates_with_the_highest_scores():
         scores = {}
         for sentence, similarity in matcher._corpus.search(captions, 8):
             ids = [*captioner.vocabulary.encode(sentence), captioner.vocabulary.end_id]
-            ((logprobs,), _), ((usual,), _) = (
+            (logprobs,), (usual,) = (
                 score_tokens(decoder, one, [ids]) for one in (seen, matcher._mean_context)
             )
             likely = sum(logprobs) / len(ids)
