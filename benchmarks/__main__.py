@@ -22,6 +22,7 @@ from benchmarks import (
     metrics,
     other_models,
     overload,
+    page,
     server,
     soak,
     stages,
@@ -49,6 +50,7 @@ SUITES: dict[str, Suite] = {
     "clients": clients.measure,
     "metrics": metrics.measure,
     "workers": workers.measure,
+    "page": page.measure,
     "adapters": adapters.measure,
     "other-models": other_models.measure,
     "overload": overload.measure,
@@ -57,7 +59,16 @@ SUITES: dict[str, Suite] = {
     "fuzz-pictures": fuzz_pictures.measure,
 }
 
-ON_REQUEST = {"fuzz-pictures", "gpu", "metrics", "other-models", "overload", "soak", "workers"}
+ON_REQUEST = {
+    "fuzz-pictures",
+    "gpu",
+    "metrics",
+    "other-models",
+    "overload",
+    "page",
+    "soak",
+    "workers",
+}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 

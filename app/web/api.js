@@ -145,28 +145,35 @@ export function curl(path, {query, json, form} = {}) {
 
 // What a captioner can do depends on its bundle: {supports, calibration}.
 let captioner = null;
+let asked = null;  // while it is being found out
+
+/** Find out what the captioner can do: as soon as it is ready, so that no photograph waits for it. */
+export async function meetCaptioner() {
+  asked ??= call('models').then(async ({models}) => {
+    const found = models.find(({kind}) => kind === 'captioner');
+    // Without one, the service itself says so best.
+    if (found) captioner = await call(`models/${found.name}`);
+  }).finally(() => { asked = null; });
+  await asked;
+}
 
 /** Return the query of a caption request, with all that this captioner can say about each word. */
 export function captionQuery(options) {
-  const asked = {attention: true, top_logprobs: 5, style: 'alt'};
+  const more = {attention: true, top_logprobs: 5, style: 'alt'};
   const supports = captioner?.supports ?? [];
-  for (const name of ['image_gain', 'tags']) if (supports.includes(name)) asked[name] = true;
+  for (const name of ['image_gain', 'tags']) if (supports.includes(name)) more[name] = true;
   // Captions that are drawn have no confidence.
   if (captioner?.calibration && options.temperature === undefined) {
-    Object.assign(asked, {min_confidence: 0.35, below: 'hedge'});
+    Object.assign(more, {min_confidence: 0.35, below: 'hedge'});
   }
   const {consensus, ...others} = options;
   if (consensus !== undefined && supports.includes('consensus')) others.consensus = consensus;
-  return {...others, ...asked};
+  return {...others, ...more};
 }
 
 /** Caption a photograph. */
 export async function caption(image, options, signal) {
-  if (!captioner) {
-    const {models} = await call('models', {signal});
-    const found = models.find(({kind}) => kind === 'captioner');
-    // Without one, the service itself says so best.
-    if (found) captioner = await call(`models/${found.name}`, {signal});
-  }
+  if (!captioner) await meetCaptioner();
+  signal?.throwIfAborted();
   return call('caption', {query: captionQuery(options), form: {image}, signal});
 }

@@ -6,7 +6,7 @@ import './write.js';
 import './cells.js';
 import './steps.js';
 import './status.js';
-import {events, watch} from './api.js';
+import {events, meetCaptioner, watch} from './api.js';
 
 const PARTS = ['describe', 'beam', 'write', 'cells', 'steps', 'status'];
 
@@ -36,6 +36,8 @@ events.addEventListener('connection', ({detail}) => {
   const bar = document.getElementById('connection');
   bar.textContent = CONNECTION[detail];
   bar.dataset.state = detail;
+  // It may be another one since the service was started anew.
+  if (detail === 'ready') meetCaptioner().catch(() => {});  // is asked again when it is needed
 });
 addEventListener('hashchange', () => {
   show();

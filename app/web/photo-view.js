@@ -27,7 +27,7 @@ export function photoView(photo, {alt, size, grid = null, word = ''}) {
   const unreadable = ({target}) => target.closest('figure').classList.add('unseen');
   return html`<figure class="photo">
     <div class="frame">
-      <img src=${photo.url} alt=${alt} @error=${unreadable}
+      <img src=${photo.url} alt=${alt} decoding="async" @error=${unreadable}
         @load=${({target}) => target.closest('figure').classList.remove('unseen')}>
       <canvas class=${grid ? 'attention on' : 'attention'} aria-hidden="true" ${ref(draw)}></canvas>
       <p class="instead">Your browser cannot show ${photo.file.name}; the service can read it.</p>

@@ -119,7 +119,7 @@ def test_suites_that_take_minutes_run_only_on_request(
 
     shown = {name for name in SUITES if f"<{name}>" in default.output}
     assert shown == set(SUITES) - {
-        "fuzz-pictures", "gpu", "metrics", "other-models", "overload", "soak", "workers",
+        "fuzz-pictures", "gpu", "metrics", "other-models", "overload", "page", "soak", "workers",
     }  # fmt: skip
     assert "<soak>" in requested.output
     assert "<server>" not in requested.output

@@ -32,12 +32,19 @@ def shipped() -> Iterator[Service]:
         yield running
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
+def find_chromium() -> str:
+    """Skip the test where there is no browser to use the page with."""
+    pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("needs Chromium: apt install chromium")
+    return chromium
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    chromium = find_chromium()
+    api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
