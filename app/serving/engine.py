@@ -40,10 +40,13 @@ from model.captioning.clip import caption_clip
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
+    from PIL import Image
+
     from app.serving.registry import ModelRegistry
     from app.settings import Settings
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
+    from model.captioning.scoring import CaptionStates
     from model.config import DecodingConfig
     from model.text.language_model import LanguageModel
     from model.text.prefill import Incremental
@@ -222,12 +225,32 @@ class Engine:
         Raises:
             Overloaded, DeadlineExceeded, PictureError: as in `caption`.
         """
+        score = partial(captioner.score, top_logprobs=top_logprobs)
+        return await self._read_caption(captioner, data, text, score)
+
+    async def score_caption_with_states(
+        self, captioner: Captioner, data: bytes, text: str, *, top_logprobs: int = 0
+    ) -> tuple[tuple[Caption, CaptionStates], ModelTiming]:
+        """Score a caption, and return the state of every unit while the captioner reads it.
+
+        Raises:
+            Overloaded, DeadlineExceeded, PictureError: as in `caption`.
+        """
+        score = partial(captioner.score_with_states, top_logprobs=top_logprobs)
+        return await self._read_caption(captioner, data, text, score)
+
+    async def _read_caption(
+        self,
+        captioner: Captioner,
+        data: bytes,
+        text: str,
+        read: Callable[[Image.Image, str], Result],
+    ) -> tuple[Result, ModelTiming]:
         with self.worker.admit() as admission:
             async with self._deadline(self.settings.deadline):
                 picture = await self._prepare(admission, captioner, data)
-                score = partial(captioner.score, top_logprobs=top_logprobs)
-                caption = await admission.run(score, picture.image, text)
-        return caption, ModelTiming.of(admission)
+                result = await admission.run(read, picture.image, text)
+        return result, ModelTiming.of(admission)
 
     async def _prepare(
         self, admission: Admission, captioner: Captioner, data: bytes

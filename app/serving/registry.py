@@ -35,6 +35,7 @@ class ModelRegistry:
     captioner: Captioner | None
     cache: ModelCache
     captioner_parameters: int = 0
+    captioner_folder: Path | None = None  # of its bundle
 
     @property
     def language_models(self) -> dict[str, Bundle[TextConfig]]:
@@ -155,7 +156,7 @@ def load_models(settings: Settings) -> ModelRegistry:
             export(*captioners, *language_models)
         except ExportError:  # reported where the graphs are needed
             _warn_if_unwritable(cache_folder())
-    captioner, parameters = None, 0
+    captioner, parameters, folder = None, 0, None
     for bundle in captioners:
         with huge_pages():
             captioner = Captioner.from_bundle(
@@ -167,7 +168,7 @@ def load_models(settings: Settings) -> ModelRegistry:
             )
             if not (settings.self_test and captioner.self_test()):
                 captioner.caption([Image.new("RGB", (640, 480), "white")])
-        parameters = count_parameters(bundle)
+        parameters, folder = count_parameters(bundle), bundle.folder
     limit = settings.language_models_megabytes * 10**6
     cache = ModelCache(language_models, device, limit, threads, settings.runtime)
     if settings.load_language_models == "at_start":
@@ -179,7 +180,7 @@ def load_models(settings: Settings) -> ModelRegistry:
                 "evicted: raise UNROLLED_LANGUAGE_MODELS_MEGABYTES, or set "
                 "UNROLLED_LOAD_LANGUAGE_MODELS=on_first_use"
             )
-    return ModelRegistry(captioner, cache, parameters)
+    return ModelRegistry(captioner, cache, parameters, folder)
 
 
 def _warn_if_unwritable(cache: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from PIL import Image
 
+from model.arrays import Array
 from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.bundle.read import load_bundle
 from model.captioning.caption import Caption
@@ -23,7 +24,7 @@ from model.captioning.consensus import RankedHypothesis
 from model.captioning.details import Details
 from model.captioning.grid_captioner import GridCaptioner
 from model.captioning.photograph import Photograph, open_photograph
-from model.captioning.scoring import score_tokens
+from model.captioning.scoring import CaptionStates, read_states, score_tokens
 from model.captioning.self_test import check_golden
 from model.captioning.wording import WordingConfig, reword
 from model.config import CaptionerConfig, DecodingConfig
@@ -208,12 +209,35 @@ class Captioner(GridCaptioner):
             UnsupportedOption: the image gain is asked for and the bundle has no mean picture.
             ValueError: `top_logprobs` is not 0 to 20.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"text must be a string, not {type(text).__name__}")
         self.check_support(DecodingConfig(), image_gain=image_gain)
         details = Details(attention, image_gain, top_logprobs)
+        tokens = self._caption_tokens(text)
+        return self._score(self.encode(self.prepare([open_photograph(picture)])), tokens, details)
+
+    def score_with_states(
+        self, picture: Photograph, text: str, *, top_logprobs: int = 0
+    ) -> tuple[Caption, CaptionStates]:
+        """Score a caption, and return the state of every unit while the decoder reads it.
+
+        Args:
+            picture, text, top_logprobs: as in `score`.
+
+        Raises:
+            TypeError, ValueError, OSError: as in `score`.
+        """
+        details = Details(top_logprobs=top_logprobs)
+        tokens = self._caption_tokens(text)
         grid = self.encode(self.prepare([open_photograph(picture)]))
-        tokens = [*self.vocabulary.encode(text), self.vocabulary.end_id]
+        states = read_states(self.runner, self.runner.encode_context(grid), tokens)
+        return self._score(grid, tokens, details), states
+
+    def _caption_tokens(self, text: str) -> list[int]:
+        """Return the ids of a caption's words, and of its end."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
+        return [*self.vocabulary.encode(text), self.vocabulary.end_id]
+
+    def _score(self, grid: Array, tokens: Sequence[int], details: Details) -> Caption:
         (logprobs,) = score_tokens(self.runner, self.runner.encode_context(grid), [tokens])
         hypothesis = Hypothesis(tuple(tokens), tuple(logprobs), finished=True)
         ((caption,),) = self._build(grid, [[RankedHypothesis(hypothesis)]], details)

@@ -1,17 +1,27 @@
 """Score given captions word by word, and see where the decoder looks and what else it would say."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
-from model.arrays import Array, top_k
+from model.arrays import Array, to_numpy, top_k
 from model.captioning.caption import Grid
 from model.networks.image_context import DecoderState, ImageContext
 from model.runtime.base import CaptionDecoder
 from model.vocabulary import Vocabulary
 
-__all__ = ["CaptionReading", "read_captions", "score_batch", "score_tokens"]
+__all__ = [
+    "CaptionReading",
+    "CaptionStates",
+    "read_captions",
+    "read_states",
+    "score_batch",
+    "score_tokens",
+]
 
 
 class CaptionReading(NamedTuple):
@@ -27,6 +37,22 @@ class CaptionReading(NamedTuple):
     logprobs: list[float]
     attention: list[Grid] | None = None
     likeliest: list[list[tuple[int, float]]] | None = None
+
+
+@dataclass(frozen=True)
+class CaptionStates:
+    """The state of a decoder's cells while it reads a caption, and what they read.
+
+    Attributes:
+        ids: of the tokens that it reads, the start token first (steps,).
+        parts: h, or h and c, of each cell before the first step and after each, each
+            (steps + 1, hidden).
+        context: of the picture, a batch of one; NumPy arrays in float32.
+    """
+
+    ids: npt.NDArray[np.int64]
+    parts: tuple[npt.NDArray[np.float32], ...]
+    context: ImageContext
 
 
 def score_tokens(
@@ -90,6 +116,32 @@ def read_captions(
         )
         for i, caption in enumerate(captions)
     ]
+
+
+def read_states(
+    decoder: CaptionDecoder, context: ImageContext, caption: Sequence[int]
+) -> CaptionStates:
+    """Read a caption of one picture, and keep the state of every unit.
+
+    Args:
+        decoder: a caption decoder, or a runner of one.
+        context: of the picture, a batch of one.
+        caption: token ids without the start token, at least one; the last one is not read.
+    """
+    tokens = _padded([caption], context)
+    steps = [state for _, _, state in _read(decoder, context, tokens)]
+    parts = zip(context.start, *steps, strict=True)
+    arrays = {name: _float32(array) for name, array in context.to_dict().items()}
+    return CaptionStates(
+        np.array([Vocabulary.start_id, *caption[:-1]]),
+        tuple(np.concatenate([_float32(step) for step in part]) for part in parts),
+        ImageContext.from_dict(arrays),
+    )
+
+
+def _float32(array: Array) -> npt.NDArray[np.float32]:
+    xp = array_namespace(array)
+    return to_numpy(xp.astype(array, xp.float32))
 
 
 def _of_tokens(logprobs: Array, tokens: Array) -> Array:

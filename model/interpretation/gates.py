@@ -1,13 +1,14 @@
 """What the gates of an LSTM's units do while a language model reads a text.
 
 A step of the network keeps only h and c. The gates of a few units follow from these and from the
-units' own rows of the weights, so that reading a text costs no more than without them.
+units' own rows of the weights, so that reading a text costs no more than without them. For
+captioners see `model.interpretation.caption_gates`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from safetensors import safe_open
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from model.config import RecurrentConfig
+    from model.config import CellName, RecurrentConfig
     from model.text.scores import UnitStates
 
-__all__ = ["UnitGates", "lstm_gates"]
+__all__ = ["UnitGates", "check_cell", "lstm_gates", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,44 @@ class UnitGates:
     c: NDArray[np.float32]
     h: NDArray[np.float32]
 
+    @classmethod
+    def of(
+        cls, sums: NDArray[np.float32], cell: NDArray[np.float32], hidden: NDArray[np.float32]
+    ) -> Self:
+        """Apply the gates' functions to their sums of products.
+
+        Args:
+            sums: in the order i, f, g, o, as the weights have them (tokens, 4).
+            cell: c after each token (tokens,).
+            hidden: h after each token (tokens,).
+        """
+        i, f, o = (_sigmoid(sums[:, block]) for block in (0, 1, 3))
+        return cls(i, f, o, np.tanh(sums[:, 2]), cell, hidden)
+
+
+def check_cell(cell: CellName) -> None:
+    """Check that cells have these gates.
+
+    Raises:
+        ValueError: they are no LSTMs.
+    """
+    if cell != "lstm":
+        raise ValueError(f"gates are those of an LSTM, and these cells are {cell.upper()}s")
+
+
+def rows_of(weights: Any, name: str, unit: int, size: int) -> NDArray[np.float32]:
+    """Read a unit's rows of a matrix, or its items of a bias: those of i, f, g and o.
+
+    Args:
+        weights: an open safetensors file.
+        name: of a tensor (4 * size, ...).
+        unit: its number in the layer, below `size`.
+        size: units in the layer.
+    """
+    tensor = weights.get_slice(name)
+    rows = range(unit, 4 * size, size)
+    return np.stack([tensor[row : row + 1][0] for row in rows]).astype(np.float32)
+
 
 def lstm_gates(
     folder: Path, config: RecurrentConfig, states: UnitStates, units: Sequence[int]
@@ -63,8 +102,7 @@ def lstm_gates(
         ValueError: the cells are not LSTMs.
         BundleError: the weights cannot be read.
     """
-    if config.cell != "lstm":
-        raise ValueError(f"gates are those of an LSTM, and these cells are {config.cell.upper()}s")
+    check_cell(config.cell)
     path = folder / WEIGHTS
     with complete_safetensors(path), safe_open(path, framework="numpy") as weights:
         embedded = None
@@ -85,23 +123,20 @@ def _gates_of(
 ) -> UnitGates:
     """Compute the gates of a unit; `embedded` are the tokens (tokens, embedding), or one-hot."""
     hidden, cell = (part[:, layer] for part in states.parts)  # (time, hidden)
-    rows = range(unit, 4 * hidden.shape[1], hidden.shape[1])  # of i, f, g and o
 
     def read(name: str) -> NDArray[np.float32]:
-        tensor = weights.get_slice(name)
-        return np.stack([tensor[row : row + 1][0] for row in rows]).astype(np.float32)
+        return rows_of(weights, f"recurrent.{name}", unit, hidden.shape[1])
 
-    projection = read(f"recurrent.projections.{layer}.weight")  # (4, input)
+    projection = read(f"projections.{layer}.weight")  # (4, input)
     if layer:
         inputs = states.parts[0][1:, layer - 1] @ projection.T
     elif embedded is None:  # one-hot: a column for each token
         inputs = projection.T[states.ids[1:]]
     else:
         inputs = embedded @ projection.T
-    recurrent = hidden[:-1] @ read(f"recurrent.cells.{layer}.recurrent.weight").T
-    sums = inputs + recurrent + read(f"recurrent.projections.{layer}.bias")  # (tokens, 4)
-    i, f, o = (_sigmoid(sums[:, block]) for block in (0, 1, 3))
-    return UnitGates(i, f, o, np.tanh(sums[:, 2]), cell[1:, unit], hidden[1:, unit])
+    recurrent = hidden[:-1] @ read(f"cells.{layer}.recurrent.weight").T
+    sums = inputs + recurrent + read(f"projections.{layer}.bias")  # (tokens, 4)
+    return UnitGates.of(sums, cell[1:, unit], hidden[1:, unit])
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:

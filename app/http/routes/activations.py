@@ -3,9 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request
-from numpy.typing import NDArray
 from structlog.contextvars import bind_contextvars
 
 from app.errors import InvalidParameter, Unavailable
@@ -19,6 +17,7 @@ from app.http.schemas.activations import (
     GatesResult,
     PropertyResult,
     UnitResult,
+    rounded,
 )
 from app.http.schemas.results import ModelTimingResult
 from model.bundle.format import BundleError
@@ -83,7 +82,7 @@ async def activations(
                 numbers = [result.unit for result in results]
                 gates = lstm_gates(folder, config.network, activations.states, numbers)
                 results = [
-                    result.model_copy(update={"gates": _gates(of_unit)})
+                    result.model_copy(update={"gates": GatesResult.of(of_unit)})
                     for result, of_unit in zip(results, gates, strict=True)
                 ]
         except BundleError as error:  # its file was damaged after the start
@@ -127,15 +126,6 @@ def _unit(activations: Activations, unit: int, **values: Any) -> UnitResult:
     return UnitResult(
         unit=unit,
         name=activations.units[unit],
-        activations=_rounded(activations.values[:, unit]),
+        activations=rounded(activations.values[:, unit]),
         **values,
     )
-
-
-def _gates(gates: UnitGates) -> GatesResult:
-    return GatesResult(**{name: _rounded(values) for name, values in vars(gates).items()})
-
-
-def _rounded(values: NDArray[np.float32]) -> list[float]:
-    rounded: list[float] = (np.round(values.astype(np.float64), 4) + 0.0).tolist()  # no -0.0
-    return rounded

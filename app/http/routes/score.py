@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from structlog.contextvars import bind_contextvars
 
-from app.errors import EmptyBody, InvalidParameter, MalformedBody, UnsupportedContentType
+from app.errors import (
+    EmptyBody,
+    InvalidParameter,
+    MalformedBody,
+    Unavailable,
+    UnsupportedContentType,
+)
 from app.http.bodies import check_length, content_type, parse_json, read_body
 from app.http.deps import EngineDep, NoQuery, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
 from app.http.forms import read_form
+from app.http.schemas.activations import GatesResult, UnitResult, rounded
 from app.http.schemas.results import ModelTimingResult
 from app.http.schemas.scores import ScoreRequest, ScoreResponse, TokenScore
 from app.http.uploads import check_picture, from_base64
 from app.serving.registry import ModelRegistry
+from model.bundle.format import BundleError
 from model.captioning.caption import MOST_TOP_LOGPROBS
+from model.interpretation.caption_gates import caption_gates, caption_unit_name
 from model.text.deltas import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model.captioning.caption import Token
+    from model.captioning.captioner import Captioner
+    from model.captioning.scoring import CaptionStates
     from model.config import CaptionerConfig, TextConfig
     from model.text.scores import TextToken
 
@@ -32,6 +44,7 @@ __all__ = ["router"]
 router = APIRouter(tags=["texts"], dependencies=[NoQuery])
 
 _MAX_CAPTION_LENGTH = 1_000  # characters
+_MAX_UNIT = 999_999  # more than any captioner has; which there are, the captioner says
 
 _FORMS = (
     'send JSON {"text": ...}, with "image" for a caption, or a multipart form with the file '
@@ -62,6 +75,11 @@ _BODY: dict[str, Any] = {
                         "maximum": MOST_TOP_LOGPROBS,
                         "description": "How many of the likeliest tokens to return for each place.",
                     },
+                    "unit": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "description": "A unit of the captioner whose gates to return.",
+                    },
                 },
             }
         },
@@ -81,13 +99,15 @@ async def score(
 ) -> ScoreResponse:
     """Return the log-probability of a text, token by token.
 
-    A language model scores a text; the captioner scores a caption of a picture.
+    A language model scores a text; the captioner scores a caption of a picture, and shows the gates
+    of one of its units if asked to.
     """
     models = engine.models
     body, picture = await _read(request)
     if picture is None:
-        if body.top_logprobs:
-            raise InvalidParameter("top_logprobs: needs an image, whose caption is scored")
+        needless = {"top_logprobs": body.top_logprobs > 0, "unit": body.unit is not None}
+        for name in (name for name, given in needless.items() if given):
+            raise InvalidParameter(f"{name}: needs an image, whose caption is scored")
         _check_no_picture_needed(models, body.model)
         config: CaptionerConfig | TextConfig = models.find_language_model(body.model).config
         check_length("text", body.text, settings.max_text_length)
@@ -104,11 +124,19 @@ async def score(
         check_length("text", body.text, min(_MAX_CAPTION_LENGTH, settings.max_text_length))
         _check_not_empty(captioner.vocabulary.encode(body.text))
         bind_contextvars(model=captioner.config.name, bytes=len(picture))
-        caption, timing = await cancel_on_disconnect(
-            request,
-            engine.score_caption(captioner, picture, body.text, top_logprobs=body.top_logprobs),
-        )
-        scores = _summarise(caption.tokens)
+        options = {"top_logprobs": body.top_logprobs}
+        if body.unit is None:
+            caption, timing = await cancel_on_disconnect(
+                request, engine.score_caption(captioner, picture, body.text, **options)
+            )
+            scores = _summarise(caption.tokens)
+        else:
+            name = _unit_name(captioner, body.unit)
+            (caption, states), timing = await cancel_on_disconnect(
+                request, engine.score_caption_with_states(captioner, picture, body.text, **options)
+            )
+            unit = await to_thread.run_sync(_unit, models, states, body.unit, name)
+            scores = _summarise(caption.tokens) | {"unit": unit}
         config = captioner.config
     return ScoreResponse(
         model=config.name,
@@ -116,6 +144,26 @@ async def score(
         request_id=request_id,
         **scores,
         timing_ms=ModelTimingResult.model_validate(timing),
+    )
+
+
+def _unit_name(captioner: Captioner, unit: int) -> str:
+    try:
+        return caption_unit_name(captioner.config.decoder, unit)
+    except ValueError as error:
+        raise InvalidParameter(f"unit: {error}") from error
+
+
+def _unit(models: ModelRegistry, states: CaptionStates, unit: int, name: str) -> UnitResult:
+    """Compute what a unit of the captioner did while it read a caption."""
+    config = models.find_captioner().config
+    assert models.captioner_folder is not None  # noqa: S101 - there is a captioner
+    try:
+        gates = caption_gates(models.captioner_folder, config.decoder, states, unit)
+    except BundleError as error:  # its file was damaged after the start
+        raise Unavailable(f"the weights of {config.name!r} cannot be read", 60) from error
+    return UnitResult(
+        unit=unit, name=name, activations=rounded(np.tanh(gates.c)), gates=GatesResult.of(gates)
     )
 
 
@@ -142,21 +190,22 @@ def _check_no_picture_needed(models: ModelRegistry, name: str | None) -> None:
 async def _read(request: Request) -> tuple[ScoreRequest, bytes | None]:
     kind = content_type(request)
     if kind == "multipart/form-data":
-        data, fields = await read_form(request, ("text", "model", "top_logprobs"))
+        data, fields = await read_form(request, ("text", "model", "top_logprobs", "unit"))
         if "text" not in fields:
             raise MalformedBody("the form needs a field `text`: curl -F text='a cat' ...")
         name = fields.get("model")
         if name is not None and len(name) > 64:
             raise InvalidParameter("model: a name has at most 64 characters")
-        top_logprobs = fields.get("top_logprobs", "0")
-        if not (top_logprobs.isascii() and top_logprobs.isdigit() and len(top_logprobs) < 3) or (
-            int(top_logprobs) > MOST_TOP_LOGPROBS
-        ):
-            raise InvalidParameter(
-                f"top_logprobs: must be a whole number from 0 to {MOST_TOP_LOGPROBS}"
-            )
+        unit = fields.get("unit")
         return (
-            ScoreRequest(model=name, text=fields["text"], top_logprobs=int(top_logprobs)),
+            ScoreRequest(
+                model=name,
+                text=fields["text"],
+                top_logprobs=_whole(
+                    "top_logprobs", fields.get("top_logprobs", "0"), MOST_TOP_LOGPROBS
+                ),
+                unit=None if unit is None else _whole("unit", unit, _MAX_UNIT),
+            ),
             data,
         )
     if kind and kind != "application/json":
@@ -167,6 +216,13 @@ async def _read(request: Request) -> tuple[ScoreRequest, bytes | None]:
     if not kind:
         raise UnsupportedContentType(f"the request has no Content-Type: {_FORMS}")
     return await to_thread.run_sync(_parse, content)
+
+
+def _whole(name: str, value: str, most: int) -> int:
+    """Read a whole number from a form."""
+    if value.isascii() and value.isdigit() and len(value) < 10 and int(value) <= most:
+        return int(value)
+    raise InvalidParameter(f"{name}: must be a whole number from 0 to {most:,}")
 
 
 def _parse(content: bytes) -> tuple[ScoreRequest, bytes | None]:

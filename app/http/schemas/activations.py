@@ -1,12 +1,15 @@
 """`POST /activations`: its body and its response."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from app.http.schemas.requests import ModelName, StrictRequest
 from app.http.schemas.results import ModelResponse, ModelTimingResult, Result
+from model.interpretation.gates import UnitGates
 from model.interpretation.properties import PROPERTIES
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "GatesResult",
     "PropertyResult",
     "UnitResult",
+    "rounded",
 ]
 
 
@@ -74,6 +78,12 @@ class ActivationsRequest(StrictRequest):
     ] = False
 
 
+def rounded(values: NDArray[np.float32]) -> list[float]:
+    """Round activations to four decimals, without -0.0."""
+    numbers: list[float] = (np.round(values.astype(np.float64), 4) + 0.0).tolist()
+    return numbers
+
+
 class ChanceResult(Result):
     """The best unit's score when the property is shifted to other places in the text."""
 
@@ -103,6 +113,11 @@ class GatesResult(Result):
     g: list[float] = Field(description="Candidate, -1 to 1.")
     c: list[float] = Field(description="Cell.")
     h: list[float] = Field(description="Output, -1 to 1.")
+
+    @classmethod
+    def of(cls, gates: UnitGates) -> Self:
+        """Round gates to four decimals."""
+        return cls(**{name: rounded(values) for name, values in vars(gates).items()})
 
 
 class UnitResult(Result):

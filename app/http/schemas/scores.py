@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from app.http.schemas.activations import UnitResult
 from app.http.schemas.requests import ModelName, StrictRequest
 from app.http.schemas.results import ModelResponse, ModelTimingResult, Result
 from app.http.schemas.tokens import TopLogprobs
@@ -39,6 +40,14 @@ class ScoreRequest(StrictRequest):
             "its place.",
         ),
     ] = 0
+    unit: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            description="With `image`: return what this unit of the captioner does at each token, "
+            "gates included; for LSTMs only.",
+        ),
+    ] = None
 
 
 class TokenScore(Result):
@@ -60,5 +69,8 @@ class ScoreResponse(ModelResponse):
     perplexity: float = Field(description="exp(-`mean_logprob`).")
     bits_per_character: float | None = Field(
         None, description="-log2 of the text's probability over its characters; not for captions."
+    )
+    unit: UnitResult | None = Field(
+        None, description="Of a captioner, if requested: at the step of each token."
     )
     timing_ms: ModelTimingResult

@@ -4,10 +4,13 @@ import base64
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from model.text.language_model import LanguageModel
 from tests.app.answers import JPEG, assert_error, raw
+from tests.app.servers import in_thread
+from tests.tiny import save_tiny_captioner
 
 BASE64 = base64.b64encode(JPEG).decode()
 
@@ -120,3 +123,61 @@ def test_bad_forms_are_reported(
 def test_a_captioner_without_a_picture_reports_it_missing(client: httpx.Client) -> None:
     message = assert_error(client.post("/score", json={"text": "a"}), 422, "invalid_parameter")
     assert message.startswith("image: is required")
+
+
+def test_a_caption_with_the_gates_of_a_unit(writers: httpx.Client) -> None:
+    text, files = "a red ball", {"image": ("a.jpg", JPEG)}
+    bare = writers.post("/score", files=files, data={"text": text, "top_logprobs": "2"}).json()
+    assert "unit" not in bare
+    for unit, name in ((3, "looking unit 3"), (19, "speaking unit 3")):
+        as_json = score(writers, image=BASE64, text=text, top_logprobs=2, unit=unit)
+        data = {"text": text, "top_logprobs": "2", "unit": str(unit)}
+        as_form = writers.post("/score", files=files, data=data).json()
+        assert as_json["unit"] == as_form["unit"]
+        assert as_json["tokens"] == bare["tokens"]
+        found = as_json["unit"]
+        assert set(found) == {"unit", "name", "activations", "gates"}
+        assert (found["unit"], found["name"]) == (unit, name)
+        gates = {gate: np.array(values) for gate, values in found["gates"].items()}
+        assert set(gates) == {"i", "f", "o", "g", "c", "h"}
+        assert {values.shape for values in gates.values()} == {(len(bare["tokens"]),)}
+        assert gates["f"][1:] * gates["c"][:-1] + (gates["i"] * gates["g"])[1:] == pytest.approx(
+            gates["c"][1:], abs=1e-3
+        )
+        assert gates["o"] * np.tanh(gates["c"]) == pytest.approx(gates["h"], abs=1e-3)
+        assert np.tanh(gates["c"]) == pytest.approx(np.array(found["activations"]), abs=2e-4)
+
+
+def test_units_that_there_are_not_are_refused(writers: httpx.Client) -> None:
+    def refused(response: httpx.Response) -> str:
+        return assert_error(response, 422, "invalid_parameter")
+
+    body = {"text": "a cat", "image": BASE64}
+    for unit in (32, 10**30):
+        message = refused(writers.post("/score", json=body | {"unit": unit}))
+        assert message == f"unit: there is no unit {unit}: there are 0 to 31"
+    for unit in (-1, 1.5, "3", True):
+        assert refused(writers.post("/score", json=body | {"unit": unit})).startswith("unit: ")
+    for unit in ("32", "-1", "x", "", "9" * 30):
+        fields = {"text": "a cat", "unit": unit}
+        message = refused(writers.post("/score", files=FILE, data=fields))
+        assert message.startswith("unit: ")
+    message = refused(writers.post("/score", json={"model": "verse", "text": "a", "unit": 0}))
+    assert message == "unit: needs an image, whose caption is scored"
+
+
+def test_cells_without_such_gates_are_named(tmp_path: Path) -> None:
+    weights = save_tiny_captioner(tmp_path / "captioner", cell="gru")
+    with in_thread(weights) as running:
+        response = running.client.post("/score", files=FILE, data={"text": "a", "unit": "0"})
+        message = assert_error(response, 422, "invalid_parameter")
+        assert message == "unit: gates are those of an LSTM, and these cells are GRUs"
+
+
+def test_weights_that_were_damaged_since_are_told(tmp_path: Path) -> None:
+    weights = save_tiny_captioner(tmp_path / "captioner")
+    with in_thread(weights) as running:
+        (weights / "other").write_bytes(b"no")
+        (weights / "other").replace(weights / "model.safetensors")  # which is still mapped
+        response = running.client.post("/score", files=FILE, data={"text": "a", "unit": "0"})
+        assert "cannot be read" in assert_error(response, 503, "unavailable")
