@@ -20,8 +20,11 @@ class BeamPart extends Part {
   }
 
   async opened() {
+    if (session.photo && this.searched !== session.photo) {
+      this.tree = null;
+      if (this.searching !== session.photo) this.search();
+    }
     this.gallery ??= await loadExamples().catch(() => null);
-    if (session.photo && this.searched !== session.photo) this.search();
     this.requestUpdate();
   }
 
@@ -32,8 +35,10 @@ class BeamPart extends Part {
 
   async search() {
     const {photo} = session;
+    this.searching = photo;
     const result = await this.attempt((signal) => call('caption', {query: this.query, form: {image: photo.file}, signal}));
-    if (!result) return;
+    if (this.searching === photo) this.searching = null;
+    if (!result || photo !== session.photo) return;
     this.searched = photo;
     this.result = result;
     this.tree = layOut(result.trace.steps);
@@ -61,9 +66,9 @@ class BeamPart extends Part {
       this.playing = null;
       return;
     }
-    if (this.step === this.tree.columns.length) this.go(1);
+    if (this.step >= this.tree.columns.length) this.go(1);
     this.playing = setInterval(() => {
-      if (this.hidden || this.step >= this.tree.columns.length) this.play();
+      if (this.hidden || !this.tree || this.step >= this.tree.columns.length) this.play();
       else this.go(this.step + 1);
     }, 900);
   }
@@ -82,7 +87,7 @@ class BeamPart extends Part {
         ${this.tree ? this.stepper() : html`<p class="hint" role="status">${this.busy ? 'Searching …' : ''}</p>`}
       </section>
       ${this.tree ? this.drawing() : nothing}`
-    : html`<p>Choose a photograph:</p>${examples(this.gallery, (file) => document.getElementById('describe-part').open([file]))}`}`;
+    : html`<p>Choose a photograph:</p>${examples(this.gallery)}`}`;
   }
 
   stepper() {

@@ -63,6 +63,7 @@ class CellsPart extends Part {
   }
 
   reset(answer) {
+    this.size = null;  // the strips are those of the text before
     this.units = new Map(answer.units.map((unit) => [unit.unit, unit]));
     this.tokens = answer.tokens;
     this.picked = null;
@@ -74,10 +75,12 @@ class CellsPart extends Part {
   }
 
   async choose(number) {
+    this.wanted = number;
     if (!this.units.has(number)) {
       const answer = await this.attempt((signal) => call('activations', {signal, json: {...this.read, units: [number]}}));
       if (!answer) return;
       this.units.set(number, answer.units[0]);
+      if (this.wanted !== number) return;  // another one was chosen meanwhile
     }
     this.unit = this.units.get(number);
     this.view.value.restyle(this.unit.activations.map(activity));
@@ -86,25 +89,26 @@ class CellsPart extends Part {
 
   /** Fetch all units, as many in one answer as it may hold. */
   async all() {
-    if (!this.read) return;
-    const read = this.read;
-    const {network: {layers, hidden_size: hidden}} = await call(`models/${read.model}`);
-    const count = Math.min(1000, Math.floor(MOST / Array.from(read.text).length));
-    await this.attempt(async (signal) => {
+    const {read, units} = this;
+    const size = await this.attempt(async (signal) => {
+      const {network: {layers, hidden_size: hidden}} = await call(`models/${read.model}`, {signal});
+      const count = Math.min(1000, Math.floor(MOST / Array.from(read.text).length));
       for (let first = 0; first < layers * hidden; first += count) {
-        const units = Array.from({length: Math.min(count, layers * hidden - first)}, (_, i) => first + i);
-        const answer = await call('activations', {signal, json: {...read, units}});
-        for (const unit of answer.units) this.units.set(unit.unit, {...this.units.get(unit.unit), ...unit});
+        const numbers = Array.from({length: Math.min(count, layers * hidden - first)}, (_, i) => first + i);
+        const answer = await call('activations', {signal, json: {...read, units: numbers}});
+        for (const unit of answer.units) units.set(unit.unit, {...units.get(unit.unit), ...unit});
       }
+      return layers * hidden;
     });
-    this.size = layers * hidden;
+    if (!size) return;
+    this.size = size;
     await this.updateComplete;
     this.paint();
   }
 
   paint() {
     const canvas = this.canvas.value;
-    if (canvas && this.units.size >= this.size) drawTiles(canvas, this.units, this.size, this.unit?.unit);
+    if (canvas && this.size && this.units.size >= this.size) drawTiles(canvas, this.units, this.size, this.unit?.unit);
   }
 
   render() {

@@ -20,13 +20,13 @@ const DRAWING = {temperature: 0.8, top_p: 1, num_captions: 3, max_length: 20, se
 class DescribePart extends Part {
   static properties = {
     busy: {}, error: {}, result: {}, chosen: {}, word: {}, drawing: {}, search: {}, draws: {},
-    gallery: {}, dropping: {}, own: {}, files: {},
+    gallery: {}, dropping: {}, own: {}, files: {}, table: {},
   };
 
   constructor() {
     super();
     Object.assign(this, {chosen: 0, word: null, drawing: false, search: {...SEARCH},
-      draws: {...DRAWING}, own: [], files: null});
+      draws: {...DRAWING}, own: [], files: null, table: false, turn: 0});
     intake(this, (files) => this.open(files));
     loadExamples().then((gallery) => { this.gallery = gallery; }, (error) => { this.error = error; });
   }
@@ -37,16 +37,34 @@ class DescribePart extends Part {
 
   /** Describe what was dropped: one photograph here, several as a table. */
   open(files) {
-    if (files.length > 1) {
+    this.turn += 1;
+    this.table = files.length > 1;
+    if (this.table) {
       this.files = files;
       return;
     }
     if (session.photo) URL.revokeObjectURL(session.photo.url);
-    this.files = null;
-    session.photo = {file: files[0], url: URL.createObjectURL(files[0])};
-    this.own = [];
-    this.result = null;
+    Object.assign(session, {photo: {file: files[0], url: URL.createObjectURL(files[0])}, captions: [], chosen: 0});
+    Object.assign(this, {own: [], result: null, error: null});
     this.describe();
+    changed();
+  }
+
+  /** Open a photograph that is still to come, unless another one is opened before. */
+  async openLater(coming) {
+    this.turn += 1;
+    const {turn} = this;
+    try {
+      const file = await coming;
+      if (turn === this.turn) this.open([file]);
+    } catch {
+      this.error = new Error('The photograph cannot be loaded: is the service still running?');
+    }
+  }
+
+  /** Describe what could not be described before, when the service was not ready. */
+  opened() {
+    if (!this.result && !this.busy) this.describe();
   }
 
   async describe() {
@@ -76,15 +94,16 @@ class DescribePart extends Part {
   }
 
   render() {
-    if (this.files) return html`<h1 class="away">Describe</h1>${folderTable(this)}`;
+    if (this.table) return html`<h1 class="away">Describe</h1>${folderTable(this)}`;
     if (!session.photo) return this.welcome();
     return html`<h1 class="away">Describe</h1>
+      ${this.files ? html`<p class="back"><button type="button" class="quiet" @click=${() => { this.table = true; }}>◀ Back to the table of ${this.files.length} photographs</button></p>` : nothing}
       <div class="describe">
         <div class="sees">${this.photograph()}${intakeButtons(this)}</div>
         <div class="says">${errorBox(this.error)}${this.captions()}${this.controls()}</div>
         ${this.result ? ownCaption(this) : nothing}
       </div>
-      <section class="again"><h2>Other photographs</h2>${examples(this.gallery, (file) => this.open([file]), 3)}</section>`;
+      <section class="again"><h2>Other photographs</h2>${examples(this.gallery, 3)}</section>`;
   }
 
   welcome() {
@@ -94,7 +113,7 @@ class DescribePart extends Part {
           word, and where it looked.</p>
         ${intakeButtons(this)}${errorBox(this.error)}
       </section>
-      ${examples(this.gallery, (file) => this.open([file]))}`;
+      ${examples(this.gallery)}`;
   }
 
   photograph() {

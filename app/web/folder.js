@@ -47,7 +47,7 @@ export function folderTable(part) {
     <p class="actions">
       <button type="button" class="button" ?disabled=${done < rows.length} @click=${() => download('captions.csv', csv(rows))}>Download CSV</button>
       <button type="button" class="button second" ?disabled=${done < rows.length} @click=${() => download('captions.zip', sidecars(rows))}>Download a text file for each (zip)</button>
-      <button type="button" class="quiet" @click=${() => { part.files = null; }}>Close</button></p>
+      <button type="button" class="quiet" @click=${() => close(part)}>Close</button></p>
     <div class="scroll-x"><table class="rows"><thead><tr><th scope="col">photograph</th>
       <th scope="col">description</th><th scope="col">confidence</th></tr></thead>
     <tbody>${rows.map((row, i) => html`<tr class=${row.confidence < 0.35 ? 'poor' : ''}>
@@ -58,6 +58,11 @@ export function folderTable(part) {
         @input=${({target}) => { rows[i].text = target.value; rows[i].edited = true; }}></textarea>`}</td>
       <td class="number">${row.confidence === undefined ? nothing : percent(row.confidence)}</td></tr>`)}</tbody></table></div>
   </section>`;
+}
+
+function close(part) {
+  part.rows?.forEach((row) => URL.revokeObjectURL(row.url));
+  Object.assign(part, {files: null, table: false, rows: null, rowsOf: null});
 }
 
 /** A cell of CSV; one that a spreadsheet would take for a formula starts with an apostrophe. */

@@ -36,8 +36,10 @@ events.addEventListener('connection', ({detail}) => {
   const bar = document.getElementById('connection');
   bar.textContent = CONNECTION[detail];
   bar.dataset.state = detail;
+  if (detail !== 'ready') return;
   // It may be another one since the service was started anew.
-  if (detail === 'ready') meetCaptioner().catch(() => {});  // is asked again when it is needed
+  meetCaptioner().catch(() => {});  // is asked again when it is needed
+  document.querySelector('main > :not([hidden])').opened?.();
 });
 addEventListener('hashchange', () => {
   show();

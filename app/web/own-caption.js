@@ -14,10 +14,10 @@ export function ownCaption(part) {
     const text = field.value.trim();
     if (!text) return;
     const image = session.photo.file;
-    const score = await part.attempt((signal) => call('score', {form: {image, text, top_logprobs: 5}, signal}));
-    if (!score) return;
+    const score = await part.attempt((signal) => call('score', {form: {image, text, top_logprobs: 5}, signal}), 'own');
+    if (!score || session.photo.file !== image) return;
     part.own = [{text, ...score, word: null}, ...part.own];
-    field.value = '';
+    if (field.value.trim() === text) field.value = '';  // the next one may have been begun
   };
   const best = part.result.captions[0];
   return html`<section class="own"><h2>Say it yourself</h2>

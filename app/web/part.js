@@ -12,12 +12,14 @@ export class Part extends LitElement {
 
   /**
    * Run `work(signal)` in place of what the part was doing; its error is shown in the part.
-   * Returns undefined if it failed or something else took its place.
+   * Returns undefined if it failed or something else took its place, which nothing does that runs
+   * in another `lane`: only the main one makes the part `busy`.
    */
-  async attempt(work) {
-    this.controller?.abort();
-    const controller = this.controller = new AbortController();
-    this.busy = true;
+  async attempt(work, lane = 'main') {
+    this.controllers ??= {};
+    this.controllers[lane]?.abort();
+    const controller = this.controllers[lane] = new AbortController();
+    if (lane === 'main') this.busy = true;
     try {
       const result = await work(controller.signal);
       if (controller.signal.aborted) return undefined;
@@ -29,13 +31,13 @@ export class Part extends LitElement {
       if (!(error instanceof ApiError)) console.error(error);
       return undefined;
     } finally {
-      if (this.controller === controller) this.busy = false;
+      if (lane === 'main' && this.controllers.main === controller) this.busy = false;
       this.requestUpdate();
     }
   }
 
   stop() {
-    this.controller?.abort();
+    this.controllers?.main?.abort();
     this.busy = false;
     this.requestUpdate();
   }

@@ -10,10 +10,6 @@ class StatusPart extends Part {
   constructor() {
     super();
     events.addEventListener('request', () => this.requestUpdate());
-    events.addEventListener('connection', ({detail}) => {
-      if (detail === 'ready' && !this.hidden) this.opened();
-      this.requestUpdate();
-    });
   }
 
   async opened() {

@@ -18,10 +18,10 @@ export const probability = (logprob) => percent(Math.exp(logprob));
 
 /** A token as it can be shown: the end token and white space have names. */
 export const shown = (token) =>
-  ({'<END>': 'end', '<UNK>': '‹unknown›', '\n': '↵', ' ': '␣', '\t': '⇥'})[token] ?? token;
+  ({'<START>': 'start', '<END>': 'end', '<UNK>': '‹unknown›', '\n': '↵', ' ': '␣', '\t': '⇥'})[token] ?? token;
 
 export const spoken = (token) =>
-  ({'<END>': 'the end', '<UNK>': 'a word that it does not know', '\n': 'line break', ' ': 'space', '\t': 'tab'})[token] ?? token;
+  ({'<START>': 'the start', '<END>': 'the end', '<UNK>': 'a word that it does not know', '\n': 'line break', ' ': 'space', '\t': 'tab'})[token] ?? token;
 
 /** What a confidence means. */
 export function verdict(confidence) {

@@ -35,7 +35,7 @@ class WritePart extends Part {
     this.models = found.models.filter(({kind}) => kind === 'text').map(({name}) => name);
     const first = this.models.includes('shakespeare') ? 'shakespeare' : this.models[0];
     this.columns[0].name = first;
-    this.prompt = PROMPTS[first] ?? '';
+    this.prompt ??= PROMPTS[first] ?? '';  // unless one has been typed already
     this.requestUpdate();
   }
 
@@ -47,17 +47,18 @@ class WritePart extends Part {
   async write(event) {
     event?.preventDefault();
     for (const column of this.columns) {
-      Object.assign(column, {tokens: [], picked: null, text: [], end: null});
+      Object.assign(column, {tokens: [], picked: null, text: [], end: null, by: this.title(column)});
       column.view.value.clear();
       column.view.value.add([{text: this.prompt, className: 'prompt'}]);
     }
     await this.attempt((signal) => Promise.all(this.columns.map((column) => (
       column.name === NGRAM ? this.writeNGram(column, signal) : this.writeModel(column, signal)))));
-    for (const column of this.columns) column.view.value.done();
+    for (const column of this.columns) column.view.value?.done();
   }
 
   async writeModel(column, signal) {
     for await (const event of stream('generate-text', {json: this.body(column), signal})) {
+      if (!this.columns.includes(column)) return;  // taken away meanwhile
       for (const choice of event.choices) {
         column.text.push(...choice.text);
         const {tokens, token_logprobs: logprobs, top_logprobs: top, text_offset: offsets} = choice.logprobs;
@@ -82,7 +83,7 @@ class WritePart extends Part {
     const ngram = new NGram(this.counted, this.order);
     const options = {length: this.shared.max_tokens, temperature: column.temperature, seed: this.shared.seed};
     for (const one of ngram.write(this.prompt, options)) {
-      if (signal.aborted) return;
+      if (signal.aborted || !this.columns.includes(column)) return;
       this.show(column, [{...one, token: one.text}]);
       if (column.tokens.length % 16 === 0) await new Promise(requestAnimationFrame);
     }
@@ -96,10 +97,11 @@ class WritePart extends Part {
 
   /** Let the first writer write what the n-gram is counted from. */
   async count() {
-    const body = {model: this.columns[0].name, prompt: this.prompt, max_tokens: 1000, n: 10, seed: 1000};
+    const {prompt} = this;
+    const body = {model: this.columns[0].name, prompt, max_tokens: 1000, n: 10, seed: 1000};
     const answer = await this.attempt((signal) => call('generate-text', {json: body, signal}));
     if (!answer) return;
-    this.counted = answer.choices.map(({text}) => this.prompt + text).join('\n\n');
+    this.counted = answer.choices.map(({text}) => prompt + text).join('\n\n');
     this.write();
   }
 
@@ -148,8 +150,17 @@ class WritePart extends Part {
       <div class="columns" data-count=${this.columns.length}>${this.columns.map((column) => this.column(column))}</div>`;
   }
 
+  /** Who writes in a column. What has been written keeps the name of who wrote it. */
+  title({name}) {
+    return name === NGRAM ? `${this.order}-gram` : name ?? '…';
+  }
+
   ngramFields() {
-    const read = async ({target}) => { if (target.files[0]) this.counted = await target.files[0].text(); };
+    const read = async ({target}) => {
+      if (!target.files[0]) return;
+      this.stop();  // what the writer may be writing to be counted
+      this.counted = await target.files[0].text();
+    };
     return html`<div class="ngram">
       ${slider({label: 'Characters in an n-gram', min: 1, max: 12, value: this.order, change: (n) => { this.order = n; }})}
       <p>Counted in this page from <b>${this.counted.length.toLocaleString('en')}</b> characters:</p>
@@ -160,9 +171,9 @@ class WritePart extends Part {
   column(column) {
     const token = column.tokens[(column.picked ?? 0) - 1];
     const mean = column.tokens.length ? column.tokens.reduce((sum, {logprob}) => sum + logprob, 0) / column.tokens.length : null;
-    return html`<section class="written" aria-label="Written by ${column.name ?? 'a model'}">
-      <h2>${column.name === NGRAM ? `${this.order}-gram` : column.name ?? '…'}</h2>
-      <token-text class="sheet" aria-label="Text of ${column.name}; arrow keys move through it" ${ref(column.view)}
+    return html`<section class="written" aria-label="Written by ${column.by ?? this.title(column)}">
+      <h2>${column.by ?? this.title(column)}</h2>
+      <token-text class="sheet" aria-label="Text of ${column.by ?? this.title(column)}; arrow keys move through it" ${ref(column.view)}
         @pick=${({detail}) => { column.picked = detail; this.requestUpdate(); }}></token-text>
       <p class="number">${column.end ?? (this.busy ? 'writing …' : '')}${mean === null ? '' : ` · ${(-mean).toFixed(2)} nats a token`}</p>
       <div class="detail" aria-live="polite">${token ? html`<p><b>${shown(token.token)}</b> had a probability of

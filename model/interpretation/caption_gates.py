@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from model.bundle.format import WEIGHTS
 from model.bundle.tensors import complete_safetensors
-from model.interpretation.gates import UnitGates, check_cell, rows_of
+from model.interpretation.gates import LSTMGates, check_cell, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def caption_unit_name(config: DecoderConfig, unit: int) -> str:
     Raises:
         ValueError: there is no such unit, or the cells are no LSTMs.
     """
-    check_cell(config.cell)
+    check_cell(config.cell, ["lstm"])
     cells = ["looking", "speaking"] if config.kind == "attention" else ["speaking"]
     cell, number = divmod(unit, config.hidden_size)
     if not 0 <= cell < len(cells):
@@ -47,7 +47,7 @@ def caption_unit_name(config: DecoderConfig, unit: int) -> str:
 
 def caption_gates(
     folder: Path, config: DecoderConfig, states: CaptionStates, unit: int
-) -> UnitGates:
+) -> LSTMGates:
     """Compute the gates of a unit of a captioner at each token of a caption.
 
     At the step of a token the decoder reads the token before it, or the start token.
@@ -73,7 +73,7 @@ def caption_gates(
         else:
             sums = _speaking(weights, config, states, number)
     hidden, cells = states.parts[2 * cell : 2 * cell + 2]
-    return UnitGates.of(sums, cells[1:, number], hidden[1:, number])
+    return LSTMGates.of(sums, hidden[1:, number], cells[1:, number])
 
 
 def _looking(weights: Any, states: CaptionStates, unit: int) -> NDArray[np.float32]:

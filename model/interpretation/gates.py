@@ -1,4 +1,4 @@
-"""What the gates of an LSTM's units do while a language model reads a text.
+"""What the gates of units do while a language model reads a text.
 
 A step of the network keeps only h and c. The gates of a few units follow from these and from the
 units' own rows of the weights, so that reading a text costs no more than without them. For
@@ -8,7 +8,7 @@ captioners see `model.interpretation.caption_gates`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from safetensors import safe_open
@@ -17,7 +17,7 @@ from model.bundle.format import WEIGHTS
 from model.bundle.tensors import complete_safetensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,69 +25,120 @@ if TYPE_CHECKING:
     from model.config import CellName, RecurrentConfig
     from model.text.scores import UnitStates
 
-__all__ = ["UnitGates", "check_cell", "lstm_gates", "rows_of"]
+__all__ = [
+    "GATED_CELLS",
+    "GRUGates",
+    "LSTMGates",
+    "RNNGates",
+    "UnitGates",
+    "check_cell",
+    "rows_of",
+    "unit_gates",
+]
 
 
 @dataclass(frozen=True)
 class UnitGates:
-    """A unit at each token, as `model.networks.cells.LSTMCell` computes it; each (tokens,).
+    """A unit at each token, as `model.networks.cells` computes it; each array (tokens,).
 
-    c' = f * c + i * g and h' = o * tanh(c'), where c is that of the token before.
+    Attributes:
+        blocks: of the projected input, in the order of the weights.
+        h: the output after the token, -1 to 1.
+    """
+
+    blocks: ClassVar[int]
+
+    h: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RNNGates(UnitGates):
+    """A unit without gates: h' = tanh(x + U h)."""
+
+    blocks = 1
+
+
+@dataclass(frozen=True)
+class GRUGates(UnitGates):
+    """h' = (1 - z) * n + z * h, where h is that of the token before.
+
+    Attributes:
+        r, z: reset and update gate, 0 to 1.
+        n: the candidate, -1 to 1.
+    """
+
+    blocks = 3
+
+    r: NDArray[np.float32]
+    z: NDArray[np.float32]
+    n: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LSTMGates(UnitGates):
+    """c' = f * c + i * g and h' = o * tanh(c'), where c is that of the token before.
 
     Attributes:
         i, f, o: input, forget and output gate, 0 to 1.
         g: the candidate, -1 to 1.
         c: the cell after the token.
-        h: the output after the token, -1 to 1.
     """
+
+    blocks = 4
 
     i: NDArray[np.float32]
     f: NDArray[np.float32]
     o: NDArray[np.float32]
     g: NDArray[np.float32]
     c: NDArray[np.float32]
-    h: NDArray[np.float32]
 
     @classmethod
     def of(
-        cls, sums: NDArray[np.float32], cell: NDArray[np.float32], hidden: NDArray[np.float32]
+        cls, sums: NDArray[np.float32], hidden: NDArray[np.float32], cell: NDArray[np.float32]
     ) -> Self:
         """Apply the gates' functions to their sums of products.
 
         Args:
             sums: in the order i, f, g, o, as the weights have them (tokens, 4).
-            cell: c after each token (tokens,).
             hidden: h after each token (tokens,).
+            cell: c after each token (tokens,).
         """
         i, f, o = (_sigmoid(sums[:, block]) for block in (0, 1, 3))
-        return cls(i, f, o, np.tanh(sums[:, 2]), cell, hidden)
+        return cls(hidden, i, f, o, np.tanh(sums[:, 2]), cell)
 
 
-def check_cell(cell: CellName) -> None:
-    """Check that cells have these gates.
+GATED_CELLS: Mapping[str, type[UnitGates]] = {"rnn": RNNGates, "gru": GRUGates, "lstm": LSTMGates}
+
+
+def check_cell(cell: CellName, cells: Collection[str] = GATED_CELLS) -> None:
+    """Check that the gates of a cell are known here.
 
     Raises:
-        ValueError: they are no LSTMs.
+        ValueError: they are not.
     """
-    if cell != "lstm":
-        raise ValueError(f"gates are those of an LSTM, and these cells are {cell.upper()}s")
+    if cell not in cells:
+        names = ", ".join(f"{name.upper()}s" for name in cells)
+        raise ValueError(f"gates are those of {names}, and these cells are {cell.upper()}s")
 
 
-def rows_of(weights: Any, name: str, unit: int, size: int) -> NDArray[np.float32]:
-    """Read a unit's rows of a matrix, or its items of a bias: those of i, f, g and o.
+def rows_of(
+    weights: Any, name: str, unit: int, size: int, blocks: int = LSTMGates.blocks
+) -> NDArray[np.float32]:
+    """Read a unit's rows of a matrix, or its items of a bias: one of each block.
 
     Args:
         weights: an open safetensors file.
-        name: of a tensor (4 * size, ...).
+        name: of a tensor (blocks * size, ...).
         unit: its number in the layer, below `size`.
         size: units in the layer.
+        blocks: such as those of i, f, g and o.
     """
     tensor = weights.get_slice(name)
-    rows = range(unit, 4 * size, size)
+    rows = range(unit, blocks * size, size)
     return np.stack([tensor[row : row + 1][0] for row in rows]).astype(np.float32)
 
 
-def lstm_gates(
+def unit_gates(
     folder: Path, config: RecurrentConfig, states: UnitStates, units: Sequence[int]
 ) -> list[UnitGates]:
     """Compute the gates of units of a language model after each token of a text.
@@ -99,7 +150,7 @@ def lstm_gates(
         units: numbers, as in `Activations.units`.
 
     Raises:
-        ValueError: the cells are not LSTMs.
+        ValueError: the cells are none of `GATED_CELLS`.
         BundleError: the weights cannot be read.
     """
     check_cell(config.cell)
@@ -108,35 +159,41 @@ def lstm_gates(
         embedded = None
         if config.embedding_size is not None:
             embedded = weights.get_tensor("embedding.weight")[states.ids[1:]].astype(np.float32)
-        return [
-            _gates_of(weights, states, embedded, *divmod(unit, config.hidden_size))
-            for unit in units
-        ]
+        return [_gates_of(weights, config, states, embedded, unit) for unit in units]
 
 
 def _gates_of(
     weights: Any,
+    config: RecurrentConfig,
     states: UnitStates,
     embedded: NDArray[np.float32] | None,
-    layer: int,
-    unit: int,
+    number: int,
 ) -> UnitGates:
     """Compute the gates of a unit; `embedded` are the tokens (tokens, embedding), or one-hot."""
-    hidden, cell = (part[:, layer] for part in states.parts)  # (time, hidden)
+    layer, unit = divmod(number, config.hidden_size)
+    hidden, *cells = (part[:, layer] for part in states.parts)  # (time, hidden)
+    after = hidden[1:, unit]
+    if config.cell == "rnn":
+        return RNNGates(after)
+    blocks = GATED_CELLS[config.cell].blocks
 
     def read(name: str) -> NDArray[np.float32]:
-        return rows_of(weights, f"recurrent.{name}", unit, hidden.shape[1])
+        return rows_of(weights, f"recurrent.{name}", unit, hidden.shape[1], blocks)
 
-    projection = read(f"projections.{layer}.weight")  # (4, input)
+    projection = read(f"projections.{layer}.weight")  # (blocks, input)
     if layer:
         inputs = states.parts[0][1:, layer - 1] @ projection.T
     elif embedded is None:  # one-hot: a column for each token
         inputs = projection.T[states.ids[1:]]
     else:
         inputs = embedded @ projection.T
+    inputs = inputs + read(f"projections.{layer}.bias")  # (tokens, blocks)
     recurrent = hidden[:-1] @ read(f"cells.{layer}.recurrent.weight").T
-    sums = inputs + recurrent + read(f"projections.{layer}.bias")  # (tokens, 4)
-    return UnitGates.of(sums, cell[1:, unit], hidden[1:, unit])
+    if config.cell == "lstm":
+        return LSTMGates.of(inputs + recurrent, after, cells[0][1:, unit])
+    recurrent = recurrent + read(f"cells.{layer}.recurrent.bias")
+    r, z = (_sigmoid(inputs[:, block] + recurrent[:, block]) for block in (0, 1))
+    return GRUGates(after, r, z, np.tanh(inputs[:, 2] + r * recurrent[:, 2]))
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:

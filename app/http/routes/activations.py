@@ -21,7 +21,8 @@ from app.http.schemas.activations import (
 )
 from app.http.schemas.results import ModelTimingResult
 from model.bundle.format import BundleError
-from model.interpretation.gates import UnitGates, lstm_gates
+from model.config import TextConfig
+from model.interpretation.gates import GATED_CELLS, check_cell, unit_gates
 from model.interpretation.properties import PROPERTIES
 from model.interpretation.selection import TextActivations
 from model.text.scores import Activations
@@ -54,7 +55,10 @@ async def activations(
     if (body.units is None) == (body.property is None):
         raise InvalidParameter("send either `units` or `property`")
     units = body.top if body.units is None else len(body.units)
-    values = 1 + len(fields(UnitGates)) if body.gates else 1
+    values = 1
+    if body.gates:
+        _check_gates(config)
+        values += len(fields(GATED_CELLS[config.network.cell]))
     total = units * values * len(body.text)
     if total > settings.max_activations:
         each = f" times {values} values, with gates," if body.gates else ""
@@ -80,7 +84,7 @@ async def activations(
                 results = [_unit(activations, unit) for unit in selected]
             if activations.states is not None:
                 numbers = [result.unit for result in results]
-                gates = lstm_gates(folder, config.network, activations.states, numbers)
+                gates = unit_gates(folder, config.network, activations.states, numbers)
                 results = [
                     result.model_copy(update={"gates": GatesResult.of(of_unit)})
                     for result, of_unit in zip(results, gates, strict=True)
@@ -104,6 +108,13 @@ async def activations(
         property=ranked_property,
         timing_ms=ModelTimingResult.model_validate(timing),
     )
+
+
+def _check_gates(config: TextConfig) -> None:
+    try:
+        check_cell(config.network.cell)
+    except ValueError as error:
+        raise InvalidParameter(f"gates: {error}") from error
 
 
 def _best_units(

@@ -46,6 +46,7 @@ async def show_model(name: str, engine: EngineDep) -> CaptionerDetail | Language
     if isinstance(config, CaptionerConfig):
         return CaptionerDetail(
             **common,
+            decoder=config.decoder,
             decoding=config.decoding,
             supports=_supported(cast("Captioner", model)),
             consensus=config.consensus,

@@ -74,7 +74,7 @@ class ActivationsRequest(StrictRequest):
     ] = None
     top: Annotated[int, Field(ge=1, le=100, description="Number of units, with `property`.")] = 5
     gates: Annotated[
-        bool, Field(description="Return the gates of each unit too; for LSTMs only.")
+        bool, Field(description="Return the gates of each unit too; for RNNs, GRUs and LSTMs.")
     ] = False
 
 
@@ -105,13 +105,19 @@ class PropertyResult(Result):
 
 
 class GatesResult(Result):
-    """An LSTM's unit after each token: c' = f * c + i * g, and h' = o * tanh(c')."""
+    """A unit at each token.
 
-    i: list[float] = Field(description="Input gate, 0 to 1.")
-    f: list[float] = Field(description="Forget gate, 0 to 1.")
-    o: list[float] = Field(description="Output gate, 0 to 1.")
-    g: list[float] = Field(description="Candidate, -1 to 1.")
-    c: list[float] = Field(description="Cell.")
+    LSTM: c' = f * c + i * g, and h' = o * tanh(c'). GRU: h' = (1 - z) * n + z * h. RNN: h alone.
+    """
+
+    i: list[float] | None = Field(None, description="LSTM: input gate, 0 to 1.")
+    f: list[float] | None = Field(None, description="LSTM: forget gate, 0 to 1.")
+    o: list[float] | None = Field(None, description="LSTM: output gate, 0 to 1.")
+    g: list[float] | None = Field(None, description="LSTM: candidate, -1 to 1.")
+    c: list[float] | None = Field(None, description="LSTM: cell.")
+    r: list[float] | None = Field(None, description="GRU: reset gate, 0 to 1.")
+    z: list[float] | None = Field(None, description="GRU: update gate, 0 to 1.")
+    n: list[float] | None = Field(None, description="GRU: candidate, -1 to 1.")
     h: list[float] = Field(description="Output, -1 to 1.")
 
     @classmethod

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from model.config import (
     CalibrationConfig,
     ConsensusConfig,
+    DecoderConfig,
     DecodingConfig,
     RecurrentConfig,
     SamplingConfig,
@@ -45,6 +46,7 @@ class CaptionerDetail(_Detail):
     """A captioner with its card."""
 
     kind: Literal["captioner"]
+    decoder: DecoderConfig = Field(description="Its decoder's cells and sizes.")
     decoding: DecodingConfig = Field(description="Default search options.")
     supports: list[CaptionOption] = Field(
         description="Options of `POST /caption` that need something of the captioner, and that "

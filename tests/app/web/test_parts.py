@@ -151,22 +151,70 @@ def test_a_search_is_stepped_through(open_page: Open) -> None:
     page.get_by_text("step 4 of").wait_for()
 
 
+def gates_of(page: Any) -> list[list[float]]:
+    """The numbers in the table of the steps, a row for each."""
+    page.get_by_text("As a table").locator("visible=true").click()
+    return [
+        [float(cell) for cell in row.locator("td").all_inner_texts()]
+        for row in page.locator("steps-part tbody tr").all()
+    ]
+
+
+def check_lstm(rows: list[list[float]]) -> None:
+    """Check that each row follows from the one before it, to the two decimals that are shown."""
+    for (*_, before, _), (i, f, o, g, c, h) in pairwise(rows):
+        assert math.isclose(c, f * before + i * g, abs_tol=0.05)
+        assert math.isclose(h, o * math.tanh(c), abs_tol=0.02)
+
+
 def test_a_cell_is_unrolled(open_page: Open) -> None:
     page = open_page("steps")
     page.locator(".unrolled .step").first.wait_for()
     assert page.locator(".unrolled .step").count() == len("ROMEO:\nO, she doth teach")
     page.get_by_label("Unit, 0 to 511").fill("300")
     page.get_by_role("heading", name="layer 2 unit 44 of shakespeare").wait_for()
-    page.get_by_text("As a table").locator("visible=true").click()
-    rows = [
-        [float(cell) for cell in row.locator("td").all_inner_texts()]
-        for row in page.locator("steps-part tbody tr").all()
-    ]
-    for (*_, before, _), (i, f, o, g, c, h) in pairwise(rows):
-        assert math.isclose(c, f * before + i * g, abs_tol=0.05)
-        assert math.isclose(h, o * math.tanh(c), abs_tol=0.02)
+    check_lstm(gates_of(page))
     page.locator(".unrolled .step").nth(3).hover()
     assert page.locator(".tree-detail b").first.inner_text() == "E"
+
+
+def test_the_captioners_own_cells_are_unrolled_for_the_caption_on_screen(open_page: Open) -> None:
+    page = open_page()
+    page.click('describe-part img[alt^="A beagle"]')
+    page.wait_for_selector(".captions[aria-busy=false] .word")
+    words = page.locator(".captions .word:not(.end)").all_inner_texts()
+    page.get_by_role("link", name="Steps").click()
+    page.get_by_role("heading", name="speaking unit 0 of captioner").wait_for()
+    assert page.locator(".unrolled .token").all_text_contents() == ["start", *words]
+    above = page.locator(".unrolled .next").all_text_contents()
+    assert [text.split()[0] for text in above] == [*words, "end"]
+    page.get_by_label("Unit, 0 to 1023").fill("1000")
+    page.get_by_role("heading", name="speaking unit 488 of captioner").wait_for()
+    check_lstm(gates_of(page))
+    page.get_by_label("Caption", exact=True).fill("a pizza")
+    page.get_by_role("button", name="Unroll").click()
+    page.locator(".unrolled .token", has_text="pizza").wait_for()
+    assert page.locator(".unrolled .step").count() == 3
+    # Another caption of the list is followed.
+    page.get_by_role("link", name="Describe").click()
+    page.locator(".nbest button").nth(1).click()
+    other = page.locator(".captions .word:not(.end)").all_inner_texts()
+    page.get_by_role("link", name="Steps").click()
+    page.wait_for_function(
+        "count => document.querySelectorAll('.unrolled .step').length === count",
+        arg=len(other) + 1,
+    )
+    assert page.locator(".unrolled .token").all_text_contents() == ["start", *other]
+
+
+def test_a_photograph_for_the_captioners_cells_is_chosen_there(open_page: Open) -> None:
+    page = open_page("steps")
+    page.locator(".unrolled .step").first.wait_for()
+    page.get_by_label("Network").locator("visible=true").select_option("captioner")
+    page.get_by_text("choose one").wait_for()
+    page.click('steps-part img[alt^="A beagle"]')
+    page.get_by_role("heading", name="looking unit 0 of captioner").wait_for()
+    assert "dog" in page.get_by_label("Caption", exact=True).input_value()
 
 
 def test_the_status_names_the_models_and_the_last_requests(open_page: Open) -> None:

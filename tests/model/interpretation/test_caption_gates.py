@@ -88,7 +88,7 @@ def test_other_cells_have_no_such_gates(tmp_path: Path) -> None:
     folder = save_tiny_captioner(tmp_path / "captioner", cell="gru")
     captioner = Captioner.load(folder, "cpu", runtime="torch")
     _, states = captioner.score_with_states(photo(60, 50), TEXT)
-    with pytest.raises(ValueError, match="gates are those of an LSTM, and these cells are GRUs"):
+    with pytest.raises(ValueError, match="gates are those of LSTMs, and these cells are GRUs"):
         caption_gates(folder, captioner.config.decoder, states, 0)
 
 

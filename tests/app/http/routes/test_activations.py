@@ -9,7 +9,7 @@ import pytest
 from model.text.language_model import LanguageModel
 from tests.app.answers import assert_error
 from tests.app.servers import in_thread
-from tests.tiny import VERSE
+from tests.tiny import VERSE, save_tiny_language_model
 
 
 def activations(client: httpx.Client, **body: object) -> dict:
@@ -118,3 +118,20 @@ def test_gates_count_as_activations(writers: httpx.Client) -> None:
     response = writers.post("/activations", json=body)
     message = assert_error(response, 422, "invalid_parameter")
     assert "times 7 values, with gates, are 210,000" in message
+
+
+def test_gates_of_other_cells(tmp_path: Path) -> None:
+    for cell in ("rnn", "gru", "mut2"):
+        save_tiny_language_model(tmp_path / cell, cell=cell)
+        with in_thread(tmp_path / cell) as running:
+            body = {"text": "Twinkle", "units": [0, 5], "gates": True}
+            response = running.client.post("/activations", json=body)
+            if cell == "mut2":
+                message = assert_error(response, 422, "invalid_parameter")
+                assert message.startswith("gates: gates are those of RNNs")
+                continue
+            assert response.status_code == 200, response.text
+            for unit in response.json()["units"]:
+                gates = unit["gates"]
+                assert set(gates) == ({"h"} if cell == "rnn" else {"r", "z", "n", "h"})
+                assert gates["h"] == unit["activations"]

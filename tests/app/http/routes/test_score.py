@@ -171,7 +171,7 @@ def test_cells_without_such_gates_are_named(tmp_path: Path) -> None:
     with in_thread(weights) as running:
         response = running.client.post("/score", files=FILE, data={"text": "a", "unit": "0"})
         message = assert_error(response, 422, "invalid_parameter")
-        assert message == "unit: gates are those of an LSTM, and these cells are GRUs"
+        assert message == "unit: gates are those of LSTMs, and these cells are GRUs"
 
 
 def test_weights_that_were_damaged_since_are_told(tmp_path: Path) -> None:
