@@ -206,3 +206,8 @@ def test_many_photographs_become_a_table_to_edit_and_take_away(
         assert archive.read("photo 5.txt").decode() == '=1+1, "they said"\n'
     page.get_by_role("button", name="photo 7.jpg").click()
     caption(page)
+    page.get_by_role("button", name="Back to the table of 20 photographs").click()
+    assert page.get_by_label("Description of photo 5.jpg").input_value() == '=1+1, "they said"'
+    page.get_by_role("button", name="Close").locator("visible=true").click()
+    caption(page)  # of the photograph that was looked at
+    assert page.get_by_role("button", name="Back to the table").count() == 0

@@ -210,8 +210,8 @@ def test_the_captioners_own_cells_are_unrolled_for_the_caption_on_screen(open_pa
 def test_a_photograph_for_the_captioners_cells_is_chosen_there(open_page: Open) -> None:
     page = open_page("steps")
     page.locator(".unrolled .step").first.wait_for()
-    page.get_by_label("Network").locator("visible=true").select_option("captioner")
-    page.get_by_text("choose one").wait_for()
+    page.locator("steps-part select").select_option("captioner")
+    page.get_by_text("beside a photograph: choose one").wait_for()
     page.click('steps-part img[alt^="A beagle"]')
     page.get_by_role("heading", name="looking unit 0 of captioner").wait_for()
     assert "dog" in page.get_by_label("Caption", exact=True).input_value()
