@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import safe_open
 
 from model.bundle.format import WEIGHTS
-from model.bundle.tensors import complete_safetensors
-from model.interpretation.gates import LSTMGates, check_cell, rows_of
+from model.interpretation.gates import LSTMGates, check_cell, checked, loaded_weights, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,16 +62,16 @@ def caption_gates(
     """
     caption_unit_name(config, unit)
     cell, number = divmod(unit, config.hidden_size)
-    path = folder / WEIGHTS
-    with complete_safetensors(path), safe_open(path, framework="numpy") as weights:
+    hidden, cells = states.parts[2 * cell : 2 * cell + 2]
+    with loaded_weights(folder / WEIGHTS) as weights:
         if config.kind == "global":
             sums = _speaking_alone(weights, states, number)
         elif cell == 0:
             sums = _looking(weights, states, number)
         else:
             sums = _speaking(weights, config, states, number)
-    hidden, cells = states.parts[2 * cell : 2 * cell + 2]
-    return LSTMGates.of(sums, hidden[1:, number], cells[1:, number])
+        gates = LSTMGates.of(sums, hidden[1:, number], cells[1:, number])
+        return checked(gates, cells[:-1, number])
 
 
 def _looking(weights: Any, states: CaptionStates, unit: int) -> NDArray[np.float32]:

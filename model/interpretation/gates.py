@@ -7,17 +7,18 @@ captioners see `model.interpretation.caption_gates`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from safetensors import safe_open
 
-from model.bundle.format import WEIGHTS
+from model.bundle.format import WEIGHTS, BundleError
 from model.bundle.tensors import complete_safetensors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,6 +33,8 @@ __all__ = [
     "RNNGates",
     "UnitGates",
     "check_cell",
+    "checked",
+    "loaded_weights",
     "rows_of",
     "unit_gates",
 ]
@@ -49,6 +52,14 @@ class UnitGates:
     blocks: ClassVar[int]
 
     h: NDArray[np.float32]
+
+    def deviation(self, before: NDArray[np.float32]) -> float:
+        """Return how far the state is at most from the one that the gates give.
+
+        Args:
+            before: c, or h if there is no c, before each token (tokens,).
+        """
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,10 @@ class GRUGates(UnitGates):
     z: NDArray[np.float32]
     n: NDArray[np.float32]
 
+    def deviation(self, before: NDArray[np.float32]) -> float:
+        """Compare h with what z and n make of the h before."""
+        return float(np.abs((1 - self.z) * self.n + self.z * before - self.h).max(initial=0))
+
 
 @dataclass(frozen=True)
 class LSTMGates(UnitGates):
@@ -92,6 +107,10 @@ class LSTMGates(UnitGates):
     g: NDArray[np.float32]
     c: NDArray[np.float32]
 
+    def deviation(self, before: NDArray[np.float32]) -> float:
+        """Compare c with what f, i and g make of the c before."""
+        return float(np.abs(self.f * before + self.i * self.g - self.c).max(initial=0))
+
     @classmethod
     def of(
         cls, sums: NDArray[np.float32], hidden: NDArray[np.float32], cell: NDArray[np.float32]
@@ -107,6 +126,10 @@ class LSTMGates(UnitGates):
         return cls(hidden, i, f, o, np.tanh(sums[:, 2]), cell)
 
 
+Gates = TypeVar("Gates", bound=UnitGates)
+
+_MOST_DEVIATION = 0.2
+
 GATED_CELLS: Mapping[str, type[UnitGates]] = {"rnn": RNNGates, "gru": GRUGates, "lstm": LSTMGates}
 
 
@@ -119,6 +142,38 @@ def check_cell(cell: CellName, cells: Collection[str] = GATED_CELLS) -> None:
     if cell not in cells:
         names = ", ".join(f"{name.upper()}s" for name in cells)
         raise ValueError(f"gates are those of {names}, and these cells are {cell.upper()}s")
+
+
+@contextmanager
+def loaded_weights(path: Path) -> Iterator[Any]:
+    """Open the file that a model's weights were loaded from.
+
+    Raises:
+        BundleError: it cannot be read, or what is computed from it in this block does not fit the
+            model's states: it is another file by now.
+    """
+    try:
+        with complete_safetensors(path), safe_open(path, framework="numpy") as weights:
+            yield weights
+    except (IndexError, ValueError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{path} has changed since it was loaded: load it again") from error
+
+
+def checked(gates: Gates, before: NDArray[np.float32]) -> Gates:
+    """Return gates that explain the states.
+
+    Args:
+        gates: of a unit.
+        before: see `UnitGates.deviation`.
+
+    Raises:
+        ValueError: they do not, by more than half precision would.
+    """
+    if gates.deviation(before) > _MOST_DEVIATION:
+        raise ValueError("the gates do not explain the states")
+    return gates
 
 
 def rows_of(
@@ -154,8 +209,7 @@ def unit_gates(
         BundleError: the weights cannot be read.
     """
     check_cell(config.cell)
-    path = folder / WEIGHTS
-    with complete_safetensors(path), safe_open(path, framework="numpy") as weights:
+    with loaded_weights(folder / WEIGHTS) as weights:
         embedded = None
         if config.embedding_size is not None:
             embedded = weights.get_tensor("embedding.weight")[states.ids[1:]].astype(np.float32)
@@ -190,10 +244,12 @@ def _gates_of(
     inputs = inputs + read(f"projections.{layer}.bias")  # (tokens, blocks)
     recurrent = hidden[:-1] @ read(f"cells.{layer}.recurrent.weight").T
     if config.cell == "lstm":
-        return LSTMGates.of(inputs + recurrent, after, cells[0][1:, unit])
+        lstm = LSTMGates.of(inputs + recurrent, after, cells[0][1:, unit])
+        return checked(lstm, cells[0][:-1, unit])
     recurrent = recurrent + read(f"cells.{layer}.recurrent.bias")
     r, z = (_sigmoid(inputs[:, block] + recurrent[:, block]) for block in (0, 1))
-    return GRUGates(after, r, z, np.tanh(inputs[:, 2] + r * recurrent[:, 2]))
+    gru = GRUGates(after, r, z, np.tanh(inputs[:, 2] + r * recurrent[:, 2]))
+    return checked(gru, hidden[:-1, unit])
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:

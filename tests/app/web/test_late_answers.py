@@ -13,15 +13,24 @@ Open = Callable[..., Any]
 def hold(page: Any, address: str) -> Callable[[], None]:
     """Hold back the next requests to an address, until the function that is returned is called."""
     held: list[Any] = []
-    page.route(address, lambda route: held.append(route))  # noqa: PLW0108 - it takes no builtin
+    released = False
+
+    def handle(route: Any) -> None:
+        if released:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(address, handle)
 
     def release() -> None:
+        nonlocal released
         for _ in range(500):
             if held:
                 break
             page.wait_for_timeout(20)
         assert held, "nothing was asked"
-        page.unroute(address)
+        released = True
         for route in held:
             route.continue_()
 
@@ -69,7 +78,7 @@ def test_a_score_is_not_shown_beside_another_photograph(open_page: Open) -> None
     page.get_by_label("Your description").fill("a dog")
     page.get_by_role("button", name="Score").click()
     page.locator(".again img[alt*=pizza i]").first.click()
-    page.get_by_text("pizza.jpg").wait_for()
+    page.locator("figcaption", has_text="pizza.jpg").wait_for()
     page.wait_for_selector(".captions[aria-busy=false] .word")
     with page.expect_response("**/score"):
         release()

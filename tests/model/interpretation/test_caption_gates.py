@@ -99,3 +99,13 @@ def test_damaged_weights_are_told(tmp_path: Path) -> None:
     (folder / WEIGHTS).write_bytes(b"no")
     with pytest.raises(BundleError, match="not a complete safetensors file"):
         caption_gates(folder, captioner.config.decoder, states, 0)
+
+
+def test_weights_that_have_changed_since_are_told(tmp_path: Path) -> None:
+    folder = save_tiny_captioner(tmp_path / "captioner")
+    captioner = Captioner.load(folder, "cpu", runtime="torch")
+    _, states = captioner.score_with_states(photo(60, 50), TEXT)
+    for seed, hidden in ((1, HIDDEN), (0, 2 * HIDDEN)):
+        other = save_tiny_captioner(tmp_path / f"other {seed}", seed, hidden_size=hidden)
+        with pytest.raises(BundleError, match="has changed since it was loaded"):
+            caption_gates(other, captioner.config.decoder, states, HIDDEN + 3)

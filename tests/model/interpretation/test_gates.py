@@ -123,3 +123,16 @@ def test_damaged_weights_are_told(tmp_path: Path) -> None:
     (folder / WEIGHTS).write_bytes(b"no")
     with pytest.raises(BundleError, match="not a complete safetensors file"):
         unit_gates(folder, language_model.config.network, states, [0])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_weights_that_have_changed_since_are_told(tmp_path: Path, cell: str) -> None:
+    folder = save_tiny_language_model(tmp_path / "verse", cell=cell)
+    language_model = LanguageModel.load(folder, "cpu", "torch")
+    states = language_model.activations(TEXT, states=True).states
+    for seed, hidden in ((1, 12), (0, 24)):
+        other = save_tiny_language_model(
+            tmp_path / f"other {seed}", seed, cell=cell, hidden_size=hidden
+        )
+        with pytest.raises(BundleError, match="has changed since it was loaded"):
+            unit_gates(other, language_model.config.network, states, [0])
