@@ -115,8 +115,34 @@ def cells(page: Page) -> None:
 
 
 def steps(page: Page) -> None:
-    """Show a cell's gates."""
+    """Show the gates of one of the captioner's units while it describes an example."""
+    page.locator(".unrolled .step").first.wait_for()
+    page.locator("steps-part select").select_option("captioner")
+    page.click('steps-part img[alt^="A beagle"]')
+    page.get_by_role("spinbutton").locator("visible=true").fill("700")
+    page.get_by_role("heading", name="speaking unit 188").wait_for()
     page.locator(".unrolled .step").nth(3).hover()
+
+
+def text_steps(page: Page) -> None:
+    """Show a cell's gates while a language model reads a text."""
+    page.locator(".unrolled .step").nth(3).hover()
+
+
+def table(page: Page) -> None:
+    """Describe all examples at once."""
+    files = sorted((Path(__file__).parents[1] / "app" / "web" / "photographs").glob("*.jpg"))
+    page.set_input_files("describe-part input[type=file]", files)
+    page.get_by_text("All are described").wait_for()
+
+
+def two(page: Page) -> None:
+    """Let two writers write side by side."""
+    page.wait_for_selector("write-part option[value=linux]", state="attached")
+    page.get_by_label("Beside it").select_option("bible")
+    page.locator("write-part button[type=submit]").click()
+    page.locator(".written .number:has-text('tokens in')").nth(1).wait_for()
+    page.locator("write-part .token").nth(12).hover()
 
 
 def status(page: Page) -> None:
@@ -131,6 +157,9 @@ PICTURES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "write": ("write", write),
     "cells": ("cells", cells),
     "steps": ("steps", steps),
+    "text-steps": ("steps", text_steps),
+    "table": ("describe", table),
+    "two": ("write", two),
     "status": ("status", status),
 }
 

@@ -74,17 +74,24 @@ class CellsPart extends Part {
     this.view.value.done();
   }
 
-  async choose(number) {
-    this.wanted = number;
-    if (!this.units.has(number)) {
-      const answer = await this.attempt((signal) => call('activations', {signal, json: {...this.read, units: [number]}}));
+  /** Colour the text by a unit, given by its number or its name. */
+  async choose(wanted) {
+    this.wanted = wanted;
+    let unit = this.units.get(wanted) ?? [...this.units.values()].find(({name}) => name === wanted);
+    if (!unit) {
+      const answer = await this.attempt((signal) => call('activations', {signal, json: {...this.read, units: [wanted]}}));
       if (!answer) return;
-      this.units.set(number, answer.units[0]);
-      if (this.wanted !== number) return;  // another one was chosen meanwhile
+      [unit] = answer.units;
+      this.units.set(unit.unit, unit);
+      if (this.wanted !== wanted) return;  // another one was chosen meanwhile
     }
-    this.unit = this.units.get(number);
+    this.unit = unit;
     this.view.value.restyle(this.unit.activations.map(activity));
     this.paint();
+  }
+
+  show(text) {
+    if (text) this.choose(/^\d+$/.test(text) ? Number(text) : text);
   }
 
   /** Fetch all units, as many in one answer as it may hold. */
@@ -141,8 +148,8 @@ class CellsPart extends Part {
     : html`<b>${shown(this.tokens[this.picked])}</b> ${this.unit.activations[this.picked].toFixed(2)}`}</span></p>
         </section>
         <section aria-label="Units">${this.ranking ? this.ranked() : nothing}
-          <form class="actions" @submit=${(event) => { event.preventDefault(); this.choose(Number(event.target.elements.unit.value)); }}>
-            <label class="field">Any unit<input name="unit" type="number" min="0" value="0"></label>
+          <form class="actions" @submit=${(event) => { event.preventDefault(); this.show(event.target.elements.unit.value.trim()); }}>
+            <label class="field">Any unit, by number or name<input name="unit" maxlength="64" required placeholder="layer 1 unit 3"></label>
             <button class="quiet" type="submit" ?disabled=${!this.read || this.busy}>Show</button></form>
           ${this.unit ? strongest(this.tokens, this.unit) : nothing}
         </section>

@@ -28,6 +28,7 @@ export class Part extends LitElement {
     } catch (error) {
       if (error.name === 'AbortError' || controller.signal.aborted) return undefined;
       this.error = error;
+      this.updateComplete.then(() => this.querySelector('.error')?.scrollIntoView({block: 'nearest'}));
       if (!(error instanceof ApiError)) console.error(error);
       return undefined;
     } finally {

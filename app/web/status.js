@@ -38,10 +38,12 @@ class StatusPart extends Part {
         <th scope="col">parameters</th><th scope="col">device</th><th scope="col">in memory</th></tr></thead>
       <tbody>${this.models.map((model) => html`<tr><th scope="row">${model.name}</th>
         <td>${model.version}</td><td>${what(model)}</td>
-        <td class="number">${(model.parameters / 1e6).toFixed(1)} M</td><td>${model.device}</td>
+        <td class="number">${amount(model.parameters)}</td><td>${model.device}</td>
         <td>${model.loaded ? 'yes' : 'on first use'}</td></tr>`)}</tbody></table></div>`;
   }
 }
+
+const amount = (n) => (n < 1e6 ? `${Math.round(n / 1e3)} k` : `${(n / 1e6).toFixed(1)} M`);
 
 function what(model) {
   if (model.kind === 'captioner') return 'describes photographs';

@@ -54,7 +54,7 @@ export function place(grid) {
 }
 
 /** How much colour a token gets: 0 for a certain one to 1 for one of 1 in 150 or less. */
-export const surprise = (logprob) => `--surprise: ${Math.min(1, -logprob / 5).toFixed(3)}`;
+export const surprise = (logprob) => `--surprise: ${Math.min(1, -logprob / 5) ** 0.7}`;
 
 export async function copy(text) {
   if (navigator.clipboard?.writeText) {

@@ -13,7 +13,22 @@ const PROMPTS = {
   stacks: '\\begin{lemma}', 'war-and-peace': '"Well, Prince," said',
 };
 
+/** A prompt that suits a writer; one that is named shakespeare-gru begins as shakespeare does. */
+const promptFor = (name) => PROMPTS[Object.keys(PROMPTS).find((key) => name === key || name?.startsWith(`${key}-`))] ?? '';
+
 const NGRAM = 'n-gram';
+
+/** Writers that differ in their cells alone, as [[label, two names]]: they are named so. */
+function cellPairs(models) {
+  const pairs = [];
+  for (const stem of new Set(models.map((name) => name.replace(/-(rnn|gru|lstm)$/, '')))) {
+    for (const [a, b] of [['rnn', 'lstm'], ['rnn', 'gru'], ['gru', 'lstm']]) {
+      const names = [`${stem}-${a}`, `${stem}-${b}`];
+      if (names.every((name) => models.includes(name))) pairs.push([`${stem}: ${a.toUpperCase()} beside ${b.toUpperCase()}`, names]);
+    }
+  }
+  return pairs;
+}
 
 class WritePart extends Part {
   static properties = {
@@ -35,7 +50,7 @@ class WritePart extends Part {
     this.models = found.models.filter(({kind}) => kind === 'text').map(({name}) => name);
     const first = this.models.includes('shakespeare') ? 'shakespeare' : this.models[0];
     this.columns[0].name = first;
-    this.prompt ??= PROMPTS[first] ?? '';  // unless one has been typed already
+    this.prompt ??= promptFor(first);  // unless one has been typed already
     this.requestUpdate();
   }
 
@@ -106,7 +121,7 @@ class WritePart extends Part {
   }
 
   choose(column, name) {
-    if (column === this.columns[0] && this.prompt === (PROMPTS[column.name] ?? '')) this.prompt = PROMPTS[name] ?? '';
+    if (column === this.columns[0] && this.prompt === promptFor(column.name)) this.prompt = promptFor(name);
     column.name = name;
     this.requestUpdate();
   }
@@ -117,18 +132,29 @@ class WritePart extends Part {
       : [this.columns[0]];
   }
 
+  /** Let two writers write side by side, at the same temperature. */
+  async compare([left, right]) {
+    this.choose(this.columns[0], left);
+    this.beside(right);
+    this.columns[1].temperature = this.columns[0].temperature;
+    await this.updateComplete;
+    this.write();
+  }
+
   render() {
+    const pairs = cellPairs(this.models ?? []);
     const set = (name) => (value) => { this.shared = {...this.shared, [name]: value}; };
     return html`<h1>Write</h1>
       <p class="lead">A network reads the prompt and goes on, one token after another. The more colour,
-        the less likely the token was; point at one to see what else it might have been.</p>
+        the less likely the token was; point at one to see what else it might have been. A higher
+        temperature makes it more daring.</p>
       ${errorBox(this.error)}
       <form class="sheet asks" @submit=${(event) => this.write(event)}>
         <div class="fields">
           <label class="field">Writer<select .value=${this.columns[0].name ?? ''} @change=${({target}) => this.choose(this.columns[0], target.value)}>
             ${(this.models ?? []).map((name) => html`<option value=${name} ?selected=${name === this.columns[0].name}>${name}</option>`)}</select></label>
           <label class="field">Beside it<select @change=${({target}) => this.beside(target.value)}>
-            <option value="">nothing</option>${(this.models ?? []).map((name) => html`<option value=${name}>${name}</option>`)}
+            <option value="">nothing</option>${(this.models ?? []).map((name) => html`<option value=${name} .selected=${name === this.columns[1]?.name}>${name}</option>`)}
             <option value=${NGRAM}>an n-gram</option></select></label>
           <label class="field wide">Prompt<textarea rows="2" maxlength="5000" .value=${this.prompt ?? ''}
             @input=${({target}) => { this.prompt = target.value; }}></textarea></label>
@@ -142,6 +168,8 @@ class WritePart extends Part {
           ${slider({label: 'Length', min: 50, max: 2000, step: 50, value: this.shared.max_tokens, change: set('max_tokens')})}
         </div>
         ${this.columns[1]?.name === NGRAM ? this.ngramFields() : nothing}
+        ${pairs.length ? html`<p class="actions"><span class="label">Cells of the same size, on the same text</span>
+          ${pairs.map(([label, names]) => html`<button type="button" class="quiet" ?disabled=${this.busy} @click=${() => this.compare(names)}>${label}</button>`)}</p>` : nothing}
         <p class="actions"><button class="button" type="submit" ?disabled=${!this.models || this.busy}>Write</button>
           <button class="button second" type="button" ?disabled=${!this.busy} @click=${() => this.stop()}>Stop</button>
           ${copyButton('Copy as curl', () => curl('generate-text', {json: this.body(this.columns[0])}))}

@@ -120,6 +120,9 @@ def test_any_unit_of_a_text_of_ones_own(open_page: Open) -> None:
     page.get_by_role("button", name="Show", exact=True).click()  # waits until it is read
     page.get_by_role("heading", name="layer 2 unit 44").wait_for()
     assert page.locator("cells-part .cell").count() == 276
+    page.get_by_label("Any unit").fill("layer 1 unit 7")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("heading", name="layer 1 unit 7").wait_for()
     page.get_by_role("button", name="Show all units").click()
     tiles = page.locator("canvas.tiles")
     tiles.wait_for()
