@@ -144,7 +144,8 @@ def _attend(
     exponentials = np.exp(scores - scores.max(-1, keepdims=True))
     shares = exponentials / exponentials.sum(-1, keepdims=True)  # (heads, tokens, cells)
     attended = shares @ _split(values[0], config.attention_heads)  # (heads, tokens, hidden / heads)
-    return attended.transpose(1, 0, 2).reshape(len(query), -1)
+    joined: NDArray[np.float32] = attended.transpose(1, 0, 2).reshape(len(query), -1)
+    return joined
 
 
 def _split(vectors: NDArray[np.float32], heads: int) -> NDArray[np.float32]:

@@ -163,7 +163,12 @@ def _unit(models: ModelRegistry, states: CaptionStates, unit: int, name: str) ->
     except BundleError as error:  # its file was damaged after the start
         raise Unavailable(f"the weights of {config.name!r} cannot be read", 60) from error
     return UnitResult(
-        unit=unit, name=name, activations=rounded(np.tanh(gates.c)), gates=GatesResult.of(gates)
+        unit=unit,
+        name=name,
+        direction=None,
+        score=None,
+        activations=rounded(np.tanh(gates.c)),
+        gates=GatesResult.of(gates),
     )
 
 
