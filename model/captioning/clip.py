@@ -157,7 +157,7 @@ class _Ranking:
         """Score all candidates on the next frame (1, rows, columns, channels)."""
         tokens = [tokens for tokens, _ in self._candidates]
         runner, reranker = self._captioner.runner, self._captioner.reranker
-        self._logprobs.append(score_tokens(runner, runner.encode_context(grid), tokens)[0])
+        self._logprobs.append(score_tokens(runner, runner.encode_context(grid), tokens))
         if reranker is not None:
             features = array_namespace(grid).mean(grid, axis=(1, 2))  # (1, channels)
             self._agreements += reranker.agreements(features, [tokens])

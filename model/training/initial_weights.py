@@ -10,9 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.bundle.format import WEIGHTS
-from model.bundle.read import load_bundle
+from model.bundle.read import Config, load_bundle
 from model.bundle.tensors import complete_safetensors
-from model.config import CaptionerConfig, TextConfig
 from model.vocabulary import Vocabulary
 
 __all__ = ["load_initial_weights", "read_weights"]
@@ -21,7 +20,7 @@ __all__ = ["load_initial_weights", "read_weights"]
 def load_initial_weights(
     network: nn.Module,
     path: Path,
-    config: CaptionerConfig | TextConfig,
+    config: Config,
     vocabulary: Vocabulary,
     parts: Sequence[str],
 ) -> None:

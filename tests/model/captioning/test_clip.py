@@ -80,7 +80,7 @@ def test_the_best_mean_over_the_frames_wins(bare: Captioner, weights: list[int] 
         logprobs = []
         for i in range(5):
             context = bare.runner.encode_context(bare.encode(pixels[i : i + 1]))
-            logprobs.append(math.fsum(score_tokens(bare.runner, context, [ids])[0][0]))
+            logprobs.append(math.fsum(score_tokens(bare.runner, context, [ids])[0]))
         mean = np.average(logprobs, weights=weights)
         penalty = bare.config.decoding.length_penalty
         scores[text] = mean / len(caption.tokens) ** penalty, mean
