@@ -118,7 +118,7 @@ def test_any_unit_of_a_text_of_ones_own(open_page: Open) -> None:
     page.get_by_role("button", name="Search").click()
     page.get_by_label("Any unit").fill("300")  # what is typed while a text is read stays
     page.get_by_role("button", name="Show", exact=True).click()  # waits until it is read
-    page.get_by_role("heading", name="layer 2 unit 44").wait_for()
+    page.get_by_role("heading", name="layer 1 unit 300").wait_for()
     assert page.locator("cells-part .cell").count() == 276
     page.get_by_label("Any unit").fill("layer 1 unit 7")
     page.get_by_role("button", name="Show", exact=True).click()
@@ -174,8 +174,8 @@ def test_a_cell_is_unrolled(open_page: Open) -> None:
     page = open_page("steps")
     page.locator(".unrolled .step").first.wait_for()
     assert page.locator(".unrolled .step").count() == len("ROMEO:\nO, she doth teach")
-    page.get_by_label("Unit, 0 to 511").fill("300")
-    page.get_by_role("heading", name="layer 2 unit 44 of shakespeare").wait_for()
+    page.get_by_label("Unit, 0 to 1023").fill("300")
+    page.get_by_role("heading", name="layer 1 unit 300 of shakespeare").wait_for()
     check_lstm(gates_of(page))
     page.locator(".unrolled .step").nth(3).hover()
     assert page.locator(".tree-detail b").first.inner_text() == "E"
@@ -227,7 +227,7 @@ def test_the_status_names_the_models_and_the_last_requests(open_page: Open) -> N
     models = page.get_by_role("region", name="Models")
     models.wait_for()
     assert "describes photographs" in models.inner_text()
-    assert "LSTM, 2 layers of 256" in models.inner_text()
+    assert "LSTM, 2 layers of 512" in models.inner_text()
     latest = page.get_by_role("region", name="Last requests").inner_text()
     assert "activations" in latest
     assert "ms" in latest

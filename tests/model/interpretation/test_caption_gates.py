@@ -24,6 +24,12 @@ DECODERS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the graphs that OpenVINO needs out of the user's cache."""
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_gates_explain_the_states(tmp_path: Path, decoder: dict, runtime: Runtime) -> None:

@@ -15,6 +15,12 @@ from tests.tiny import save_tiny_language_model
 TEXT = "Twinkle, twinkle"
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the graphs that OpenVINO needs out of the user's cache."""
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
+
+
 def expected_gates(language_model: LanguageModel, layer: int) -> dict[str, np.ndarray]:
     """Every gate of a layer after each token, (tokens, hidden), by the network's own modules."""
     network = language_model.network
