@@ -1,9 +1,9 @@
-"""`unrolled study`: compare recurrent cells, and networks with n-grams, on your own text."""
+"""`unrolled study`: experiments with networks, small enough for a laptop."""
 
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -11,6 +11,9 @@ from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
 from app.cli.terminal import exit_on, require_extra
 from model.text.ngram import Smoothing
+
+if TYPE_CHECKING:
+    from model.studies.report import StudyReport
 
 __all__ = ["study"]
 
@@ -32,11 +35,38 @@ class _TrainingDevice(StrEnum):
     CPU = "cpu"
 
 
-study = typer.Typer(
-    help="Compare recurrent cells, and networks with n-grams.", no_args_is_help=True
-)
+study = typer.Typer(help="Run experiments with networks.", no_args_is_help=True)
 
 Parameters = Annotated[int, typer.Option(min=1, help="Parameters of each network, approximately.")]
+
+Parts = Annotated[
+    str, typer.Option(help="The parts to run, separated by commas; by default all of them.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="How many times each measurement is repeated.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Epochs of each training.")]
+Seed = Annotated[int, typer.Option(min=0, help="The first random seed.")]
+Output = Annotated[Path, typer.Option(help="The folder to write the report to.")]
+
+
+@study.command("activations")
+def study_activations(
+    *,
+    parts: Parts = "",
+    output: Output = Path("runs/activations"),
+    seeds: Seeds = 5,
+    epochs: Epochs = 15,
+    seed: Seed = 1,
+) -> None:
+    """Compare activation functions: values, saturation, zigzag, dead units, convergence.
+
+    The parts are values, saturation, zigzag, dead and convergence.
+    """
+    with require_extra("training"):
+        from model.studies.activation_study import ActivationStudySettings  # noqa: PLC0415
+        from model.studies.activation_study import study_activations as measure  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        settings = ActivationStudySettings(_names(parts), seeds=seeds, epochs=epochs, seed=seed)
+        _report(measure(settings, report_progress=_print_progress), output)
 
 
 @study.command("cells")
@@ -258,6 +288,11 @@ def study_sequences(
         report = learn(settings, report_progress=_print_progress)
     report.write(output)
     typer.echo(report.as_markdown())
+
+
+def _report(report: "StudyReport", output: Path) -> None:
+    report.write(output)
+    typer.echo(report.as_markdown(), nl=False)
 
 
 def _names(given: str) -> tuple[str, ...]:

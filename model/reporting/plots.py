@@ -7,6 +7,7 @@ matplotlib is involved.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from model.files import atomic_write
 
-__all__ = ["COLOURS", "Line", "Panel", "draw"]
+__all__ = ["COLOURS", "Line", "Panel", "band", "draw"]
 
 # Distinguishable with colour blindness, too (Okabe and Ito 2008).
 COLOURS = {
@@ -59,6 +60,31 @@ class Panel:
     lines: Sequence[Line]
     log: bool = False
     counts: bool = True
+
+
+def band(
+    label: str,
+    curves: Sequence[Sequence[float]],
+    colour: str,
+    *,
+    start: int = 0,
+    style: str = "-",
+    width: float = 1.6,
+) -> Line:
+    """Return the median of several curves, within their extremes; a curve may end early."""
+    longest = max(map(len, curves))
+    columns = [[curve[i] for curve in curves if i < len(curve)] for i in range(longest)]
+    medians = [median(column) for column in columns]
+    return Line(
+        label if any(medians) else f"{label} (zero)",
+        range(start, start + longest),
+        medians,
+        colour,
+        style=style,
+        width=width,
+        low=[min(column) for column in columns],
+        high=[max(column) for column in columns],
+    )
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:

@@ -1,15 +1,15 @@
 """Report a study of gradients as Markdown, JSON and plots."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import median
 from typing import Any
 
 from model.files import write_text
-from model.reporting.plots import COLOURS, Line, Panel, draw
-from model.reporting.tables import scientific, table
+from model.reporting.plots import COLOURS, Line, Panel, band, draw
+from model.reporting.tables import mean_and_deviation, median_and_range, scientific, table
 from model.studies.gradient_curves import ClippingCurve, FlowCurve
 
 __all__ = ["GradientStudy"]
@@ -122,8 +122,8 @@ class GradientStudy:
                 [
                     f"{runs[0].spectral_radius:g}",
                     runs[0].manner + (f", {diverged} of {len(runs)} diverged" if diverged else ""),
-                    _mean_and_deviation([run.last_loss for run in runs]),
-                    *(_with_range(values) for values in (*norms, *ratios)),
+                    mean_and_deviation([run.last_loss for run in runs]),
+                    *(median_and_range(values) for values in (*norms, *ratios)),
                 ]
             )
         return table(header, rows, text=2)
@@ -155,17 +155,17 @@ class GradientStudy:
                 if runs[0].spectral_radius == radius:
                     colour = free if runs[0].clip is None else clipped
                     norms = [run.norms for run in runs]
-                    lines.append(_band_line(runs[0].manner, norms, colour, start=1, width=1.0))
+                    lines.append(band(runs[0].manner, norms, colour, start=1, width=1.0))
                     if runs[0].clip is not None:
                         label, applied = "after clipping", [run.applied for run in runs]
                         colour = COLOURS["mut1"]
-                        lines.append(_band_line(label, applied, colour, start=1, width=1.0))
+                        lines.append(band(label, applied, colour, start=1, width=1.0))
             title = f"training from spectral radius {radius:g}"
             yield Panel(
                 title, "training step", "norm of the gradient of all parameters", lines, log=True
             )
         lines = [
-            _band_line(
+            band(
                 f"from radius {runs[0].spectral_radius:g}, {runs[0].manner}",
                 [run.flow.median for run in runs],
                 free if runs[0].clip is None else clipped,
@@ -174,41 +174,6 @@ class GradientStudy:
             for runs in self._repeats
         ]
         yield Panel("after these training runs", _BACK, _RATIO, lines, log=True)
-
-
-def _band_line(
-    label: str,
-    curves: Sequence[Sequence[float]],
-    colour: str,
-    *,
-    start: int = 0,
-    style: str = "-",
-    width: float = 1.6,
-) -> Line:
-    """Draw the median of several curves, within their extremes; a curve may end early."""
-    longest = max(map(len, curves))
-    columns = [[curve[i] for curve in curves if i < len(curve)] for i in range(longest)]
-    medians = [median(column) for column in columns]
-    return Line(
-        label if any(medians) else f"{label} (zero)",
-        range(start, start + longest),
-        medians,
-        colour,
-        style=style,
-        width=width,
-        low=[min(column) for column in columns],
-        high=[max(column) for column in columns],
-    )
-
-
-def _mean_and_deviation(values: Sequence[float]) -> str:
-    """Write "2.516 ± 0.003"; a single value has no deviation."""
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
-
-
-def _with_range(values: Sequence[float]) -> str:
-    low, high = scientific(min(values)), scientific(max(values))
-    return f"{scientific(median(values))} ({low} to {high})"
 
 
 def _norms(run: ClippingCurve) -> tuple[float, ...]:

@@ -104,3 +104,14 @@ def test_sequences_write_a_report(tmp_path: Path) -> None:
     found = run("sequences", "--tasks", "film", "--output", output)
     assert found.exit_code == 1
     assert "there is no task 'film'" in found.stderr
+
+
+def test_a_part_of_the_activations(tmp_path: Path) -> None:
+    found = run("activations", "--parts", "values", "--output", tmp_path)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == (tmp_path / "activations.md").read_text()
+    assert "| sigmoid |" in found.stdout
+    assert (tmp_path / "activations-values.png").exists()
+    found = run("activations", "--parts", "values,moods", "--output", tmp_path)
+    assert found.exit_code == 1
+    assert "unknown part 'moods'" in found.stderr

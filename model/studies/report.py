@@ -1,0 +1,81 @@
+"""What a study of several parts hands back: for each part text, numbers and a figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.files import write_json, write_text
+from model.reporting.plots import Panel, draw
+
+__all__ = ["Part", "StudyReport", "check_parts"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One experiment.
+
+    Attributes:
+        name: also that of its figure.
+        title: its heading.
+        blocks: paragraphs and tables in Markdown.
+        data: what was measured, ready for JSON.
+        panels: its figure; none if empty.
+    """
+
+    name: str
+    title: str
+    blocks: tuple[str, ...]
+    data: Any
+    panels: tuple[Panel, ...] = ()
+
+    def as_markdown(self) -> str:
+        """Return the heading and what follows it."""
+        return "\n\n".join([f"## {self.title}", *self.blocks]) + "\n"
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """The parts of a study; `name` is that of its files."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    def as_markdown(self) -> str:
+        """Return every part, one after the other."""
+        return "\n".join(part.as_markdown() for part in self.parts)
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """Return what each part measured, ready for JSON."""
+        return {part.name: part.data for part in self.parts}
+
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write `NAME.json`, `NAME.md` and a picture for each part that has one.
+
+        Returns:
+            The files written.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        files = [folder / f"{self.name}.json", folder / f"{self.name}.md"]
+        write_json(files[0], self.as_dict())
+        write_text(files[1], self.as_markdown())
+        for part in self.parts:
+            if part.panels:
+                files.append(folder / f"{self.name}-{part.name}.png")
+                draw(part.panels, files[-1])
+        return tuple(files)
+
+
+def check_parts(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Check which parts of a study are wanted; none means all.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    chosen = tuple(dict.fromkeys(names)) or tuple(known)
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"unknown part {name!r}: choose from {', '.join(known)}")
+    return chosen
