@@ -290,6 +290,31 @@ def study_sequences(
     typer.echo(report.as_markdown())
 
 
+@study.command("normalization")
+def study_normalization(
+    *,
+    parts: Parts = "",
+    output: Output = Path("runs/normalization"),
+    seeds: Seeds = 5,
+    epochs: Epochs = 5,
+    seed: Seed = 1,
+) -> None:
+    """Study batch normalization: its equations, both modes, and what it forgives.
+
+    The parts are equations, modes, averages, forgiveness and place.
+    """
+    with require_extra("training"):
+        from model.studies.normalization_study import (  # noqa: PLC0415
+            NormalizationStudySettings,
+        )
+        from model.studies.normalization_study import (  # noqa: PLC0415
+            study_normalization as measure,
+        )
+    with exit_on(ValueError, OSError):
+        settings = NormalizationStudySettings(_names(parts), seeds=seeds, epochs=epochs, seed=seed)
+        _report(measure(settings, report_progress=_print_progress), output)
+
+
 def _report(report: "StudyReport", output: Path) -> None:
     report.write(output)
     typer.echo(report.as_markdown(), nl=False)

@@ -115,3 +115,10 @@ def test_a_part_of_the_activations(tmp_path: Path) -> None:
     found = run("activations", "--parts", "values,moods", "--output", tmp_path)
     assert found.exit_code == 1
     assert "unknown part 'moods'" in found.stderr
+
+
+def test_a_part_of_normalization(tmp_path: Path) -> None:
+    found = run("normalization", "--parts", "equations", "--seeds", 2, "--output", tmp_path)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == (tmp_path / "normalization.md").read_text()
+    assert "torch.nn.BatchNorm1d" in found.stdout
