@@ -19,6 +19,9 @@ __all__ = ["study"]
 
 Value = TypeVar("Value")
 
+# Those that the page offers.
+_PHOTOGRAPHS = Path(__file__).parents[1] / "web" / "photographs"
+
 
 class _Precision(StrEnum):
     """Precision of training; bfloat16 is faster on processors that support it."""
@@ -312,6 +315,36 @@ def study_normalization(
         )
     with exit_on(ValueError, OSError):
         settings = NormalizationStudySettings(_names(parts), seeds=seeds, epochs=epochs, seed=seed)
+        _report(measure(settings, report_progress=_print_progress), output)
+
+
+@study.command("preprocessing")
+def study_preprocessing(
+    *,
+    photographs: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="A folder of photographs.")
+    ] = _PHOTOGRAPHS,
+    parts: Parts = "",
+    output: Output = Path("runs/preprocessing"),
+    seeds: Seeds = 5,
+    epochs: Epochs = 5,
+    seed: Seed = 1,
+) -> None:
+    """Compare ways to preprocess pictures: centred, scaled, PCA, whitened.
+
+    The parts are photographs, pixels and training.
+    """
+    with require_extra("training"):
+        from model.studies.preprocessing_study import (  # noqa: PLC0415
+            PreprocessingStudySettings,
+        )
+        from model.studies.preprocessing_study import (  # noqa: PLC0415
+            study_preprocessing as measure,
+        )
+    with exit_on(ValueError, OSError):
+        settings = PreprocessingStudySettings(
+            photographs, _names(parts), seeds=seeds, epochs=epochs, seed=seed
+        )
         _report(measure(settings, report_progress=_print_progress), output)
 
 

@@ -50,8 +50,8 @@ class Line:
 class Panel:
     """Axes with their units and lines.
 
-    `log` makes the vertical axis logarithmic; `counts` puts ticks on the horizontal one only at
-    whole numbers.
+    `log` makes the vertical axis logarithmic, `log_x` the horizontal one; `counts` puts ticks on
+    the horizontal one only at whole numbers.
     """
 
     title: str
@@ -60,6 +60,7 @@ class Panel:
     lines: Sequence[Line]
     log: bool = False
     counts: bool = True
+    log_x: bool = False
 
 
 def band(
@@ -109,6 +110,8 @@ def _fill(axes: Axes, panel: Panel) -> None:
     axes.grid(visible=True, alpha=0.3)
     if panel.log:
         axes.set_yscale("log")
+    if panel.log_x:
+        axes.set_xscale("log")
     for line in panel.lines:
         axes.plot(
             line.x,

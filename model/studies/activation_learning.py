@@ -56,7 +56,7 @@ def dead_units(seeds: Sequence[int], rates: Sequence[float], epochs: int) -> Par
             ]
             line = band(name, curves, ACTIVATION_COLOURS[name])
             lines.append(replace(line, x=rates, marker="o"))
-        panels.append(Panel(title, "learning rate", "share", lines, counts=False))
+        panels.append(Panel(title, "learning rate", "share", lines, counts=False, log_x=True))
     header = ["learning rate", "dead: ReLU", "dead: leaky ReLU", "right: ReLU", "right: leaky ReLU"]
     return Part(
         "dead",

@@ -153,7 +153,16 @@ def _modes(settings: NormalizationStudySettings) -> Part:
             table(["mode", "right", "changed"], rows),
         ),
         {"training": {str(b): runs for b, runs in by_batch.items()}, "test": tested},
-        (Panel("training and test mode", "pictures in a batch", "right", lines, counts=False),),
+        (
+            Panel(
+                "training and test mode",
+                "pictures in a batch",
+                "right",
+                lines,
+                counts=False,
+                log_x=True,
+            ),
+        ),
     )
 
 
@@ -239,7 +248,7 @@ def _forgiveness(settings: NormalizationStudySettings) -> Part:
         ),
         kept,
         tuple(
-            Panel(title, "learning rate", "right", lines[place], counts=False)
+            Panel(title, "learning rate", "right", lines[place], counts=False, log_x=True)
             for title, place in _TITLES
         ),
     )

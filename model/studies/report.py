@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.files import write_json, write_text
+from model.reporting.grids import PictureRow, draw_pictures
 from model.reporting.plots import Panel, draw
 
 __all__ = ["Part", "StudyReport", "check_parts"]
@@ -21,6 +22,7 @@ class Part:
         blocks: paragraphs and tables in Markdown.
         data: what was measured, ready for JSON.
         panels: its figure; none if empty.
+        pictures: or rows of pictures in their place.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Part:
     blocks: tuple[str, ...]
     data: Any
     panels: tuple[Panel, ...] = ()
+    pictures: tuple[PictureRow, ...] = ()
 
     def as_markdown(self) -> str:
         """Return the heading and what follows it."""
@@ -62,9 +65,13 @@ class StudyReport:
         write_json(files[0], self.as_dict())
         write_text(files[1], self.as_markdown())
         for part in self.parts:
+            path = folder / f"{self.name}-{part.name}.png"
             if part.panels:
-                files.append(folder / f"{self.name}-{part.name}.png")
-                draw(part.panels, files[-1])
+                draw(part.panels, path)
+            if part.pictures:
+                draw_pictures(part.pictures, path)
+            if part.panels or part.pictures:
+                files.append(path)
         return tuple(files)
 
 

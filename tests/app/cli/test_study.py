@@ -122,3 +122,12 @@ def test_a_part_of_normalization(tmp_path: Path) -> None:
     assert found.exit_code == 0, found.stderr
     assert found.stdout == (tmp_path / "normalization.md").read_text()
     assert "torch.nn.BatchNorm1d" in found.stdout
+
+
+def test_a_part_of_preprocessing(tmp_path: Path) -> None:
+    found = run("preprocessing", "--parts", "pixels", "--output", tmp_path)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == (tmp_path / "preprocessing.md").read_text()
+    assert "| whitened | 0.00 | 0.00 |" in found.stdout
+    found = run("preprocessing", "--photographs", tmp_path / "nowhere")
+    assert found.exit_code == 2
