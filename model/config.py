@@ -45,7 +45,7 @@ MOST_FRAMES = 64  # of a clip, that are captioned
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-CellName = Literal["rnn", "lstm", "gru", "mut1", "mut2", "mut3"]
+CellName = Literal["rnn", "lstm", "gru", "gru-cho", "mut1", "mut2", "mut3"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]

@@ -83,7 +83,7 @@ def study_cells(
     ),
     cells: Annotated[
         str, typer.Option(help="The cells to compare, separated by commas.")
-    ] = "rnn,lstm,gru,mut1,mut2,mut3",
+    ] = "rnn,lstm,gru,gru-cho,mut1,mut2,mut3",
     parameters: Parameters = 350_000,
     layers: Annotated[int, typer.Option(min=1, max=16, help="Layers of each network.")] = 1,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to train.")] = 10,

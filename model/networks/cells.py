@@ -26,6 +26,7 @@ __all__ = [
     "CELLS",
     "Cell",
     "CellState",
+    "ChoGRUCell",
     "GRUCell",
     "LSTMCell",
     "MUT1Cell",
@@ -236,10 +237,9 @@ class GRUCell(_FusedCell):
     r = sigmoid(x_r + U_r h + d_r),  z = sigmoid(x_z + U_z h + d_z)
     n = tanh(x_n + r * (U_n h + d_n)),  h' = (1 - z) * n + z * h
 
-    Cho et al. 2014 reset before the recurrent product, n = tanh(x_n + U_n (r * h)), which must
-    wait for r; here all three products are one. The biases d are PyTorch's: d_n cannot be merged
-    with x's bias, since r resets it too. z keeps the old state, as in Cho et al.; in MUT1-3 it
-    overwrites it.
+    Cho et al. 2014 reset before the recurrent product, see `ChoGRUCell`; here all three products
+    are one. The biases d are PyTorch's: d_n cannot be merged with x's bias, since r resets it too.
+    z keeps the old state, as in Cho et al.; in MUT1-3 it overwrites it.
     """
 
     blocks = 3
@@ -253,6 +253,31 @@ class GRUCell(_FusedCell):
         u_gates, u_n = wide(self.recurrent(hidden)).tensor_split([2 * self.hidden_size], dim=-1)
         r, z = torch.sigmoid(x_gates + u_gates).chunk(2, dim=-1)
         return (torch.lerp(torch.tanh(x_n + r * u_n), hidden, z),)
+
+
+class ChoGRUCell(Cell):
+    """The gated recurrent unit as it was published (Cho et al. 2014).
+
+    r = sigmoid(x_r + U_r h),  z = sigmoid(x_z + U_z h)
+    n = tanh(x_n + U_n (r * h)),  h' = (1 - z) * n + z * h
+
+    The last product must wait for r, so PyTorch has no kernel for it, and a step takes two
+    products one after the other.
+    """
+
+    blocks = 3
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size)
+        self.gates = _Recurrence(hidden_size, 2)
+        self.candidate = _Recurrence(hidden_size)
+
+    def forward(self, projected: Tensor, state: CellState) -> CellState:
+        """Take one step."""
+        hidden = wide(state[0])
+        x_gates, x_n = wide(projected).tensor_split([2 * self.hidden_size], dim=-1)
+        r, z = torch.sigmoid(x_gates + self.gates(hidden)).chunk(2, dim=-1)
+        return (torch.lerp(torch.tanh(x_n + self.candidate(r * hidden)), hidden, z),)
 
 
 class MUT1Cell(Cell):
@@ -345,6 +370,7 @@ CELLS: dict[str, type[Cell]] = {
     "rnn": RNNCell,
     "lstm": LSTMCell,
     "gru": GRUCell,
+    "gru-cho": ChoGRUCell,
     "mut1": MUT1Cell,
     "mut2": MUT2Cell,
     "mut3": MUT3Cell,

@@ -58,7 +58,8 @@ def draw_pictures(rows: Sequence[PictureRow], path: Path) -> None:
 
 def _stretched(row: PictureRow) -> NDArray[np.floating[Any]]:
     if not row.stretch:
-        return np.clip(row.pictures, 0, 1)
+        return row.pictures.clip(0, 1)
     low = row.pictures.min(axis=(1, 2, 3), keepdims=True)
     span = row.pictures.max(axis=(1, 2, 3), keepdims=True) - low
-    return (row.pictures - low) / np.where(span > 0, span, 1)
+    stretched: NDArray[np.floating[Any]] = (row.pictures - low) / np.where(span > 0, span, 1)
+    return stretched

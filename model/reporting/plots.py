@@ -24,6 +24,7 @@ COLOURS = {
     "rnn": "#000000",
     "lstm": "#0072B2",
     "gru": "#D55E00",
+    "gru-cho": "#7F7F7F",
     "mut1": "#009E73",
     "mut2": "#CC79A7",
     "mut3": "#E69F00",

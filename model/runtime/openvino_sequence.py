@@ -17,7 +17,9 @@ __all__ = ["SEQUENCE_CELLS", "sequence_graph"]
 
 Floats = NDArray[np.float32]
 
-SEQUENCE_CELLS = ("rnn", "lstm", "gru")  # those that OpenVINO has an operation for
+# Those that OpenVINO has an operation for, and its name.
+_OPERATIONS = {"rnn": "rnn", "lstm": "lstm", "gru": "gru", "gru-cho": "gru"}
+SEQUENCE_CELLS = tuple(_OPERATIONS)
 
 
 def sequence_graph(config: RecurrentConfig, tensors: Mapping[str, NDArray[Any]]) -> Any:
@@ -47,7 +49,7 @@ def sequence_graph(config: RecurrentConfig, tensors: Mapping[str, NDArray[Any]])
     for layer in range(config.layers):
         before = [ops.gather(s, np.array([layer]), np.int64(0)) for s in states]  # (1, 1, hidden)
         matrices = _cell_weights(config, weights, layer)
-        run = getattr(ops, f"{config.cell}_sequence")
+        run = getattr(ops, f"{_OPERATIONS[config.cell]}_sequence")
         options = {"linear_before_reset": True} if config.cell == "gru" else {}
         outputs = run(read, *before, length, *matrices, hidden, "forward", **options)
         read = ops.squeeze(outputs.output(0), np.array([1]))  # (1, time, hidden)
@@ -86,12 +88,17 @@ def _cell_weights(
     config: RecurrentConfig, weights: Mapping[str, Floats], layer: int
 ) -> tuple[Floats, Floats, Floats]:
     """Return W, U and b of a layer, in OpenVINO's order of gates: (1, blocks * hidden, ...)."""
-    projection, recurrent = f"recurrent.projections.{layer}", f"recurrent.cells.{layer}.recurrent"
-    w, u = weights[f"{projection}.weight"], weights[f"{recurrent}.weight"]
-    b = weights[f"{projection}.bias"]
+    projection, cell = f"recurrent.projections.{layer}", f"recurrent.cells.{layer}"
+    w, b = weights[f"{projection}.weight"], weights[f"{projection}.bias"]
+    if config.cell == "gru-cho":
+        u = np.concatenate([weights[f"{cell}.{part}.weight"] for part in ("gates", "candidate")])
+        order = (1, 0, 2)  # r, z, n -> z, r, n
+        w, u, b = (_reorder(each, order, 3) for each in (w, u, b))
+        return w[None], u[None], b[None]
+    u = weights[f"{cell}.recurrent.weight"]
     if config.cell == "gru":
         # r, z, n -> z, r, n; the biases of both products of n stay apart, since r resets one.
-        d = weights[f"{recurrent}.bias"]
+        d = weights[f"{cell}.recurrent.bias"]
         b_n, d_n = np.split(b, 3)[2], np.split(d, 3)[2]
         b = np.concatenate([_reorder(b + d, (1, 0), 3), b_n, d_n])
         return _reorder(w, (1, 0, 2), 3)[None], _reorder(u, (1, 0, 2), 3)[None], b[None]

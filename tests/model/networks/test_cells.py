@@ -49,6 +49,11 @@ def equations(name, weights, x, h, c):
         u_r, u_z, u_n = (u @ h + d for u, d in split("recurrent", "recurrent.bias", 3))
         z = sigmoid(w_z + u_z)
         return ((1 - z) * tanh(w_n + sigmoid(w_r + u_r) * u_n) + z * h,)
+    if name == "gru-cho":
+        w_r, w_z, w_n = (w @ x + b for w, b in split("in.weight", "in.bias", 3))
+        u_r, u_z = (u @ h for u in weights["gates"].chunk(2))
+        z, r = sigmoid(w_z + u_z), sigmoid(w_r + u_r)
+        return (z * h + (1 - z) * tanh(w_n + weights["candidate"] @ (r * h)),)
     if name == "mut1":
         w_z, w_r = (w @ x + b for w, b in split("in.blocks.weight", "in.blocks.bias", 2))
         z, r = sigmoid(w_z), sigmoid(w_r + weights["reset"] @ h)
@@ -109,6 +114,20 @@ def test_an_input_of_another_size_is_mapped_to_the_size_of_h(name):
     assert [key for key, _ in same.named_parameters()] == ["blocks.weight", "blocks.bias"]
 
 
+def test_the_two_grus_differ_only_in_where_they_reset():
+    after, before = shaken(make_cell("gru", 4)), make_cell("gru-cho", 4).double()
+    with torch.no_grad():
+        after.recurrent.bias.zero_()
+        gates, candidate = after.recurrent.weight.split([8, 4])
+        before.gates.weight.copy_(gates)
+        before.candidate.weight.copy_(candidate)
+    projected, state = random(3, 12), (random(3, 4),)
+    assert not torch.allclose(after(projected, state)[0], before(projected, state)[0])
+    with torch.no_grad():  # r = 1: nothing is reset, and both are the same
+        projected[:, :4] = 1e3
+    torch.testing.assert_close(after(projected, state), before(projected, state), **EXACT)
+
+
 @every_cell
 def test_any_leading_dimensions_work(name):
     cell = make_cell(name, 4)
@@ -150,7 +169,9 @@ def test_the_lstms_parameter_names_match_shipped_weights():
 
 def test_cells_are_found_by_name():
     assert get_args(CellName) == tuple(CELLS)
-    with pytest.raises(ValueError, match="unknown cell 'elman': choose one of rnn, lstm, gru"):
+    with pytest.raises(
+        ValueError, match="unknown cell 'elman': choose one of rnn, lstm, gru, gru-cho"
+    ):
         make_cell("elman", 3)
     with pytest.raises(ValueError, match="unknown cell 'LSTM'"):
         make_cell("LSTM", 3)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # Every kind of decoder and every kind of cell.
 CELLS = ("lstm", "gru", "mut1", "mut2", "mut3", "rnn")
 DECODERS = [kind | {"cell": cell} for kind, cell in zip(KINDS, CELLS, strict=True)]
+DECODERS.append(KINDS[0] | {"cell": "gru-cho"})
 
 
 def agree(one: Caption, other: Caption) -> None:

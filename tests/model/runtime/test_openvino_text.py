@@ -14,6 +14,7 @@ from tests.tiny import WORDS, save_tiny_language_model
 KINDS = [
     {"cell": "lstm", "layers": 2},
     {"cell": "gru"},
+    {"cell": "gru-cho", "layers": 2},
     {"cell": "rnn", "embedding_size": 6, "tie_output": True, "layers": 3},
     {"cell": "mut1", "embedding_size": 6},
     {"cell": "mut2", "layers": 2},

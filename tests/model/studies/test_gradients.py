@@ -38,7 +38,7 @@ def quiet(line: str) -> None:
 
 def test_new_networks(corpus: Path, tmp_path: Path) -> None:
     study = study_gradients(GradientStudySettings(corpus, **QUICK), report_progress=quiet)
-    cells = ["rnn", "lstm", "lstm", "lstm", "gru", "mut1", "mut2", "mut3"]
+    cells = ["rnn", "lstm", "lstm", "lstm", "gru", "gru-cho", "mut1", "mut2", "mut3"]
     assert [flow.name for flow in study.flows] == cells
     assert {flow.when for flow in study.flows} == {"at initialisation"}
     assert [flow.part for flow in study.flows[1:4]] == ["state", "h", "c"]

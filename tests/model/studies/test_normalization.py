@@ -169,6 +169,7 @@ def test_the_place_is_before_or_after_the_nonlinearity() -> None:
     }
 
 
+@pytest.mark.slow
 def test_every_part_reports_what_it_measured(tmp_path: Path) -> None:
     settings = NormalizationStudySettings(seeds=1, epochs=1, rates=(0.3,))
     report = study_normalization(settings, report_progress=quiet)

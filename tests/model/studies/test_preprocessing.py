@@ -125,6 +125,7 @@ def test_centring_allows_a_rate_at_which_raw_digits_are_not_learned() -> None:
     assert right["scaled"] > 0.9
 
 
+@pytest.mark.slow
 def test_every_part_reports_what_it_measured(photographs: Path, tmp_path: Path) -> None:
     settings = PreprocessingStudySettings(
         photographs, crops=200, seeds=2, epochs=1, rates=(0.03, 0.1)
