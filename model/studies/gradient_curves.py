@@ -1,4 +1,4 @@
-"""What a study of gradients measured, summarised: how a gradient fades, and what clipping does."""
+"""Summaries of what a study of gradients measures: quantiles over places, and training runs."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 
 from model.studies.clipping import ClippedTraining
 from model.studies.flow import Floats
+from model.studies.starts import Matrix
 
-__all__ = ["ClippingCurve", "FlowCurve"]
+__all__ = ["ClippingCurve", "FlowCurve", "MatrixFlow"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class FlowCurve:
 
     Attributes:
         name, when: which network, and when or how it was made.
-        part: the `state`, or its `h` or `c` alone.
+        part: the `state`, its `h` or `c` alone, or the `direct` path, see `direct_path`.
         low, median, high: the quantiles of 10%, 50% and 90%.
     """
 
@@ -45,6 +46,25 @@ class FlowCurve:
             return None
         grown = math.log(self.median[last]) - math.log(self.median[middle])
         return math.exp(grown / (last - middle))
+
+
+@dataclass(frozen=True)
+class MatrixFlow:
+    """A recurrent matrix, see `Matrix`, and the flow through it."""
+
+    kind: str
+    radius: float
+    largest: float
+    smallest: float
+    flow: FlowCurve
+
+    @classmethod
+    def of(cls, one: Matrix) -> Self:
+        """Summarise a measurement."""
+        flow = FlowCurve.of(
+            "rnn", f"{one.kind}, spectral radius {one.radius:.3g}", "state", one.flow
+        )
+        return cls(one.kind, one.radius, one.largest, one.smallest, flow)
 
 
 @dataclass(frozen=True)

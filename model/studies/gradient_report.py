@@ -10,7 +10,7 @@ from typing import Any
 from model.files import write_text
 from model.reporting.plots import COLOURS, Line, Panel, band, draw
 from model.reporting.tables import mean_and_deviation, median_and_range, scientific, table
-from model.studies.gradient_curves import ClippingCurve, FlowCurve
+from model.studies.gradient_curves import ClippingCurve, FlowCurve, MatrixFlow
 
 __all__ = ["GradientStudy"]
 
@@ -26,9 +26,10 @@ class GradientStudy:
     Attributes:
         text: the text that was read.
         steps, rows, seed: how far back, from how many random places, and their seed.
-        units: of the vanilla RNN in `scaled` and `clipping`.
+        units: of the networks in `scaled`, `starts` and `clipping`.
         flows: of every network and part.
-        scaled: of a vanilla RNN, for each spectral radius of its recurrent weights.
+        scaled: of a vanilla RNN, for each kind and spectral radius of its recurrent weights.
+        starts: of new networks by how their weights were drawn.
         clipping: short training runs of it, each with every seed.
     """
 
@@ -38,7 +39,8 @@ class GradientStudy:
     seed: int
     units: int
     flows: tuple[FlowCurve, ...]
-    scaled: tuple[FlowCurve, ...]
+    scaled: tuple[MatrixFlow, ...]
+    starts: tuple[FlowCurve, ...]
     clipping: tuple[ClippingCurve, ...]
 
     def as_markdown(self) -> str:
@@ -52,8 +54,17 @@ class GradientStudy:
         ]
         if self.scaled:
             blocks += [
-                f"A vanilla RNN of {self.units} units, its recurrent weights scaled:",
-                self._flow_table(self.scaled),
+                f"A vanilla RNN of {self.units} units, its recurrent weights orthogonal or "
+                "ordinary (uniform within 1 / sqrt(units)), scaled. Gradients cannot explode where "
+                "the largest singular value is below 1; the spectral radius says what many steps "
+                "do:",
+                self._matrix_table(),
+            ]
+        if self.starts:
+            blocks += [
+                f"New networks of {self.units} units by their initial weights. The direct path is "
+                "the gradient along c alone, which only the forget gates multiply:",
+                self._flow_table(self.starts),
             ]
         if self.clipping:
             blocks += [
@@ -101,6 +112,17 @@ class GradientStudy:
         ]
         return table(header, rows, text=3)
 
+    def _matrix_table(self) -> str:
+        header = ["weights", "spectral radius", "largest singular value", "smallest"]
+        header += [*(f"k = {k}" for k in self._distances), "a step"]
+        rows = [
+            [one.kind, *(f"{number:.3g}" for number in (one.radius, one.largest, one.smallest))]
+            + [_with_band(one.flow, k) for k in self._distances]
+            + ["-" if one.flow.factor is None else f"{one.flow.factor:.3f}"]
+            for one in self.scaled
+        ]
+        return table(header, rows)
+
     @property
     def _repeats(self) -> list[list[ClippingCurve]]:
         """Return the runs that differ in nothing but their seed, group by group."""
@@ -136,10 +158,18 @@ class GradientStudy:
         if self.scaled:
             colours = list(COLOURS.values())
             lines = [
-                _line(flow, label=flow.when, colour=colours[index % len(colours)])
-                for index, flow in enumerate(self.scaled)
+                _line(one.flow, label=one.flow.when, colour=colours[index % len(colours)])
+                for index, one in enumerate(self.scaled)
             ]
             title = f"vanilla RNN, {self.units} units, recurrent weights scaled"
+            yield Panel(title, _BACK, _RATIO, lines, log=True)
+        if lstm := [flow for flow in self.starts if flow.name == "lstm"]:
+            colours = list(COLOURS.values())
+            lines = [
+                _line(flow, label=f"{flow.when}, {flow.part}", colour=colours[index // 2 % 8])
+                for index, flow in enumerate(lstm)
+            ]
+            title = f"LSTM, {self.units} units, by initial weights"
             yield Panel(title, _BACK, _RATIO, lines, log=True)
 
     def _clipping_panels(self) -> Iterator[Panel]:
@@ -195,7 +225,7 @@ def _line(flow: FlowCurve, *, label: str = "", colour: str = "", style: str = ""
         range(len(flow.median)),
         flow.median,
         colour or COLOURS.get(flow.name, COLOURS["other"]),
-        style=style or {"state": "-", "h": "--", "c": ":"}[flow.part],
+        style=style or {"state": "-", "h": "--", "c": ":", "direct": "--"}[flow.part],
         low=flow.low if whole else (),
         high=flow.high if whole else (),
     )

@@ -16,16 +16,18 @@ from model.networks.cells import CELLS
 from model.networks.text_network import TextNetwork
 from model.studies.cell_report import CellStudy
 from model.studies.clipping import ClippedTraining, train_clipped
-from model.studies.flow import Floats, gradient_flow, stretches, with_spectral_radius
-from model.studies.gradient_curves import ClippingCurve, FlowCurve
+from model.studies.flow import gradient_flow, stretches, with_spectral_radius
+from model.studies.gradient_curves import ClippingCurve, FlowCurve, MatrixFlow
 from model.studies.gradient_report import GradientStudy
 from model.studies.matching import check_cells, nearest_network
+from model.studies.starts import flows_by_start, matrices
 from model.text.language_model import LanguageModel
 from model.vocabulary import Vocabulary
 
 __all__ = ["GradientStudySettings", "study_gradients"]
 
 ReportProgress = Callable[[str], None]
+Networks = Iterator[tuple[str, str, TextNetwork]]
 
 BEFORE, AFTER = "at initialisation", "after training"
 
@@ -69,7 +71,7 @@ class GradientStudySettings:
     rows: int = 64
     radii: tuple[float, ...] = (0.5, 1.0, 1.5)
     training_steps: int = 200
-    seeds: int = 5
+    seeds: int = 10
     validation_share: float = 0.05
     seed: int = 1
 
@@ -103,7 +105,7 @@ class _Subject:
     vocabulary: Vocabulary
     rows: Tensor  # (rows, warm-up + steps + 1)
     train: Tensor | None
-    networks: Iterator[tuple[str, str, TextNetwork]]
+    networks: Networks
 
 
 def study_gradients(
@@ -128,13 +130,15 @@ def study_gradients(
         report_progress(
             f"{name} {when}: measured {settings.steps} steps back from {settings.rows} places"
         )
-    radii = sorted(set(settings.radii))
+    radii = tuple(sorted(set(settings.radii)))
     start = _vanilla_rnn(subject, settings.seed)
-    scaled: list[FlowCurve] = []
-    for radius in radii:
-        ratios = _state_flow(with_spectral_radius(start, radius), subject, settings)
-        scaled.append(FlowCurve.of("rnn", f"spectral radius {radius:g}", "state", ratios))
-        report_progress(f"rnn of spectral radius {radius:g}: measured")
+    scaled = tuple(
+        MatrixFlow.of(one)
+        for one in matrices(start, radii, subject.rows, settings.steps, seed=settings.seed)
+    )
+    report_progress(f"rnn scaled to {len(radii)} spectral radii: measured")
+    starts = tuple(_starts(subject, settings))
+    report_progress("initial weights: measured")
     clipping: list[ClippingCurve] = []
     if subject.train is not None and settings.training_steps:
         for radius in sorted({*radii[:1], *radii[-1:]}):
@@ -154,7 +158,8 @@ def study_gradients(
         seed=settings.seed,
         units=_UNITS,
         flows=tuple(flows),
-        scaled=tuple(scaled),
+        scaled=scaled,
+        starts=starts,
         clipping=tuple(clipping),
     )
 
@@ -163,8 +168,17 @@ def _vanilla_rnn(subject: _Subject, seed: int) -> TextNetwork:
     return _new(RecurrentConfig(cell="rnn", hidden_size=_UNITS), subject.vocabulary, seed)
 
 
-def _state_flow(network: TextNetwork, subject: _Subject, settings: GradientStudySettings) -> Floats:
-    return gradient_flow(network, subject.rows, settings.steps)["state"]
+def _starts(subject: _Subject, settings: GradientStudySettings) -> Iterator[FlowCurve]:
+    """Measure small networks of each kind from every start; a bundle has its own."""
+    if settings.weights:
+        return
+    for cell in ("rnn", "lstm", "gru"):
+        config = RecurrentConfig(cell=cell, hidden_size=_UNITS)
+        network = _new(config, subject.vocabulary, settings.seed)
+        for when, part, ratios in flows_by_start(
+            network, subject.rows, settings.steps, seed=settings.seed
+        ):
+            yield FlowCurve.of(cell, when, part, ratios)
 
 
 def _train(
@@ -216,7 +230,7 @@ def _study(settings: GradientStudySettings, folder: Path, study: CellStudy) -> _
         validation_share=study.validation_share,
     )
 
-    def networks() -> Iterator[tuple[str, str, TextNetwork]]:
+    def networks() -> Networks:
         for cell in cells:
             language_model = LanguageModel.load(
                 folder / known[cell].folder / "bundle", "cpu", "torch"
@@ -273,10 +287,7 @@ def _bundle(settings: GradientStudySettings, language_model: LanguageModel) -> _
 
 
 def _read(
-    settings: GradientStudySettings,
-    name: str,
-    corpus: Corpus,
-    networks: Iterator[tuple[str, str, TextNetwork]],
+    settings: GradientStudySettings, name: str, corpus: Corpus, networks: Networks
 ) -> _Subject:
     rows = stretches(corpus.validation, settings.rows, _length(settings), seed=settings.seed)
     return _Subject(name, corpus.vocabulary, rows, corpus.train, networks)

@@ -48,8 +48,13 @@ def test_new_networks(corpus: Path, tmp_path: Path) -> None:
             low <= mid <= high
             for low, mid, high in zip(flow.low, flow.median, flow.high, strict=True)
         )
-    small, one, large = study.scaled
-    assert small.median[20] < one.median[20] < large.median[20]
+    assert [one.kind for one in study.scaled] == ["orthogonal"] * 3 + ["ordinary"] * 3
+    for small, one, large in (study.scaled[:3], study.scaled[3:]):
+        assert small.flow.median[20] < one.flow.median[20] < large.flow.median[20]
+    assert [(flow.name, flow.part) for flow in study.starts].count(("lstm", "direct")) == 6
+    text = study.as_markdown()
+    assert "| orthogonal | 0.5 | 0.5 | 0.5 |" in text
+    assert "| lstm | ordinary, forget bias 2 | direct |" in text
     files = study.write(tmp_path)
     assert {path.name for path in files} == {path.name for path in tmp_path.iterdir()}
     for name in ("gradients.png", "clipping.png"):
