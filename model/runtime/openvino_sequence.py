@@ -92,8 +92,8 @@ def _cell_weights(
     w, b = weights[f"{projection}.weight"], weights[f"{projection}.bias"]
     if config.cell == "gru-cho":
         u = np.concatenate([weights[f"{cell}.{part}.weight"] for part in ("gates", "candidate")])
-        order = (1, 0, 2)  # r, z, n -> z, r, n
-        w, u, b = (_reorder(each, order, 3) for each in (w, u, b))
+        # r, z, n -> z, r, n
+        w, u, b = (_reorder(each, (1, 0, 2), 3) for each in (w, u, b))
         return w[None], u[None], b[None]
     u = weights[f"{cell}.recurrent.weight"]
     if config.cell == "gru":
