@@ -3,7 +3,6 @@
 import {html, nothing, repeat} from './vendor/lit.js';
 import {gainInWords, place, probability, shown, spoken, surprise} from './wording.js';
 
-/** The words as buttons, coloured by how surprising they were; arrows move between them. */
 export function words(tokens, {chosen = null, choose, hover = choose, label}) {
   const move = (event) => {
     const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
@@ -49,7 +48,6 @@ function gainBar(gain) {
       width=${width} height="10"></rect></svg>`;
 }
 
-/** The likeliest words at this place as bars; `top` is [{token, logprob}]. */
 export function alternatives(token) {
   const top = token.top_logprobs;
   if (!top?.length) return nothing;

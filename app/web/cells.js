@@ -14,7 +14,6 @@ const PROPERTIES = ['inside quotes', 'position in line', 'word next', 'capital n
 
 const MOST = 190_000;  // activations in one answer, of the 200,000 that a service gives by default
 
-/** The style of a token in which a unit is as active as this, from -1 to 1. */
 export const activity = (value) => (
   `background: color-mix(in oklab, var(--${value < 0 ? 'minus' : 'plus'}-back) ${Math.round(100 * Math.abs(value))}%, transparent)`);
 
@@ -184,7 +183,6 @@ function verdict(above, all) {
   return `${above} of ${all} ${above === 1 ? 'is' : 'are'} above what the best unit reaches by chance.`;
 }
 
-/** A table of where the unit is most and least active: what its colours say. */
 function strongest(tokens, unit) {
   const order = unit.activations.map((value, i) => [value, i]).sort(([a], [b]) => b - a);
   const context = (i) => tokens.slice(Math.max(0, i - 12), i + 1).map(shown).join('');

@@ -62,7 +62,6 @@ class DescribePart extends Part {
     }
   }
 
-  /** Describe what could not be described before, when the service was not ready. */
   opened() {
     if (!this.result && !this.busy) this.describe();
   }

@@ -1,4 +1,4 @@
-// Texts to look at cells with: of the kinds in which a unit can follow something.
+// Texts in which a unit can follow something.
 
 export const PASSAGES = [
   {
@@ -10,22 +10,6 @@ It was in July, 1805, and the speaker was the well-known Anna Pavlovna Scherer, 
 "First of all, dear friend, tell me how you are. Set your friend's mind at rest," said he without altering his tone, beneath the politeness of which indifference and even irony could be discerned.
 
 "Can one be well while suffering morally? Can one be calm in times like these if one has any feeling?" said Anna Pavlovna. "You are staying the whole evening, I hope?"
-
-"And the fete at the English ambassador's? Today is Wednesday. I must put in an appearance there," said the prince. "My daughter is coming for me to take me there."
-
-"I thought today's fete had been canceled. I confess all these festivities and fireworks are becoming wearisome."
-
-"If they had known that you wished it, the entertainment would have been put off," said the prince, who, like a wound-up clock, by force of habit said things he did not even wish to be believed.
-
-"Don't tease! Well, and what has been decided about the dispatch? You know everything."
-
-Prince Vasili always spoke languidly, like an actor repeating a stale part. Anna Pavlovna Scherer on the contrary, despite her forty years, overflowed with animation and impulsiveness. To be an enthusiast had become her social vocation and, sometimes even when she did not feel like it, she became enthusiastic in order not to disappoint the expectations of those who knew her.
-
-"Oh, don't speak to me of Austria. Perhaps I don't understand things, but Austria never has wished, and does not wish, for war. She is betraying us! Russia alone must save Europe." She suddenly paused, smiling at her own impetuosity.
-
-"I think," said the prince with a smile, "that if you had been sent instead of our dear friend you would have captured the consent by assault. You are so eloquent. Will you give me a cup of tea?"
-
-"In a moment." She became calm again, and the guests began to arrive. The drawing room was gradually filling. All of them were at ease and talked of the weather and of the war.
 `,
   },
   {
@@ -61,30 +45,6 @@ static void init_zone(struct zone *zone)
 \tINIT_LIST_HEAD(&zone->pages);
 \tspin_lock_init(&zone->lock);
 }
-
-/**
- * zone_add - give a page to a zone
- * @zone: the zone
- * @page: the page, which must not be in another one
- *
- * Returns 0, or -EINVAL if the page has an owner.
- */
-int zone_add(struct zone *zone, struct page *page)
-{
-\tunsigned long flags;
-
-\tif (page->zone)
-\t\treturn -EINVAL;
-
-\tspin_lock_irqsave(&zone->lock, flags);
-\tlist_add(&page->list, &zone->pages);
-\tpage->zone = zone;
-\tzone->count++;
-\tspin_unlock_irqrestore(&zone->lock, flags);
-
-\t/* the page may be used from here on */
-\treturn 0;
-}
 `,
   },
   {
@@ -117,19 +77,6 @@ Saints do not move, though grant for prayers' sake.
 ROMEO:
 Then move not, while my prayer's effect I take.
 Thus from my lips, by yours, my sin is purged.
-
-JULIET:
-Then have my lips the sin that they have took.
-
-ROMEO:
-Sin from thy lips? O trespass sweetly urged!
-Give me my sin again.
-
-JULIET:
-You kiss by the book.
-
-Nurse:
-Madam, your mother craves a word with you.
 `,
   },
 ];

@@ -1,4 +1,4 @@
-// Status: which models there are, on what they run, and how long the last requests took.
+// Status: the models, what they run on, and how long the last requests took.
 
 import {html, nothing} from './vendor/lit.js';
 import {call, curl, events, recent} from './api.js';

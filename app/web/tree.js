@@ -14,7 +14,6 @@ export function layOut(steps) {
     const from = (item) => (before && item.parent !== undefined ? before[item.parent] : null);
     const grown = candidates.map((item) => ({...item, end: false, from: from(item), column}));
     const ended = endings.filter(({logprob, caption}) => caption !== undefined || logprob > UNLIKELY).map((item) => ({...item, end: true, token: '<END>', from: from(item), column}));
-    // Beside what they grew from, so that few lines cross; the likeliest above.
     const items = [...grown, ...ended].sort((a, b) => (
       (a.from?.row ?? 0) - (b.from?.row ?? 0) || b.total - a.total));
     items.forEach((item, row) => Object.assign(item, {row, rows: items.length}));

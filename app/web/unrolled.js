@@ -44,7 +44,6 @@ export const kindOf = (gates) => KINDS['c' in gates ? 'lstm' : 'z' in gates ? 'g
 
 export const leadOf = (cell) => KINDS[cell]?.lead;
 
-/** The drawing; `steps` are {t, token, next, before, and the gates at the token}. */
 export function unrolled(steps, kind, at, choose) {
   const width = STEP * steps.length + 40;
   const biggest = Math.max(1, ...steps.map(({c = 0}) => Math.abs(c)));
@@ -61,7 +60,6 @@ export function unrolled(steps, kind, at, choose) {
         ${steps.map((step) => cell(step, kind, biggest, step.t === at, () => choose(step.t)))}</svg></div>`;
 }
 
-/** One step: the cell's box, its gates as bars, the lines that go on, the token below. */
 function cell(step, {bars, lines}, biggest, chosen, choose) {
   const x = 20 + STEP * step.t;
   const colour = (value) => (value < 0 ? 'minus' : 'plus');

@@ -13,7 +13,6 @@ const PROMPTS = {
   stacks: '\\begin{lemma}', 'war-and-peace': '"Well, Prince," said',
 };
 
-/** A prompt that suits a writer; one that is named shakespeare-gru begins as shakespeare does. */
 const promptFor = (name) => PROMPTS[Object.keys(PROMPTS).find((key) => name === key || name?.startsWith(`${key}-`))] ?? '';
 
 const NGRAM = 'n-gram';
@@ -178,7 +177,6 @@ class WritePart extends Part {
       <div class="columns" data-count=${this.columns.length}>${this.columns.map((column) => this.column(column))}</div>`;
   }
 
-  /** Who writes in a column. What has been written keeps the name of who wrote it. */
   title({name}) {
     return name === NGRAM ? `${this.order}-gram` : name ?? '…';
   }

@@ -98,12 +98,13 @@ def test_the_bodies_and_parameters_of_a_caption_are_documented(document: dict) -
     operation = document["paths"]["/caption"]["post"]
     content = operation["requestBody"]["content"]
     assert set(content) == {
-        "multipart/form-data", "image/*", "application/octet-stream", "application/json",
+        "multipart/form-data", "image/*", "video/*", "application/octet-stream",
+        "application/json",
     }  # fmt: skip
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert set(parameters) == {
         *DecodingConfig.__dataclass_fields__, *WordingConfig.__dataclass_fields__,
-        "attention", "overlay", "image_gain", "top_logprobs", "tags", "trace",
+        "attention", "overlay", "image_gain", "top_logprobs", "tags", "trace", "frames",
     }  # fmt: skip
     assert all(parameter["description"] for parameter in parameters.values())
 

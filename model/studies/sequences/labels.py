@@ -46,7 +46,7 @@ class LabelTask:
 
 
 def which_writer(texts: Mapping[str, str], length: int) -> LabelTask:
-    """Tell whose text `length` characters are of.
+    """Build the task of finding whose text `length` characters are from.
 
     Args:
         texts: of each writer; the last fifth of each is for the test.
@@ -78,7 +78,7 @@ def which_writer(texts: Mapping[str, str], length: int) -> LabelTask:
 
 
 def next_character(texts: Mapping[str, str], length: int) -> LabelTask:
-    """Tell the next character after each of `length`.
+    """Build the task of predicting the next character after each of `length`.
 
     Raises:
         ValueError: a text is too short.
@@ -103,7 +103,7 @@ def next_character(texts: Mapping[str, str], length: int) -> LabelTask:
 
 
 def moving_shape(*, in_step: bool) -> LabelTask:
-    """Tell in which direction a square moves over noisy frames.
+    """Build the task of finding in which direction a square moves over noisy frames.
 
     It wraps around at the edges. In step, it turns once, and every frame is labelled with the
     direction in which the square came; of the first frame nobody can tell.

@@ -69,7 +69,7 @@ class RewriteRun:
 
     @property
     def manner(self) -> str:
-        """Say how the source was read."""
+        """Describe how the source was read."""
         order = "reversed" if self.backwards else "in order"
         return f"{order}, attention" if self.attention else order
 

@@ -1,15 +1,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
+from app.pictures.process import DecodeRequest
 from tests.app.photos import encoded, photo
 
 
 def test_the_program_reads_a_picture_and_writes_it_resized() -> None:
-    request = json.dumps({"max_pixels": 10_000, "size": 8, "how": "crop"}).encode() + b"\n"
+    request = asdict(DecodeRequest(max_pixels=10_000, size=8, how="crop"))
     done = subprocess.run(
         [sys.executable, "-m", "app.pictures.child"],
-        input=request + encoded(photo()),
+        input=json.dumps(request).encode() + b"\n" + encoded(photo()),
         capture_output=True,
         timeout=60,
         check=True,
