@@ -15,11 +15,9 @@ from model.studies.activations import (
 )
 from model.studies.dense import ACTIVATION_COLOURS, ACTIVATIONS, INITIALISATIONS, suitable
 from model.studies.digits import digits, scaled
-from model.studies.report import Part, StudyReport, check_parts
+from model.studies.report import Part, ReportProgress, StudyReport, check_parts, measure_parts
 
 __all__ = ["PARTS", "ActivationStudySettings", "study_activations"]
-
-ReportProgress = Callable[[str], None]
 
 PARTS = ("values", "saturation", "zigzag", "dead", "convergence")
 
@@ -75,11 +73,7 @@ def study_activations(
         "dead": lambda s: dead_units(s.all_seeds, s.dead_rates, s.epochs),
         "convergence": lambda s: convergence(s.all_seeds, s.rates, s.epochs),
     }
-    parts = []
-    for name in settings.parts:
-        report_progress(f"measuring {name}")
-        parts.append(makers[name](settings))
-    return StudyReport("activations", tuple(parts))
+    return measure_parts("activations", makers, settings.parts, settings, report_progress)
 
 
 def _values() -> Part:

@@ -17,11 +17,9 @@ from model.studies.normalization import (
     identity_error,
     network_with,
 )
-from model.studies.report import Part, StudyReport, check_parts
+from model.studies.report import Part, ReportProgress, StudyReport, check_parts, measure_parts
 
 __all__ = ["PARTS", "NormalizationStudySettings", "study_normalization"]
-
-ReportProgress = Callable[[str], None]
 
 PARTS = ("equations", "modes", "averages", "forgiveness", "place")
 _RATE = 0.3
@@ -79,11 +77,7 @@ def study_normalization(
         "forgiveness": _forgiveness,
         "place": _place,
     }
-    parts = []
-    for name in settings.parts:
-        report_progress(f"measuring {name}")
-        parts.append(makers[name](settings))
-    return StudyReport("normalization", tuple(parts))
+    return measure_parts("normalization", makers, settings.parts, settings, report_progress)
 
 
 def _equations(settings: NormalizationStudySettings) -> Part:

@@ -17,11 +17,9 @@ from model.reporting.tables import mean_and_deviation, scientific, table
 from model.studies.dense import ACTIVATION_COLOURS, dense, seeded
 from model.studies.digits import CLASSES, Digits, digits, learn
 from model.studies.preprocess import METHODS, Preprocessor, fit, spread
-from model.studies.report import Part, StudyReport, check_parts
+from model.studies.report import Part, ReportProgress, StudyReport, check_parts, measure_parts
 
 __all__ = ["PARTS", "PreprocessingStudySettings", "crops", "study_preprocessing"]
-
-ReportProgress = Callable[[str], None]
 
 PARTS = ("photographs", "pixels", "training")
 _SIZE = 16  # of a crop
@@ -81,11 +79,7 @@ def study_preprocessing(
         "pixels": _pixels,
         "training": _training,
     }
-    parts = []
-    for name in settings.parts:
-        report_progress(f"measuring {name}")
-        parts.append(makers[name](settings))
-    return StudyReport("preprocessing", tuple(parts))
+    return measure_parts("preprocessing", makers, settings.parts, settings, report_progress)
 
 
 def crops(folder: Path, count: int, *, size: int = _SIZE, seed: int = 1) -> Tensor:

@@ -1,15 +1,19 @@
 """What a study of several parts hands back: for each part text, numbers and a figure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from model.files import write_json, write_text
 from model.reporting.grids import PictureRow, draw_pictures
 from model.reporting.plots import Panel, draw
 
-__all__ = ["Part", "StudyReport", "check_parts"]
+__all__ = ["Part", "ReportProgress", "StudyReport", "check_parts", "measure_parts"]
+
+Settings = TypeVar("Settings")
+
+ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,29 @@ class StudyReport:
             if part.panels or part.pictures:
                 files.append(path)
         return tuple(files)
+
+
+def measure_parts(
+    study: str,
+    makers: Mapping[str, Callable[[Settings], Part]],
+    parts: Iterable[str],
+    settings: Settings,
+    report_progress: ReportProgress,
+) -> StudyReport:
+    """Measure the parts of a study that are wanted, one after the other.
+
+    Args:
+        study: the name of its files.
+        makers: what measures each part, by its name.
+        parts: names of those that are wanted.
+        settings: of all parts.
+        report_progress: called with a line about each part.
+    """
+    found = []
+    for name in parts:
+        report_progress(f"measuring {name}")
+        found.append(makers[name](settings))
+    return StudyReport(study, tuple(found))
 
 
 def check_parts(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
