@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from model.arrays import Array
 from model.captioning.caption import MOST_TOP_LOGPROBS, Caption
 from model.captioning.consensus import RankedHypothesis
-from model.captioning.image_gain import image_gain
 from model.captioning.scoring import CaptionReading, read_captions
 from model.networks.image_context import ImageContext
 from model.runtime.base import Runner
@@ -26,6 +25,11 @@ class Details:
     attention: bool = False
     image_gain: bool = False
     top_logprobs: int = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to say that the search has not found."""
+        return self.attention or self.image_gain or self.top_logprobs > 0
 
     def __post_init__(self) -> None:
         count = self.top_logprobs
@@ -51,7 +55,16 @@ def build_captions(
         details: what to say of each word.
         mean_context: of the captioner; the image gain needs it.
     """
-    gains = iter(_image_gains(runner, ranked, mean_context if details.image_gain else None))
+    readings: Sequence[Sequence[CaptionReading | None]] = [[None] * len(best) for best in ranked]
+    if details.asked and any(ranked):
+        readings = read_captions(
+            runner,
+            runner.encode_context(grid),
+            [[one.hypothesis.tokens for one in best] for best in ranked],
+            grid.shape[1:3],
+            top=details.top_logprobs,
+            other=mean_context if details.image_gain else None,
+        )
 
     def build(one: RankedHypothesis, reading: CaptionReading | None) -> Caption:
         return Caption.of(
@@ -60,32 +73,19 @@ def build_captions(
             confidence=one.confidence,
             agreement=one.agreement,
             attention=reading.attention if reading and details.attention else None,
-            image_gain=next(gains),
+            image_gain=_image_gain(one, reading),
             top=reading.likeliest if reading else None,
         )
 
-    captions: list[list[Caption]] = []
-    for picture, best in zip(grid[:, None], ranked, strict=True):
-        readings: Sequence[CaptionReading | None] = [None] * len(best)
-        if details.attention or details.top_logprobs:
-            tokens = [one.hypothesis.tokens for one in best]
-            readings = read_captions(runner, picture, tokens, details.top_logprobs)
-        captions.append([build(*pair) for pair in zip(best, readings, strict=True)])
-    return captions
+    return [
+        [build(*pair) for pair in zip(*of_picture, strict=True)]
+        for of_picture in zip(ranked, readings, strict=True)
+    ]
 
 
-def _image_gains(
-    runner: Runner,
-    ranked: Sequence[Sequence[RankedHypothesis]],
-    mean_context: ImageContext | None,
-) -> Sequence[list[float] | None]:
-    """Return the image gain of every word of each caption in turn; None without a mean picture."""
-    hypotheses = [one.hypothesis for best in ranked for one in best]
-    if mean_context is None:
-        return [None] * len(hypotheses)
-    return image_gain(
-        runner,
-        mean_context,
-        [hypothesis.tokens for hypothesis in hypotheses],
-        [hypothesis.logprobs for hypothesis in hypotheses],
-    )
+def _image_gain(one: RankedHypothesis, reading: CaptionReading | None) -> list[float] | None:
+    """Return what the picture gives to every token, see `model.captioning.image_gain`."""
+    if reading is None or reading.elsewhere is None:
+        return None
+    pairs = zip(one.hypothesis.logprobs, reading.elsewhere, strict=True)
+    return [given - without for given, without in pairs]

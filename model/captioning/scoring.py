@@ -32,11 +32,13 @@ class CaptionReading(NamedTuple):
         attention: where it looked before the token; None without attention.
         likeliest: ids with natural log-probabilities at the token's place, likeliest first; None
             if none were asked for.
+        elsewhere: log-probability of the token given another picture; None if there is none.
     """
 
     logprobs: list[float]
     attention: list[Grid] | None = None
     likeliest: list[list[tuple[int, float]]] | None = None
+    elsewhere: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,64 +60,103 @@ class CaptionStates:
 def score_tokens(
     decoder: CaptionDecoder, context: ImageContext, captions: Sequence[Sequence[int]]
 ) -> list[list[float]]:
-    """Return the log-probabilities of captions of one picture, token by token, in one batch.
+    """Return the log-probabilities of captions of one picture, see `score_batch`."""
+    return score_batch(decoder, context, [captions])[0]
+
+
+def score_batch(
+    decoder: CaptionDecoder, context: ImageContext, captions: Sequence[Sequence[Sequence[int]]]
+) -> list[list[list[float]]]:
+    """Return the log-probabilities of captions of several pictures, token by token, in one batch.
 
     Args:
         decoder: a caption decoder, or a runner of one.
-        context: of the picture, a batch of one.
-        captions: token ids without the start token; each has at least one.
+        context: of the pictures.
+        captions: of each picture, token ids without the start token; any number of captions.
 
     Returns:
-        The natural log-probability of every token of each caption.
+        The natural log-probability of every token of each caption of each picture.
     """
-    if not captions:
-        return []
     tokens = _padded(captions, context)
-    token_logprobs = [
-        _of_tokens(logprobs, tokens[:, t])
-        for t, (logprobs, _, _) in enumerate(_read(decoder, context, tokens))
-    ]
-    return _unpadded(token_logprobs, captions)
+    steps = _read(decoder, context, tokens)
+    return _unpadded([_of_tokens(each, tokens[:, :, t]) for t, (each, _, _) in steps], captions)
 
 
 def read_captions(
-    decoder: CaptionDecoder, grid: Array, captions: Sequence[Sequence[int]], top: int = 0
-) -> list[CaptionReading]:
-    """Read captions of one picture, all at once: a step costs about as much for one as for ten.
+    decoder: CaptionDecoder,
+    context: ImageContext,
+    captions: Sequence[Sequence[Sequence[int]]],
+    sides: tuple[int, int],
+    *,
+    top: int = 0,
+    other: ImageContext | None = None,
+) -> list[list[CaptionReading]]:
+    """Read captions of several pictures at once: a step costs about as much for one as for ten.
 
     Tokens that are never written (padding, start, unknown) are not among the likeliest; the
     log-probabilities of the others stay as the model gave them.
 
     Args:
-        decoder: a caption decoder, or a runner of one.
-        grid: of the picture (1, rows, columns, channels).
-        captions: token ids without the start token; each has at least one.
+        decoder, context, captions: as in `score_batch`.
+        sides: of the grid that attention looks at (rows, columns).
         top: how many of the likeliest tokens to return at each place; fewer if the vocabulary has
             no more.
+        other: another picture to read all captions with, a batch of one; in any precision.
     """
-    if not captions:
-        return []
-    context = decoder.encode_context(grid)
-    xp = array_namespace(context.start[0])
+    count = len(captions)
     tokens = _padded(captions, context)
+    xp = array_namespace(tokens)
+    both = tokens
+    if other is not None:
+        context = _join(context, other, count)
+        both = xp.concat([tokens, tokens])
     token_logprobs: list[Array] = []
     attention: list[Array] = []
-    likeliest: list[list[list[tuple[int, float]]]] = []  # of each step, of each caption
-    for t, (logprobs, weights, _) in enumerate(_read(decoder, context, tokens)):
-        token_logprobs.append(_of_tokens(logprobs, tokens[:, t]))
-        attention += [] if weights is None else [weights]
-        likeliest += [_likeliest(logprobs, top)] if top else []
-    scores = _unpadded(token_logprobs, captions)
-    shape = (len(captions), tokens.shape[1], *grid.shape[1:3])
-    maps = xp.reshape(xp.stack(attention, axis=1), shape).tolist() if attention else None
+    likeliest: list[list[list[list[tuple[int, float]]]]] = []  # of each step, picture and caption
+    for t, (logprobs, weights, _) in _read(decoder, context, both):
+        token_logprobs.append(_of_tokens(logprobs, both[:, :, t]))
+        attention += [] if weights is None else [weights[:count]]
+        likeliest += [_likeliest(logprobs[:count], top)] if top else []
+    scores = _unpadded(token_logprobs, [*captions, *captions] if other else captions)
+    maps = None
+    if attention:
+        shape = (*tokens.shape, *sides)
+        maps = xp.reshape(xp.stack(attention, axis=2), shape).tolist()
     return [
-        CaptionReading(
-            scores[i],
-            None if maps is None else [tuple(map(tuple, one)) for one in maps[i][: len(caption)]],
-            [step[i] for step in likeliest[: len(caption)]] if top else None,
-        )
-        for i, caption in enumerate(captions)
+        [
+            CaptionReading(
+                scores[i][j],
+                None
+                if maps is None
+                else [tuple(map(tuple, one)) for one in maps[i][j][: len(ids)]],
+                [step[i][j] for step in likeliest[: len(ids)]] if top else None,
+                scores[count + i][j] if other else None,
+            )
+            for j, ids in enumerate(of_picture)
+        ]
+        for i, of_picture in enumerate(captions)
     ]
+
+
+def _join(context: ImageContext, other: ImageContext, count: int) -> ImageContext:
+    """Put another picture, as often as `count` says, after those of a context."""
+    arrays = context.to_dict()
+    xp = array_namespace(context.start[0])
+    return ImageContext.from_dict(
+        {
+            name: xp.concat(
+                [
+                    part,
+                    xp.broadcast_to(
+                        xp.astype(other_part, part.dtype), (count, *other_part.shape[1:])
+                    ),
+                ]
+            )
+            for (name, part), other_part in zip(
+                arrays.items(), other.to_dict().values(), strict=True
+            )
+        }
+    )
 
 
 def read_states(
@@ -128,13 +169,13 @@ def read_states(
         context: of the picture, a batch of one.
         caption: token ids without the start token, at least one; the last one is not read.
     """
-    tokens = _padded([caption], context)
-    steps = [state for _, _, state in _read(decoder, context, tokens)]
+    tokens = _padded([[caption]], context)
+    steps = [state for _, (_, _, state) in _read(decoder, context, tokens)]
     parts = zip(context.start, *steps, strict=True)
     arrays = {name: _float32(array) for name, array in context.to_dict().items()}
     return CaptionStates(
         np.array([Vocabulary.start_id, *caption[:-1]]),
-        tuple(np.concatenate([_float32(step) for step in part]) for part in parts),
+        tuple(np.stack([_float32(step).reshape(-1) for step in part]) for part in parts),
         ImageContext.from_dict(arrays),
     )
 
@@ -145,96 +186,78 @@ def _float32(array: Array) -> npt.NDArray[np.float32]:
 
 
 def _of_tokens(logprobs: Array, tokens: Array) -> Array:
-    """Take each row's token: (rows, vocabulary) and (rows,) -> (rows,)."""
+    """Take each row's token: (pictures, captions, vocabulary) -> (pictures, captions)."""
     xp = array_namespace(logprobs)
-    return logprobs[xp.arange(len(tokens), device=device(logprobs)), tokens]
+    return xp.take_along_axis(logprobs, tokens[:, :, None], axis=-1)[:, :, 0]
 
 
 def _unpadded(
-    token_logprobs: Sequence[Array], captions: Sequence[Sequence[int]]
-) -> list[list[float]]:
-    """Turn steps of (captions,) into the log-probabilities of each caption."""
-    padded = array_namespace(token_logprobs[0]).stack(token_logprobs, axis=1).tolist()
-    return [row[: len(ids)] for row, ids in zip(padded, captions, strict=True)]
-
-
-def _likeliest(logprobs: Array, count: int) -> list[list[tuple[int, float]]]:
-    """Return the likeliest tokens of each row that may be written, with their log-probabilities."""
-    never = Vocabulary.never_written
-    found = min(count + len(never), logprobs.shape[-1])
-    numbers, ids = (part.tolist() for part in top_k(logprobs, found))
+    token_logprobs: Sequence[Array], captions: Sequence[Sequence[Sequence[int]]]
+) -> list[list[list[float]]]:
+    """Turn steps of (pictures, captions) into the log-probabilities of each caption."""
+    if not token_logprobs:
+        return [[] for _ in captions]
+    padded = array_namespace(token_logprobs[0]).stack(token_logprobs, axis=2).tolist()
     return [
-        [pair for pair in zip(*row, strict=True) if pair[0] not in never][:count]
-        for row in zip(ids, numbers, strict=True)
+        [row[: len(ids)] for row, ids in zip(rows, each, strict=False)]
+        for rows, each in zip(padded, captions, strict=True)
     ]
 
 
-def _padded(captions: Sequence[Sequence[int]], context: ImageContext) -> Array:
-    """Return captions as one array, on the context's device: (captions, steps)."""
+def _likeliest(logprobs: Array, count: int) -> list[list[list[tuple[int, float]]]]:
+    """Return each row's likeliest tokens that may be written, with their log-probabilities."""
+    never = Vocabulary.never_written
+    pictures, most, size = logprobs.shape
+    found = min(count + len(never), size)
+    xp = array_namespace(logprobs)
+    numbers, ids = (
+        xp.reshape(part, (pictures, most, found)).tolist()
+        for part in top_k(xp.reshape(logprobs, (-1, size)), found)
+    )
+    return [
+        [
+            [pair for pair in zip(*row, strict=True) if pair[0] not in never][:count]
+            for row in zip(*picture, strict=True)
+        ]
+        for picture in zip(ids, numbers, strict=True)
+    ]
+
+
+def _padded(captions: Sequence[Sequence[Sequence[int]]], context: ImageContext) -> Array:
+    """Return captions as one array, on the context's device: (pictures, captions, steps)."""
     xp, where = array_namespace(context.start[0]), device(context.start[0])
-    longest = max(map(len, captions))
-    padded = [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in captions]
-    return xp.asarray(padded, dtype=xp.int64, device=where)
+    most = max(map(len, captions), default=0)
+    longest = max((len(ids) for each in captions for ids in each), default=0)
+    padded = [
+        [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in (*each, *fill)]
+        for each, fill in ((each, [()] * (most - len(each))) for each in captions)
+    ]
+    shape = (len(captions), most, longest)
+    return xp.reshape(xp.asarray(padded, dtype=xp.int64, device=where), shape)
 
 
 def _read(
     decoder: CaptionDecoder, context: ImageContext, tokens: Array
-) -> Iterator[tuple[Array, Array | None, DecoderState]]:
-    """Read captions of one picture, all at once.
-
-    Args:
-        decoder, context: as in `score_tokens`.
-        tokens: (captions, steps)
-
-    Yields:
-        Before each token the log-probabilities of all (captions, vocabulary), the attention's
-        weights (captions, cells) or None, and the state, each part (captions, hidden).
-    """
-    xp = array_namespace(tokens)
-    count, steps = tokens.shape
-    last = xp.full_like(tokens[:, 0], Vocabulary.start_id)
-    state = tuple(
-        xp.broadcast_to(part[:, None], (1, count, part.shape[-1])) for part in context.start
-    )
-    for t in range(steps):
-        logprobs, state, weights = decoder.step(last[None], state, context)
-        yield logprobs[0], None if weights is None else weights[0], tuple(p[0] for p in state)
-        last = tokens[:, t]
-
-
-def score_batch(
-    decoder: CaptionDecoder, context: ImageContext, captions: Sequence[Sequence[Sequence[int]]]
-) -> list[list[list[float]]]:
-    """Return the log-probabilities of captions of several pictures, token by token, in one batch.
+) -> Iterator[tuple[int, tuple[Array, Array | None, DecoderState]]]:
+    """Read captions of several pictures, all at once.
 
     Args:
         decoder: a caption decoder, or a runner of one.
         context: of the pictures.
-        captions: of each picture, token ids without the start token; any number of captions.
+        tokens: (pictures, captions, steps)
+
+    Yields:
+        Before each token its number, and then the log-probabilities of all (pictures, captions,
+        vocabulary), the attention's weights (pictures, captions, cells) or None, and the state,
+        each part (pictures, captions, hidden).
     """
-    xp, where = array_namespace(context.start[0]), device(context.start[0])
-    pictures, beam = len(captions), max((len(each) for each in captions), default=0)
-    longest = max((len(ids) for each in captions for ids in each), default=0)
-    if not longest:
-        return [[] for _ in captions]
-    padded = [
-        [[*ids, *[Vocabulary.pad_id] * (longest - len(ids))] for ids in (*each, *fill)]
-        for each, fill in ((each, [()] * (beam - len(each))) for each in captions)
-    ]
-    tokens = xp.asarray(padded, dtype=xp.int64, device=where)  # (pictures, beam, steps)
-    last = xp.full_like(tokens[:, :, 0], Vocabulary.start_id)
+    xp = array_namespace(tokens)
+    pictures, most, steps = tokens.shape
+    last = xp.full_like(tokens[:, :, 0], Vocabulary.start_id) if steps else tokens
     state = tuple(
-        xp.broadcast_to(part[:, None], (pictures, beam, part.shape[-1])) for part in context.start
+        xp.broadcast_to(part[:, None], (pictures, most, part.shape[-1])) for part in context.start
     )
-    rows = xp.arange(pictures * beam, device=where)
-    scored = []
-    for t in range(longest):
-        logprobs, state, _ = decoder.step(last, state, context)
+    for t in range(steps):
+        logprobs, state, weights = decoder.step(last, state, context)
+        yield t, (logprobs, weights, state)
         last = tokens[:, :, t]
-        flat = xp.reshape(logprobs, (pictures * beam, -1))
-        scored.append(flat[rows, xp.reshape(last, (-1,))])
-    found = xp.reshape(xp.stack(scored, axis=1), (pictures, beam, longest)).tolist()
-    return [
-        [row[: len(ids)] for row, ids in zip(rows_of, each, strict=False)]
-        for rows_of, each in zip(found, captions, strict=True)
-    ]

@@ -65,6 +65,7 @@ class OpenVinoRunner:
         self.channels = self._grid_shape[-1]
         usual = tensors.get("decoder.detector.usual")
         self.usual_words = None if usual is None else usual.astype(np.float32)
+        self._encoded: tuple[NDArray[Any], ImageContext] | None = None  # the last grid
         self._last_context: ImageContext | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]
         self._next_states = [name for name in self._step.outputs if name.startswith("next.")]
@@ -79,7 +80,10 @@ class OpenVinoRunner:
 
     def encode_context(self, grid: NDArray[Any]) -> ImageContext:
         """Run the decoder's `encode_context`."""
-        return ImageContext.from_dict(self._encode_context({"grid": grid}))
+        # A search, the details of its captions and the tags ask for the same one in turn.
+        if self._encoded is None or self._encoded[0] is not grid:
+            self._encoded = grid, ImageContext.from_dict(self._encode_context({"grid": grid}))
+        return self._encoded[1]
 
     def step(
         self, tokens: NDArray[Any], state: DecoderState, context: ImageContext

@@ -3,12 +3,21 @@
 import pytest
 import torch
 
-from model.captioning.scoring import read_captions, score_tokens
+from model.captioning.scoring import read_captions, score_batch, score_tokens
 from model.networks.decoder import Decoder
 from model.vocabulary import Vocabulary
 from tests.tiny import tiny_captioner
 
 CAPTIONS = [[5, 4, 7, 2], [6, 2], [4, 4, 5, 6, 7, 2]]
+
+
+def read(decoder, grid, captions, top=0, other=None):
+    """Read captions of one picture."""
+    context = decoder.encode_context(grid)
+    (readings,) = read_captions(
+        decoder, context, [captions], tuple(grid.shape[1:3]), top=top, other=other
+    )
+    return readings
 
 
 def make(kind: str) -> tuple[Decoder, torch.Tensor]:
@@ -38,13 +47,14 @@ def test_a_caption_has_the_same_scores_alone_and_in_a_batch():
             (alone,) = score_tokens(decoder, context, [caption])
             assert token_logprobs == pytest.approx(alone, abs=1e-6)
         assert score_tokens(decoder, context, []) == []
-        assert read_captions(decoder, grid, []) == []
+        assert read(decoder, grid, []) == []
+        assert score_batch(decoder, context, [[]]) == [[]]
 
 
 def test_attention_covers_the_whole_grid_before_each_word():
     decoder, grid = make("attention")
     with torch.inference_mode():
-        for caption, reading in zip(CAPTIONS, read_captions(decoder, grid, CAPTIONS), strict=True):
+        for caption, reading in zip(CAPTIONS, read(decoder, grid, CAPTIONS), strict=True):
             maps = torch.tensor(reading.attention)
             assert maps.shape == (len(caption), 2, 3)
             assert maps.sum((1, 2)) == pytest.approx(torch.ones(len(caption)))
@@ -54,15 +64,15 @@ def test_attention_covers_the_whole_grid_before_each_word():
 def test_a_decoder_without_attention_has_no_maps():
     decoder, grid = make("global")
     with torch.inference_mode():
-        assert [one.attention for one in read_captions(decoder, grid, CAPTIONS)] == [None] * 3
+        assert [one.attention for one in read(decoder, grid, CAPTIONS)] == [None] * 3
 
 
 @pytest.mark.parametrize("kind", ["attention", "global"])
 def test_a_caption_is_read_alike_alone_and_in_a_batch(kind):
     decoder, grid = make(kind)
     with torch.inference_mode():
-        together = read_captions(decoder, grid, CAPTIONS, 3)
-        alone = [read_captions(decoder, grid, [caption], 3)[0] for caption in CAPTIONS]
+        together = read(decoder, grid, CAPTIONS, 3)
+        alone = [read(decoder, grid, [caption], 3)[0] for caption in CAPTIONS]
         scores = score_tokens(decoder, decoder.encode_context(grid), CAPTIONS)
     for one, other, logprobs in zip(together, alone, scores, strict=True):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-6)
@@ -78,8 +88,8 @@ def test_a_caption_is_read_alike_alone_and_in_a_batch(kind):
 def test_the_likeliest_tokens_are_those_of_the_decoder(kind):
     decoder, grid = make(kind)
     with torch.inference_mode():
-        found = read_captions(decoder, grid, CAPTIONS, 3)[0].likeliest
-        every = read_captions(decoder, grid, [[5]], 10_000)[0].likeliest
+        found = read(decoder, grid, CAPTIONS, 3)[0].likeliest
+        every = read(decoder, grid, [[5]], 10_000)[0].likeliest
         inputs = torch.tensor([[[Vocabulary.start_id, *CAPTIONS[0][:-1]]]])
         logits = decoder(grid, inputs, torch.ones_like(inputs, dtype=torch.bool))
     expected = logits.log_softmax(-1)
@@ -90,3 +100,33 @@ def test_the_likeliest_tokens_are_those_of_the_decoder(kind):
         numbers, abs=1e-5
     )
     assert [len(place) for place in every] == [logits.shape[1] - 3]
+
+
+@pytest.mark.parametrize("kind", ["attention", "global"])
+def test_captions_of_several_pictures_are_read_as_those_of_each_alone(kind):
+    """Some pictures have more captions than others, and one has none."""
+    decoder, _ = make(kind)
+    generator = torch.Generator().manual_seed(4)
+    grids = torch.randn(3, 2, 3, decoder.channels, generator=generator)
+    captions = [CAPTIONS, [], CAPTIONS[1:]]
+    with torch.inference_mode():
+        other = decoder.encode_context(torch.randn(1, 2, 3, decoder.channels, generator=generator))
+        context = decoder.encode_context(grids)
+        together = read_captions(decoder, context, captions, (2, 3), top=2, other=other)
+        scores = score_batch(decoder, context, captions)
+        for grid, of_picture, readings, logprobs in zip(
+            grids[:, None], captions, together, scores, strict=True
+        ):
+            alone = read(decoder, grid, of_picture, top=2, other=other)
+            elsewhere = score_tokens(decoder, other, of_picture)
+            assert len(readings) == len(alone) == len(logprobs) == len(of_picture)
+            for one, same, given, without in zip(readings, alone, logprobs, elsewhere, strict=True):
+                assert one.logprobs == pytest.approx(same.logprobs, abs=1e-5)
+                assert one.logprobs == pytest.approx(given, abs=1e-5)
+                assert one.elsewhere == pytest.approx(without, abs=1e-5)
+                ids = [[token for token, _ in place] for place in one.likeliest]
+                assert ids == [[token for token, _ in place] for place in same.likeliest]
+                if kind == "attention":
+                    torch.testing.assert_close(
+                        torch.tensor(one.attention), torch.tensor(same.attention)
+                    )
