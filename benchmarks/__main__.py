@@ -31,6 +31,7 @@ from benchmarks import (
     workers,
 )
 from benchmarks.bench import ROOT, Bench, Suite
+from benchmarks.compare import compare, read_report
 from benchmarks.machine import describe_captioner, describe_machine
 from benchmarks.report import Table, as_json, as_markdown, as_rich
 from model.bundle.discovery import captioner_folder
@@ -102,6 +103,13 @@ def main(
             "--json", help="Write the report to this file as JSON, with every measurement."
         ),
     ] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare",
+            help="An earlier report, as --json wrote it: say what changed by more than its spread.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Threads of the model; by default as many as the service uses."),
@@ -114,6 +122,10 @@ def main(
     """Measure speed and memory on this machine, with the variants in turn."""
     if unknown := set(suite or ()) - set(SUITES):
         raise typer.BadParameter(f"no suite {min(unknown)!r}: choose from {', '.join(SUITES)}")
+    try:
+        before = None if earlier is None else read_report(earlier)
+    except (ValueError, OSError) as error:  # before minutes of measuring
+        raise typer.BadParameter(str(error), param_hint="--compare") from error
     screen, status = _consoles()
     bench = Bench(captioner_folder(weights), pictures, threads=threads, runtime=runtime)
     if quick:
@@ -140,6 +152,8 @@ def main(
             write_text(output, as_markdown(machine, tables))
         if json_output is not None:
             write_text(json_output, as_json(machine, tables))
+    if before is not None:
+        screen.print("", as_rich(compare(before, machine, tables)))
 
 
 def _consoles() -> tuple[Console, Console]:
