@@ -145,6 +145,13 @@ def two(page: Page) -> None:
     page.locator("write-part .token").nth(12).hover()
 
 
+def pair(page: Page) -> None:
+    """Let two cells of the same size write side by side."""
+    page.get_by_role("button", name="RNN beside LSTM").click()
+    page.locator(".written .number:has-text('tokens in')").nth(1).wait_for()
+    page.locator("write-part .token").nth(12).hover()
+
+
 def status(page: Page) -> None:
     """Show the models."""
     page.wait_for_selector("status-part [aria-label=Models]")
@@ -160,6 +167,7 @@ PICTURES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "text-steps": ("steps", text_steps),
     "table": ("describe", table),
     "two": ("write", two),
+    "pair": ("write", pair),
     "status": ("status", status),
 }
 

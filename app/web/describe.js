@@ -14,7 +14,7 @@ import {percent, verdict} from './wording.js';
 
 const MOST_TAGS = 10;
 
-const SEARCH = {beam_size: 5, num_captions: 3, max_length: 20, length_penalty: 0.8, consensus: true};
+const SEARCH = {beam_size: 3, num_captions: 3, max_length: 20, length_penalty: 0.8, consensus: true};
 const DRAWING = {temperature: 0.8, top_p: 1, num_captions: 3, max_length: 20, seed: 1};
 
 class DescribePart extends Part {

@@ -67,6 +67,17 @@ def test_two_writers_side_by_side(open_page: Open) -> None:
     assert page.locator(".written h2").all_inner_texts() == ["shakespeare", "bible"]
 
 
+@pytest.mark.parametrize("pair", [("RNN", "LSTM"), ("RNN", "GRU"), ("GRU", "LSTM")])
+def test_two_cells_of_one_size_write_side_by_side(open_page: Open, pair: tuple[str, str]) -> None:
+    page = open_write(open_page)
+    page.get_by_role("button", name=f"shakespeare: {pair[0]} beside {pair[1]}").click()
+    assert written(page, 0) != written(page, 1)
+    names = [f"shakespeare-{cell.lower()}" for cell in pair]
+    assert page.locator(".written h2").all_inner_texts() == names
+    texts = page.locator(".written token-text").all_inner_texts()
+    assert all(text.lstrip().startswith("ROMEO:") for text in texts)
+
+
 def test_an_ngram_beside_the_network(open_page: Open) -> None:
     page = open_write(open_page)
     page.get_by_label("Beside it").select_option("n-gram")
