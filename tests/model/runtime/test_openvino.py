@@ -81,6 +81,20 @@ def test_outputs_are_not_overwritten_by_the_next_step(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_search_its_details_and_tags_share_one_context(tmp_path, monkeypatch):
+    bundle = save_finalized_captioner(tmp_path / "finalized")
+    _, captioner = load_with_both(bundle, tmp_path / "cache", monkeypatch)
+    runner = captioner.runner
+    calls = []
+    run = runner._encode_context
+    monkeypatch.setattr(runner, "_encode_context", lambda inputs: calls.append(1) or run(inputs))
+    for times, picture in enumerate(pictures(2), 1):
+        grid = captioner.encode(captioner.prepare([picture]))
+        captioner.search(grid, attention=True, image_gain=True, top_logprobs=2)
+        assert len(calls) == times
+
+
+@pytest.mark.slow
 def test_the_pytorch_network_is_not_available(tmp_path, monkeypatch):
     bundle = save_tiny_captioner(tmp_path / "tiny")
     _, captioner = load_with_both(bundle, tmp_path / "cache", monkeypatch)
