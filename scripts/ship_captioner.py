@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--no-repeat-ngram-size", type=int, help="default: the bundle's")
     parser.add_argument("--no-echo-words", nargs="*", help="default: the bundle's")
     parser.add_argument(
-        "--no-repeat-nouns", action=argparse.BooleanOptionalAction, help="default: the bundle's"
+        "--repeat-nouns", action=argparse.BooleanOptionalAction, help="default: the bundle's"
     )
     arguments = parser.parse_args()
 
@@ -57,10 +57,11 @@ def main() -> None:
             "length_penalty",
             "no_repeat_ngram_size",
             "no_echo_words",
-            "no_repeat_nouns",
         )
         if (value := getattr(arguments, name)) is not None
     }
+    if arguments.repeat_nouns is not None:  # argparse reads any --no-... as its opposite
+        changes["no_repeat_nouns"] = not arguments.repeat_nouns
     files: dict[str, bytes] = {}
     config = replace(
         captioner.config,

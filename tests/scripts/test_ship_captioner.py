@@ -43,13 +43,22 @@ def ship(trained: Path, folder: Path, *more: str) -> Captioner:
 @pytest.mark.slow
 def test_scores_and_decoding_go_into_the_bundle(tmp_path):
     trained = save_finalized_captioner(tmp_path / "trained")
-    shipped = ship(trained, tmp_path, "--length-penalty", "0.5", "--no-repeat-ngram-size", "2")
+    shipped = ship(
+        trained,
+        tmp_path,
+        "--length-penalty",
+        "0.5",
+        "--no-repeat-ngram-size",
+        "2",
+        "--no-repeat-nouns",
+    )
     assert shipped.config.scores["toys/test"]["3"]["cider"] == 0.5246
     assert "meteor" not in shipped.config.scores["toys/test"]["3"]
     assert (
         shipped.config.decoding.length_penalty,
         shipped.config.decoding.no_repeat_ngram_size,
-    ) == (0.5, 2)
+        shipped.config.decoding.no_repeat_nouns,
+    ) == (0.5, 2, True)
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
     assert "calibration error 4.1 (3.0 " in shipped.card
     assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card
