@@ -443,7 +443,9 @@ class SamplingConfig:
 class TextConfig:
     """A language model's whole `config.json`; other fields are as in `CaptionerConfig`.
 
-    `level` is what a token is; `ends` is whether texts end by themselves.
+    `level` is what a token is; `ends` is whether texts end by themselves. `beginning` is what
+    stands before a text that has no prompt, such as a blank line: without it a model that was
+    trained on cuts of one long text would begin anywhere, in the middle of a word too.
     """
 
     name: Name
@@ -452,6 +454,7 @@ class TextConfig:
     network: RecurrentConfig
     sampling: SamplingConfig
     ends: bool = False
+    beginning: Annotated[str, Field(max_length=1000)] = ""
     kind: Literal["text"] = "text"
     format: Literal[2] = FORMAT
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -48,7 +48,9 @@ def test_a_bundle_is_small_and_named_as_its_folder(bundle, language_model):
 
 
 def test_every_gap_of_the_card_is_filled(language_model):
-    assert not any(gap in language_model.card for gap in ("{scores}", "{sample}", "{part}"))
+    assert not any(
+        gap in language_model.card for gap in ("{scores}", "{sample}", "{part}", "{writing}")
+    )
 
 
 def test_the_sample_on_the_card_can_be_reproduced(language_model):
@@ -71,6 +73,25 @@ def test_generated_text_is_likelier_than_noise(language_model):
     tokens = language_model.encode(text)
     assert language_model.score(text).perplexity < len(language_model.vocabulary) / 2
     assert language_model.logprobs(tokens).mean() > language_model.logprobs(sorted(tokens)).mean()
+
+
+# What stands at the start of a line, and of what the corpus has between two blank lines.
+STARTS = {
+    "shakespeare": r"[A-Z][\w' ]+:\n",
+    "war-and-peace": r'\s*[A-Z"(*]',
+    "linux": r"\s*([a-z]\w+[ \n(]|/\*|#|[A-Z_]+\()",
+    "stacks": r"\s*\\[a-z]+",
+    "bible": r"\d+:\d+ ",
+    "captions": r"[a-z]+ ",
+}
+
+
+def test_without_a_prompt_a_text_starts_where_texts_start(language_model):
+    texts = [""] * 20
+    for delta in language_model.generate("", n=20, seed=1, max_tokens=40):
+        texts[delta.index] += delta.text
+    started = [re.match(STARTS[language_model.config.name], text) is not None for text in texts]
+    assert sum(started) >= 19, texts
 
 
 @pytest.mark.parametrize("prompt", ["", "🙂 café — “naïve”", "\x00\x1b[31m", "日本語"])

@@ -195,7 +195,7 @@ class LanguageModel:
         batch, buffer = self._shared_batch if shared else self._new_batch(), DeltaBuffer()
 
         def read_prompt() -> Incremental[list[GeneratedSequence]]:
-            prompt = self.encode(request.prompt)
+            prompt = self.encode(request.prompt or self.config.beginning)
             # The last token is read by the first step that the texts share.
             state = self.runner.initial_state()
             for _, after in prefill(self.runner, [self.vocabulary.start_id, *prompt][:-1]):
@@ -229,7 +229,7 @@ class LanguageModel:
         """Find the likeliest ways to continue a prompt, by beam search.
 
         Args:
-            prompt: may be empty.
+            prompt: if empty, the text begins as texts of the corpus do.
             options: `beam_size`, `num_captions` (here: continuations), `max_length` (default: 50),
                 `length_penalty` and `no_repeat_ngram_size` (of the continuation alone), within
                 the bounds of `DecodingConfig`.
@@ -244,7 +244,7 @@ class LanguageModel:
             choices = ", ".join(_SEARCH_OPTIONS)
             raise ValueError(f"unknown option {unknown[0]!r}: choose from {choices}")
         decoding = DecodingConfig(max_length=50).merge(**options)
-        *before, last = [self.vocabulary.start_id, *self.encode(prompt)]
+        *before, last = [self.vocabulary.start_id, *self.encode(prompt or self.config.beginning)]
         state = self.runner.initial_state()
         for _, after in prefill(self.runner, before):
             state = after

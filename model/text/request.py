@@ -12,7 +12,8 @@ class GenerationRequest:
     """A request for texts that continue a prompt.
 
     Attributes:
-        prompt: what the texts continue; may be empty, and hold any characters.
+        prompt: what the texts continue; may hold any characters. If it is empty, texts begin as
+            those of the corpus do, see `beginning` of `TextConfig`.
         sampling: how tokens are drawn.
         n: how many texts, from 1 on.
         seed: the same one gives the same texts. Text i is drawn with seed + i, and is the same

@@ -184,10 +184,10 @@ class TextRecipe:
     `validation_pieces` of equal length, and the last `validation_share` of each is for validation
     (char-rnn does this with 50 pieces); `characters` limits training to that many characters from
     the beginning of the rest. If `ends` is set, each line is a text that ends by itself.
-    `min_count` is how often a token must occur in the training text to be learned.
-    `initial_weights` are those of another run: its `best.safetensors`, or a bundle. At every
-    validation a sample that continues `prompt` is shown. A checkpoint is written every
-    `checkpoint_steps` steps and every `checkpoint_minutes`.
+    `min_count` is how often a token must occur in the training text to be learned. `beginning` is
+    as in `TextConfig`. `initial_weights` are those of another run: its `best.safetensors`, or a
+    bundle. At every validation a sample that continues `prompt` is shown. A checkpoint is written
+    every `checkpoint_steps` steps and every `checkpoint_minutes`.
     """
 
     name: Name
@@ -200,6 +200,7 @@ class TextRecipe:
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
     validation_pieces: Positive = 1
     min_count: Positive = 1
+    beginning: Annotated[str, Field(max_length=1000)] = ""
     initial_weights: str | None = None
     network: RecurrentConfig = RecurrentConfig()
     sampling: SamplingConfig = SamplingConfig()

@@ -82,6 +82,7 @@ class LanguageModelTask(TrainingTask[Tensor]):
             network=recipe.network,
             sampling=recipe.sampling,
             ends=recipe.ends,
+            beginning=recipe.beginning,
         )
         if self.streams < accelerator.num_processes:
             raise ValueError(

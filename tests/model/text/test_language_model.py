@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -326,6 +327,18 @@ def test_a_stop_string_of_words_ends_the_text():
 
 
 # Any prompt
+
+
+@pytest.mark.parametrize("beginning", ["", "star,\n"])
+def test_without_a_prompt_a_text_starts_after_the_beginning(language_model, beginning):
+    config = replace(language_model.config, beginning=beginning)
+    beginner = LanguageModel(language_model.runner, config, language_model.vocabulary)
+    for prompt in ("", "How"):
+        deltas = list(beginner.generate(prompt, seed=4))
+        assert deltas == list(language_model.generate(prompt or beginning, seed=4))
+        found = beginner.search(prompt, max_length=4)
+        assert found == language_model.search(prompt or beginning, max_length=4)
+    assert beginner.score("Tw") == language_model.score("Tw")
 
 
 @pytest.mark.parametrize("level", ["character", "word"])
