@@ -1,7 +1,8 @@
 """`unrolled evaluate`: measure a captioner or a language model, and write a report."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -13,6 +14,8 @@ from model.config import DecodingConfig
 from model.runtime.options import Device, Runtime
 
 __all__ = ["evaluate"]
+
+_Number = TypeVar("_Number", int, float)
 
 evaluate = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
@@ -94,6 +97,53 @@ def evaluate_text(
     typer.echo(report.as_markdown())
 
 
+@evaluate.command("writing")
+def evaluate_writing(
+    weights: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bundle.")],
+    *,
+    corpus: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="The whole text of the corpus.")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder to write the report to.")],
+    texts: Annotated[int, typer.Option(min=1, max=1000, help="How many of each source.")] = 20,
+    characters: Annotated[
+        int, typer.Option(min=1, max=10_000, help="The length of each text.")
+    ] = 3000,
+    temperatures: Annotated[
+        str, typer.Option(help="At which the model and the n-grams write.")
+    ] = "0.5,0.8",
+    orders: Annotated[
+        str, typer.Option(help='The orders of the n-grams, without smoothing; "": none.')
+    ] = "10,20",
+    seed: Annotated[int, typer.Option(min=0, help="Of the first text; the next has the next.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where to run; auto prefers a GPU.")] = "auto",
+) -> None:
+    """Judge what a model writes: words, what it closes, and what it copies from its corpus.
+
+    Beside it stand stretches of its corpus that it was not trained on, and what n-grams of its
+    training text write.
+    """
+    numbers = (_numbers("--temperatures", temperatures, float), _numbers("--orders", orders, int))
+    with require_extra("evaluation"):
+        from model.evaluation.language_model import read_corpus  # noqa: PLC0415
+        from model.evaluation.writing import evaluate_writing as judge  # noqa: PLC0415
+        from model.text.language_model import LanguageModel  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        language_model = LanguageModel.load(weights, device)
+        report = judge(
+            language_model,
+            read_corpus(corpus, language_model),
+            name=corpus.stem,
+            texts=texts,
+            characters=characters,
+            temperatures=numbers[0],
+            orders=numbers[1],
+            seed=seed,
+        )
+        report.write(output / f"{report.corpus}-writing")
+    typer.echo(report.as_markdown())
+
+
 @evaluate.command("audit")
 def evaluate_audit(
     weights: Annotated[
@@ -137,3 +187,16 @@ def evaluate_audit(
             typer.echo(f"fitted to {fit_split}: intercept {fitted.intercept:.3f}, {numbers}")
         found = matching.join(matching.compare(matcher, data, split, most=most))
     typer.echo(matching.report(found))
+
+
+def _numbers(option: str, given: str, kind: Callable[[str], _Number]) -> tuple[_Number, ...]:
+    """Parse numbers separated by commas; an empty text has none.
+
+    Raises:
+        BadParameter: one of them is no number of this kind.
+    """
+    try:
+        return tuple(kind(each) for each in given.split(",") if given)
+    except ValueError as error:
+        example = "0.5,0.8" if kind is float else "10,20"
+        raise typer.BadParameter(f"{option} must be numbers like {example}, not {given}") from error

@@ -116,6 +116,8 @@ class NGram:
         """Return the natural log-probability of every next token, (vocabulary_size,)."""
         context = _checked(history, self.vocabulary_size)
         context = context[max(0, len(context) - self.order + 1) :]
+        if self.smoothing == "none":
+            return _log(self._after_longest(context))
         probabilities = np.full(self.vocabulary_size, 1 / self.vocabulary_size)
         for depth in range(len(context) + 1):
             low, high = self.counts.find(context[len(context) - depth :])
@@ -205,6 +207,21 @@ class NGram:
                     np.append(part, np.full(len(begun), end))
                     for part, end in zip((low, high), ends, strict=True)
                 )
+
+    def _after_longest(self, context: Ints) -> Floats:
+        """Return the shares of what follows the longest context that the text has.
+
+        Without smoothing, shorter ones have no weight: they need not be looked at.
+        """
+        probabilities = np.zeros(self.vocabulary_size)
+        for depth in range(len(context), -1, -1):
+            low, high = self.counts.find(context[len(context) - depth :])
+            if low < high:
+                tokens, shares, _ = self._look_into(low, high, depth)
+                if len(tokens):
+                    probabilities[tokens] = shares
+                    return probabilities
+        return np.full(self.vocabulary_size, 1 / self.vocabulary_size)
 
     @property
     def _lower_way(self) -> int:

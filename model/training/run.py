@@ -34,14 +34,8 @@ _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pillow", "s
 # on. More epochs, or more patience, are what one wants of a run that goes well.
 _FREE = (
     *("version", "device", "workers", "checkpoint_minutes", "checkpoint_steps", "feature_cache"),
-    *(
-        "prompt",
-        "beginning",
-        "sampling",
-        "decoding",
-        "optimisation.epochs",
-        "optimisation.patience",
-    ),
+    *("prompt", "beginning", "sampling", "decoding"),
+    *("optimisation.epochs", "optimisation.patience"),
 )
 
 

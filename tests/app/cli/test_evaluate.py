@@ -1,4 +1,4 @@
-"""`unrolled evaluate text`: what is measured, and which errors are reported in one line."""
+"""`unrolled evaluate text` and `writing`: what is measured, and errors in one line."""
 
 import json
 from dataclasses import replace
@@ -69,3 +69,42 @@ def test_a_report_that_cannot_be_written_is_an_error(bundle, tmp_path):
     assert printed.startswith("unrolled: ")
     assert printed.count("\n") == 1
     assert "rhyme.txt" in printed
+
+
+def judge(bundle: Path, corpus: Path, output: Path, *more: object) -> tuple[int, str]:
+    few = ("--texts", 2, "--characters", 40, "--temperatures", "0.5", "--orders", "4")
+    return unrolled(
+        *("evaluate", "writing", bundle, "--corpus", corpus, "--output", output, *few, *more)
+    )
+
+
+def test_writing_is_judged_and_reported(bundle, tmp_path):
+    code, printed = judge(bundle, tmp_path / "rhyme.txt", tmp_path / "reports")
+    assert code == 0, printed
+    report = json.loads((tmp_path / "reports" / "rhyme-writing.json").read_text())
+    names = ["rhyme, unseen", "toy, 0.5", "4-gram, 0.5"]
+    assert [one["name"] for one in report["judgements"]] == names
+    assert all(f"\n| {name} | " in printed for name in names)
+    assert "not judged" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--temperatures", "warm"], 2, "--temperatures must be numbers like 0.5,0.8, not warm"),
+        (["--orders", "2.5"], 2, "--orders must be numbers like 10,20, not 2.5"),
+        (["--temperatures", "-1"], 1, "temperature"),
+        (["--characters", "9999"], 1, "ask for shorter texts"),
+    ],
+)
+def test_numbers_that_cannot_be_used_are_refused(bundle, tmp_path, options, code, says):
+    given, printed = judge(bundle, tmp_path / "rhyme.txt", tmp_path / "reports", *options)
+    assert given == code
+    assert says in " ".join(printed.replace("│", " ").split())
+    assert not (tmp_path / "reports").exists()
+
+
+def test_no_ngrams_may_be_asked_for(bundle, tmp_path):
+    code, printed = judge(bundle, tmp_path / "rhyme.txt", tmp_path / "reports", "--orders", "")
+    assert code == 0, printed
+    assert "-gram" not in printed
