@@ -4,7 +4,8 @@
         weights/text/shakespeare --report runs/shakespeare/reports/shakespeare-validation.json
 
 The scores are those of the report that `unrolled evaluate text` wrote. In the card, `{scores}`
-becomes their table, and `{sample}` the prompt and what the model generates after it with seed 1.
+becomes their table, `{sample}` the prompt and what the model generates after it with seed 1, and
+`{writing}` what `--writing`, a report of `unrolled evaluate writing`, says.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.bundle.write import save_bundle
+from model.evaluation.writing_report import WritingReport
 from model.text.language_model import LanguageModel
 
 ORDERS = (2, 3, 5, 7, 10, 20)
@@ -25,9 +27,15 @@ def main() -> None:
     parser.add_argument("card", type=Path, help="Markdown template of its card")
     parser.add_argument("output", type=Path, help="folder of the shipped bundle")
     parser.add_argument("--report", type=Path, required=True, help="evaluation report")
+    parser.add_argument("--writing", type=Path, help="report on what it writes, for {writing}")
     parser.add_argument("--version", help="default: the bundle's")
     parser.add_argument("--prompt", default="", help="of the sample; default: none")
     arguments = parser.parse_args()
+    card = arguments.card.read_text(encoding="utf-8")
+    if arguments.writing:
+        card = card.replace("{writing}", WritingReport.read(arguments.writing).as_card())
+    elif "{writing}" in card:
+        parser.error(f"{arguments.card} shows what the model writes: give --writing")
 
     language_model = LanguageModel.load(arguments.bundle, device="cpu", runtime="torch")
     report = json.loads(arguments.report.read_text(encoding="utf-8"))
@@ -44,8 +52,7 @@ def main() -> None:
         version=arguments.version or language_model.config.version,
         scores={f"{report['corpus']}/validation": {"model": scores}},
     )
-    card = arguments.card.read_text(encoding="utf-8").replace("{scores}", score_table(report))
-    card = card.replace("{sample}", sample.strip("\n"))
+    card = card.replace("{scores}", score_table(report)).replace("{sample}", sample.strip("\n"))
     save_bundle(
         arguments.output,
         config,

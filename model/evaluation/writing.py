@@ -5,129 +5,25 @@ together. Nothing here needs a judge: words are looked up in the corpus, pairs a
 is copied is found.
 """
 
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 
 from model.data.corpus import Corpus
 from model.evaluation.copying import CopyFinder
-from model.evaluation.pairs import PAIRS, Balance
-from model.files import write_text
-from model.reporting.tables import table
+from model.evaluation.pairs import PAIRS
+from model.evaluation.writing_report import Judgement, WritingReport
 from model.text.language_model import LanguageModel
 from model.text.ngram_model import count
 from model.text.request import GenerationRequest
 
-__all__ = ["Judgement", "WritingReport", "evaluate_writing"]
+__all__ = ["evaluate_writing"]
 
 # A corpus that opens something less often than once in so many characters is not asked about it.
 _RARE = 10_000
 
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")  # "don't" is one word, and so is `do_not`
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What some texts are like.
-
-    Attributes:
-        source: who wrote them.
-        temperature: at which they were drawn; None for a corpus.
-        texts: how many there are.
-        known_words: the share of their words that the training text has, in upper or lower case.
-        distinct_words: of each text, the share of its words that are distinct; the mean.
-        longest_blank: the longest run of white space, in characters.
-        copied: the longest stretch of each text that stands in the training text, in characters.
-        longest_copy: the longest of them all.
-        pairs: what they open and close, by the names of `PAIRS`.
-    """
-
-    source: str
-    temperature: float | None
-    texts: int
-    known_words: float
-    distinct_words: float
-    longest_blank: int
-    copied: tuple[int, ...]
-    longest_copy: str
-    pairs: dict[str, Balance]
-
-    @property
-    def name(self) -> str:
-        """Return the source, and its temperature."""
-        return self.source if self.temperature is None else f"{self.source}, {self.temperature:g}"
-
-
-@dataclass(frozen=True)
-class WritingReport:
-    """What a model's texts are like, with those of the corpus and of n-grams.
-
-    Attributes:
-        model, corpus: their names.
-        characters: of each text.
-        seed: of each source's first text; the next has the next seed.
-        beginning: what texts follow, see `TextConfig`.
-        judgements: of the corpus, the model and the n-grams, by temperature.
-        absent: the kinds of pairs that the corpus hardly has, or not at all.
-    """
-
-    model: str
-    corpus: str
-    characters: int
-    seed: int
-    beginning: str
-    judgements: tuple[Judgement, ...]
-    absent: tuple[str, ...]
-
-    def as_markdown(self) -> str:
-        """Return the table, and what was judged."""
-        shown = [name for name in PAIRS if name not in self.absent]
-        header = ["text, temperature", "known words", "distinct words", "longest blank"]
-        header += ["copied, median", "copied, longest", *(f"`{name}`" for name in shown)]
-        rows = [self._cells(judgement, shown) for judgement in self.judgements]
-        texts = self.judgements[0].texts
-        lines = [
-            f"{self.model}: {texts} texts of {self.characters:,} characters each",
-            table(header, rows),
-        ]
-        if self.absent:
-            names = ", ".join(f"`{name}`" for name in self.absent)
-            lines.append(f"Not in this corpus, or hardly ever, so not judged: {names}.")
-        return "\n\n".join(lines)
-
-    def write(self, path: Path) -> None:
-        """Write `path`.json and `path`.md."""
-        judgements = [
-            asdict(one)
-            | {"name": one.name}
-            | {
-                "pairs": {
-                    name: asdict(balance) | {"share": balance.share}
-                    for name, balance in one.pairs.items()
-                }
-            }
-            for one in self.judgements
-        ]
-        numbers = asdict(self) | {"judgements": judgements}
-        write_text(path.with_name(f"{path.name}.json"), json.dumps(numbers, indent=1) + "\n")
-        write_text(path.with_name(f"{path.name}.md"), self.as_markdown() + "\n")
-
-    @staticmethod
-    def _cells(judgement: Judgement, shown: Sequence[str]) -> list[str]:
-        shares = [judgement.pairs[name].share for name in shown]
-        return [
-            judgement.name,
-            f"{judgement.known_words:.3f}",
-            f"{judgement.distinct_words:.3f}",
-            f"{judgement.longest_blank:,}",
-            f"{median(judgement.copied):,.0f}",
-            f"{max(judgement.copied):,}",
-            *("none" if share is None else f"{share:.2f}" for share in shares),
-        ]
 
 
 class _Judge:
