@@ -10,7 +10,8 @@ import './token-text.js';
 
 const PROPERTIES = ['inside quotes', 'position in line', 'word next', 'capital next', 'line end near',
   'inside parentheses', 'inside square brackets', 'indentation', 'brace depth', 'inside comment',
-  'inside string', 'inside if condition', 'inside C parentheses', 'inside C square brackets'];
+  'inside string', 'inside comment or string', 'inside if condition', 'inside C parentheses',
+  'inside C square brackets', 'newline next at )'];
 
 const MOST = 190_000;  // activations in one answer, of the 200,000 that a service gives by default
 

@@ -2,8 +2,8 @@
 
 Each maps a text to one value per character. The value at place t holds once character t was read:
 `"` itself is inside when it opens a quotation and outside when it closes one. Most properties use
-nothing after t, so that a network could know them exactly at that step; those named "... next" or
-"... near" depend on what follows, which it can only predict.
+nothing after t, so that a network could know them exactly at that step; those with "next" or "near"
+in their name depend on what follows, which it can only predict.
 
 A text is assumed to start a line, outside everything.
 """
@@ -142,6 +142,17 @@ def _capital_next(text: str) -> Measured:
     return _next(np.array([character.isupper() for character in text], dtype=np.bool_))
 
 
+def _newline_next_at_parenthesis(text: str) -> Measured:
+    characters = _characters(text)
+    ahead = _next(characters == "\n")
+    return Measured(ahead.values & (characters == ")"), ahead.mask)
+
+
+def _comment_or_string(text: str) -> Measured:
+    source = read_c(text)
+    return _everywhere(source.comment | source.string)
+
+
 def _line_end_near(text: str) -> Measured:
     newlines = np.concatenate([_characters(text) == "\n", np.zeros(_NEAR, dtype=np.bool_)])
     near = np.zeros(len(text), dtype=np.bool_)
@@ -224,11 +235,18 @@ _ALL = (
         "in a string literal; character literals do not count",
         lambda text: _everywhere(read_c(text).string),
     ),
+    Property("inside comment or string", "c", "in either of these", _comment_or_string),
     Property(
         "inside if condition",
         "c",
         "between the parentheses of an if (...); not in its body, and not in an #if",
         lambda text: _everywhere(read_c(text).condition),
+    ),
+    Property(
+        "newline next at )",
+        "c",
+        "at a ) which ends its line",
+        _newline_next_at_parenthesis,
     ),
 )
 

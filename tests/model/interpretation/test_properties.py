@@ -14,7 +14,7 @@ C = """\
 """
 
 NUMERIC = ("position in line", "indentation", "brace depth")
-LOOK_AHEAD = ("word next", "capital next", "line end near")
+LOOK_AHEAD = ("word next", "capital next", "line end near", "newline next at )")
 
 # A line of text, and under each character its value; "¶" is a newline, and "→" a tab.
 CASES = [
@@ -335,6 +335,31 @@ if (")" == ')' /* ) */) x
 00000000000
 """,
     ),
+    (
+        "inside comment or string",
+        r"""
+a /* b */ "c" // "d
+0001111100110001111
+""",
+    ),
+    (
+        "newline next at )",
+        r"""
+if (a)¶
+0000010
+f(b);¶
+000000
+g(
+0-
+""",
+    ),
+    (
+        "newline next at )",
+        r"""
+f(a)
+000-
+""",
+    ),
 ]
 
 
@@ -369,9 +394,10 @@ def test_only_what_was_read_counts(name, text):
 def test_what_comes_next_is_masked_where_the_text_ends_first(name):
     # More text changes masked values only.
     measure = PROPERTIES[name].measure
-    whole = measure(PROSE).values
-    for place in range(1, len(PROSE)):
-        part = measure(PROSE[:place])
+    text = C if PROPERTIES[name].kind == "c" else PROSE
+    whole = measure(text).values
+    for place in range(1, len(text)):
+        part = measure(text[:place])
         assert (part.values == whole[:place])[part.mask].all()
         assert not part.mask[-1]
 
