@@ -11,8 +11,8 @@ from structlog.contextvars import bind_contextvars
 from app.errors import InvalidParameter, MalformedBody, ServiceError
 from app.http.deps import EngineDep, RequestId, SettingsDep, error_responses
 from app.http.disconnect import cancel_on_disconnect
+from app.http.schemas.caption_parameters import CaptionParameters
 from app.http.schemas.captions import (
-    CaptionParameters,
     CaptionResponse,
     CaptionsResponse,
     FailedPicture,

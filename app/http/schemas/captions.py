@@ -1,26 +1,23 @@
-"""`POST /caption`: its parameters and its response."""
+"""`POST /caption`: its response, from what the engine found."""
 
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.schemas.options import optional_fields
 from app.http.schemas.results import Result
 from app.http.schemas.tokens import TokenResult
 from app.http.schemas.traces import TraceResult
 from app.serving.results import CaptionedPicture, ServedClip
-from model.captioning.caption import MOST_TOP_LOGPROBS, Caption
+from model.captioning.caption import Caption
 from model.captioning.tags import Tag
 from model.captioning.word_kinds import WordKind
 from model.captioning.wording import MAX_ALT_TEXT, WordingConfig, reword, reword_tags
-from model.config import MOST_FRAMES, DecodingConfig
 from model.pictures.formats import FORMATS
 
 __all__ = [
-    "CaptionParameters",
     "CaptionResponse",
     "CaptionResult",
     "CaptionsResponse",
@@ -34,78 +31,6 @@ __all__ = [
     "describe",
     "describe_clip",
 ]
-
-
-_ConfigParameters: Any = create_model(
-    "_ConfigParameters", **optional_fields(DecodingConfig), **optional_fields(WordingConfig)
-)
-
-
-class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from configurations
-    """Captioning options; those left out take the model's defaults, see `GET /models/{name}`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    attention: Annotated[
-        bool, Field(description="Return for each token where in the picture the model looked.")
-    ] = False
-    image_gain: Annotated[
-        bool,
-        Field(
-            description="Return for each token how much the picture raises its log-probability; "
-            "needs a model with a mean picture."
-        ),
-    ] = False
-    top_logprobs: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=MOST_TOP_LOGPROBS,
-            description="Return for each token this many of the likeliest ones at its place.",
-        ),
-    ] = 0
-    tags: Annotated[
-        bool,
-        Field(
-            description="Return words that the picture suggests, with their probabilities; needs a "
-            "model with a calibrated word detector."
-        ),
-    ] = False
-    overlay: Annotated[
-        bool,
-        Field(
-            description="Return for each token of the best caption a picture of where the model "
-            "looked."
-        ),
-    ] = False
-    trace: Annotated[
-        bool,
-        Field(description="Return every step of the search; not with `temperature`."),
-    ] = False
-
-    frames: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=MOST_FRAMES,
-            description="Caption this many frames, spread over an animation, a film or the pages "
-            "of a TIFF, and the whole of it; at most as many as the service is set to. 1: the "
-            "first.",
-        ),
-    ] = 1
-
-    def decoding(self) -> dict[str, Any]:
-        """Return the changes to the model's `DecodingConfig`."""
-        changes: dict[str, Any] = self.model_dump(include=set(optional_fields(DecodingConfig)))
-        return changes
-
-    def wording(self) -> WordingConfig:
-        """Return how captions are put into words.
-
-        Raises:
-            ValueError: the options contradict each other.
-        """
-        return WordingConfig().merge(**self.model_dump(include=set(optional_fields(WordingConfig))))
 
 
 class CaptionResult(Result):
