@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from app.serving import engine, jobs
+from app.serving import caption_requests, jobs
 from tests.app.answers import assert_error
 from tests.app.photos import encoded, photo
 from tests.app.servers import Service, in_thread, wait_until
@@ -163,7 +163,7 @@ def test_a_picture_that_outlives_the_deadline_is_stopped_and_holds_nobody_up(
             stopped.set()
 
     with in_thread(bundle, deadline=1.0) as service:
-        monkeypatch.setattr(engine, "decode_in_process", decode_forever)
+        monkeypatch.setattr(caption_requests, "decode_in_process", decode_forever)
         monkeypatch.setattr(jobs, "_MAX_MEMORY", 20_000)
         large = encoded(photo(100, 100), "JPEG")
         slow = [
