@@ -98,7 +98,7 @@ def evaluate_writing(
     ]
     stretches = _stretches(corpus.validation_text, config.beginning, texts, characters, seed)
     judge = _Judge(corpus.train_text, characters)
-    judgements = [judge.judge(f"{name}, unseen", None, stretches)]
+    judgements = [judge.judge("corpus, unseen", None, stretches)]
     for order in (None, *orders):
         writer = (
             language_model if order is None else count(corpus.train_text, order, smoothing="none")

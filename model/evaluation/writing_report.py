@@ -17,6 +17,8 @@ from model.reporting.tables import table
 
 __all__ = ["Judgement", "WritingReport"]
 
+_COMMAND = "unrolled\xa0evaluate\xa0writing"  # stays on one line
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -101,14 +103,18 @@ class WritingReport:
         ]
         legend = (
             f"{self.judgements[0].texts} texts of {self.characters:,} characters at each "
-            f"temperature, no prompt, from seed {self.seed} on, judged by `unrolled evaluate "
-            "writing`. Beside them are as many stretches of the validation part, and what n-grams "
-            "of the training part write, without smoothing. *Known* words stand in the training "
-            "part; *copied* is the longest stretch of a text that stands there, in characters. The "
-            "last columns are shares: of what is opened or closed, how much belongs to a pair. "
-            "Where a text was cut, some stays open."
+            f"temperature, no prompt, from seed {self.seed} on, judged by `{_COMMAND}`. Beside "
+            "them are as many stretches of the validation part, and what n-grams of the training "
+            "part write, without smoothing. *Known* words stand in the training part; *copied* is "
+            "the longest stretch of a text that stands there, in characters."
         )
-        return "\n\n".join([fill(legend, 100), self._table(shown), *self._not_judged()])
+        if len(self.absent) < len(PAIRS):
+            legend += (
+                " The last columns are shares: of what is opened or closed, how much belongs to a "
+                "pair. Where a text was cut, some stays open."
+            )
+        lines = fill(legend, 100).replace("\xa0", " ")
+        return "\n\n".join([lines, self._table(shown), *self._not_judged()])
 
     def write(self, path: Path) -> None:
         """Write `path`.json and `path`.md."""

@@ -82,7 +82,7 @@ def test_writing_is_judged_and_reported(bundle, tmp_path):
     code, printed = judge(bundle, tmp_path / "rhyme.txt", tmp_path / "reports")
     assert code == 0, printed
     report = json.loads((tmp_path / "reports" / "rhyme-writing.json").read_text())
-    names = ["rhyme, unseen", "toy, 0.5", "4-gram, 0.5"]
+    names = ["corpus, unseen", "toy, 0.5", "4-gram, 0.5"]
     assert [one["name"] for one in report["judgements"]] == names
     assert all(f"\n| {name} | " in printed for name in names)
     assert "not judged" in printed

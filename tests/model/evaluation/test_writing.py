@@ -34,7 +34,7 @@ def test_corpus_model_and_ngrams_are_judged(program):
         model, program, name="program", texts=3, characters=150, temperatures=(0.5, 1), orders=(8,)
     )
     assert [one.name for one in report.judgements] == [
-        *("program, unseen", "toy, 0.5", "toy, 1", "8-gram, 0.5", "8-gram, 1"),
+        *("corpus, unseen", "toy, 0.5", "toy, 1", "8-gram, 0.5", "8-gram, 1"),
     ]
     assert report.absent == (r"\begin \end", '" "')
     corpus, untrained, _, ngram, _ = report.judgements
@@ -95,7 +95,7 @@ def test_a_report_is_written_as_json_and_as_a_table(program, tmp_path):
     page = (tmp_path / "reports" / "program-writing.md").read_text()
     assert page.startswith("toy: 2 texts of 60 characters each\n")
     assert "`{ }`" in page
-    assert "| program, unseen | " in page
+    assert "| corpus, unseen | " in page
     assert r'so not judged: `\begin \end`, `" "`.' in page
 
 

@@ -21,7 +21,7 @@ REPORT = WritingReport(
     seed=1,
     beginning="\n",
     judgements=(
-        judgement("rhyme, unseen", None),
+        judgement("corpus, unseen", None),
         *(judgement(source, t) for source in ("toy", "20-gram") for t in (0.5, 0.8)),
     ),
     absent=(r"\begin \end", "/* */"),
@@ -35,15 +35,21 @@ def test_the_table_has_all_texts_and_the_card_the_warmest_ngrams():
         assert ROW in text.splitlines()
         assert r"so not judged: `\begin \end`, `/* */`." in text
         assert "| 20-gram, 0.8 |" in text
-        assert "| rhyme, unseen |" in text
+        assert "| corpus, unseen |" in text
     assert "| 20-gram, 0.5 |" in table
     assert "| 20-gram, 0.5 |" not in card
+    assert "`unrolled evaluate writing`" in card
     assert card.startswith("2 texts of 3,000 characters at each")
     assert all(len(line) <= 100 for line in card.splitlines() if line[0:1] != "|")
 
 
 def test_nothing_is_said_of_what_is_absent_if_nothing_is():
     assert "not judged" not in replace(REPORT, absent=()).as_card()
+
+
+def test_shares_are_explained_only_where_there_are_some():
+    assert "belongs to a pair" in REPORT.as_card()
+    assert "belongs to a pair" not in replace(REPORT, absent=tuple(PAIRS)).as_card()
 
 
 def test_a_report_that_was_written_is_read_again(tmp_path):
