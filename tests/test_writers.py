@@ -1,10 +1,13 @@
 """The shipped language models as a user finds them: size, card, scores, generated text."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli.main import app
 from model.text.language_model import LanguageModel
 
 ROOT = Path(__file__).parent.parent
@@ -111,3 +114,19 @@ def test_captions_end_by_themselves():
     language_model = LanguageModel.load(ROOT / "weights" / "text" / "captions", device="cpu")
     last = [list(language_model.generate("a", seed=seed, max_tokens=50))[-1] for seed in range(10)]
     assert all((delta.token, delta.finish_reason) == ("<END>", "stop") for delta in last)
+
+
+@pytest.mark.slow
+def test_the_unit_for_quotes_is_the_one_that_the_docs_name():
+    page = (ROOT / "docs" / "writers.md").read_text("utf-8")
+    command = next(c for c in re.findall(r"unrolled (cells .*examples/.*)", page))
+    row = re.search(r"\| a page of dialogue \| (.+?) \| (\d\.\d+) \| (\d\.\d+) \|", page)
+    unit, score, chance = row.groups()
+    result = CliRunner().invoke(app, shlex.split(command))
+    assert result.exit_code == 0, result.output
+    first = next(line for line in result.output.splitlines() if "│ inside quotes" in line)
+    _, name, _, measure, *numbers = (cell.strip() for cell in first.strip("│ ").split("│"))
+    assert (name, measure) == (unit, "auc")
+    assert [float(number) for number in numbers] == pytest.approx(
+        [float(score), float(chance)], abs=0.01
+    )

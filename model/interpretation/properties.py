@@ -143,9 +143,14 @@ def _capital_next(text: str) -> Measured:
 
 
 def _newline_next_at_parenthesis(text: str) -> Measured:
+    """Tell the ) that end their line from the others; other characters do not count.
+
+    If they did, a unit that follows every ) would score well.
+    """
     characters = _characters(text)
     ahead = _next(characters == "\n")
-    return Measured(ahead.values & (characters == ")"), ahead.mask)
+    at = characters == ")"
+    return Measured(ahead.values & at, ahead.mask & at)
 
 
 def _comment_or_string(text: str) -> Measured:
@@ -245,7 +250,7 @@ _ALL = (
     Property(
         "newline next at )",
         "c",
-        "at a ) which ends its line",
+        "of a ): it ends its line",
         _newline_next_at_parenthesis,
     ),
 )
