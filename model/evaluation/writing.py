@@ -1,7 +1,7 @@
 """Judge what a language model writes, beside its corpus and n-grams of the same text.
 
 Perplexity says how well a model foretells what people wrote; this says how its own texts hold
-together. Nothing here needs a judge: words are looked up in the corpus, pairs are counted, and what
+together. None of it is a matter of taste: words are looked up in the corpus, pairs are counted, and what
 is copied is found.
 """
 
@@ -43,7 +43,7 @@ class _Judge:
             source=source,
             temperature=temperature,
             texts=len(texts),
-            known_words=mean(known) if known else 0.0,
+            known_words=sum(known) / len(known) if known else 0.0,
             distinct_words=mean(len(set(each)) / len(each) if each else 0.0 for each in words),
             longest_blank=max(blanks, default=0),
             copied=tuple(map(len, copies)),

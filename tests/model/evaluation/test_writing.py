@@ -119,6 +119,7 @@ def test_the_last_word_counts_only_if_it_is_whole(tmp_path):
             *(model, corpus), name="r", texts=1, characters=characters, temperatures=(), orders=()
         ).judgements
         assert (judged.known_words, judged.distinct_words) == (1.0, 1.0)
+        assert isinstance(judged.known_words, float)
         assert judged.copied == (characters,)
 
 
