@@ -1,8 +1,8 @@
 """Judge what a language model writes, beside its corpus and n-grams of the same text.
 
 Perplexity says how well a model foretells what people wrote; this says how its own texts hold
-together. None of it is a matter of taste: words are looked up in the corpus, pairs are counted, and what
-is copied is found.
+together. None of it is a matter of taste: words are looked up in the corpus, pairs are counted, and
+what is copied is found.
 """
 
 import random
