@@ -20,10 +20,14 @@ class Balance:
     unmatched: int
 
     @property
+    def total(self) -> int:
+        """Return how many pairs there would be if everything had a partner."""
+        return self.pairs + self.unmatched
+
+    @property
     def share(self) -> float | None:
         """Return the share of pairs in all that is opened or closed; None if nothing is."""
-        total = self.pairs + self.unmatched
-        return self.pairs / total if total else None
+        return self.pairs / self.total if self.total else None
 
 
 @dataclass(frozen=True)

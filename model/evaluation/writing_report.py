@@ -110,8 +110,8 @@ class WritingReport:
         )
         if len(self.absent) < len(PAIRS):
             legend += (
-                " The last columns are shares: of what is opened or closed, how much belongs to a "
-                "pair. Where a text was cut, some stays open."
+                " The last columns count pairs, and what is opened or closed without a partner: "
+                "the share of pairs, and of how many. Where a text was cut, some stays open."
             )
         lines = fill(legend, 100).replace("\xa0", " ")
         return "\n\n".join([lines, self._table(shown), *self._not_judged()])
@@ -145,7 +145,7 @@ class WritingReport:
 
     @staticmethod
     def _cells(judgement: Judgement, shown: Sequence[str]) -> list[str]:
-        shares = [judgement.pairs[name].share for name in shown]
+        balances = [judgement.pairs[name] for name in shown]
         return [
             judgement.name,
             f"{judgement.known_words:.3f}",
@@ -153,5 +153,8 @@ class WritingReport:
             f"{judgement.longest_blank:,}",
             f"{median(judgement.copied):,.0f}",
             f"{max(judgement.copied):,}",
-            *("none" if share is None else f"{share:.2f}" for share in shares),
+            *(
+                "none" if one.share is None else f"{one.share:.2f} of {one.total:,}"
+                for one in balances
+            ),
         ]
