@@ -170,7 +170,7 @@ def check_command(words: list[str]) -> None:
 def test_options_that_are_named_alone_exist(text: str) -> None:
     """An inline `--option` belongs to some command, or to the benchmarks or a script."""
     known = options_of(typer.main.get_command(app))
-    known |= {"--suite", "--json", "--build-arg", "--gpus", "--check"}
+    known |= {"--suite", "--json", "--compare", "--build-arg", "--gpus", "--check"}
     for line in lines_of(text):
         if re.fullmatch(r"--[a-z][\w-]*( .*)?", line):
             assert line.split()[0] in known, line
