@@ -15,7 +15,8 @@ from model.studies.activations import (
 )
 from model.studies.dense import ACTIVATION_COLOURS, ACTIVATIONS, INITIALISATIONS, suitable
 from model.studies.digits import digits, scaled
-from model.studies.report import Part, ReportProgress, StudyReport, check_parts, measure_parts
+from model.studies.report import Part, ReportProgress, StudyReport, measure_parts
+from model.studies.settings import PartSettings, check_rates
 
 __all__ = ["PARTS", "ActivationStudySettings", "study_activations"]
 
@@ -23,38 +24,24 @@ PARTS = ("values", "saturation", "zigzag", "dead", "convergence")
 
 
 @dataclass(frozen=True)
-class ActivationStudySettings:
-    """What is measured.
+class ActivationStudySettings(PartSettings):
+    """What is measured; see `PartSettings`.
 
     Attributes:
-        parts: of `PARTS`; none means all.
-        seeds: how many times everything random is repeated.
-        seed: the first seed.
-        epochs: of each training.
         rates: learning rates of `convergence`, of which each function gets its best.
         dead_rates: learning rates of `dead`.
     """
 
-    parts: tuple[str, ...] = ()
-    seeds: int = 5
-    seed: int = 1
+    PARTS = PARTS
+
     epochs: int = 15
     rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
     dead_rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 1.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", check_parts(self.parts, PARTS))
-        for name in ("seeds", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for rates in (self.rates, self.dead_rates):
-            if not rates or min(rates) <= 0:
-                raise ValueError(f"learning rates must be above 0, got {rates}")
-
-    @property
-    def all_seeds(self) -> range:
-        """Return every seed."""
-        return range(self.seed, self.seed + self.seeds)
+        super().__post_init__()
+        check_rates(self.rates)
+        check_rates(self.dead_rates)
 
 
 def study_activations(
@@ -73,7 +60,7 @@ def study_activations(
         "dead": lambda s: dead_units(s.all_seeds, s.dead_rates, s.epochs),
         "convergence": lambda s: convergence(s.all_seeds, s.rates, s.epochs),
     }
-    return measure_parts("activations", makers, settings.parts, settings, report_progress)
+    return measure_parts("activations", makers, settings, report_progress)
 
 
 def _values() -> Part:

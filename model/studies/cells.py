@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +27,12 @@ from model.files import write_text
 from model.networks.cells import CELLS
 from model.studies.cell_report import CellRun, CellStudy, Epoch
 from model.studies.matching import check_cells, nearest_network
+from model.studies.report import ReportProgress
+from model.studies.settings import check_least
 from model.text.ngram import MAX_ORDER, NGram
 from model.training.language_model.task import main
 
 __all__ = ["CellStudySettings", "finished_epochs", "study_cells"]
-
-ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,7 @@ class CellStudySettings:
 
     def __post_init__(self) -> None:
         check_cells(self.cells)
-        for name in ("parameters", "layers", "epochs", "streams", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_least(self, 1, "parameters", "layers", "epochs", "streams", "steps")
         if self.characters is not None and self.characters < 1:
             raise ValueError(f"characters must be at least 1, got {self.characters}")
         rates = self.learning_rates

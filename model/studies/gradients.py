@@ -3,7 +3,7 @@
 See `model.studies.flow` for the measurement and `model.studies.clipping` for the training runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,14 @@ from model.studies.flow import gradient_flow, stretches, with_spectral_radius
 from model.studies.gradient_curves import ClippingCurve, FlowCurve, MatrixFlow
 from model.studies.gradient_report import GradientStudy
 from model.studies.matching import check_cells, nearest_network
+from model.studies.report import ReportProgress
+from model.studies.settings import check_least
 from model.studies.starts import flows_by_start, matrices
 from model.text.language_model import LanguageModel
 from model.vocabulary import Vocabulary
 
 __all__ = ["GradientStudySettings", "study_gradients"]
 
-ReportProgress = Callable[[str], None]
 Networks = Iterator[tuple[str, str, TextNetwork]]
 
 BEFORE, AFTER = "at initialisation", "after training"
@@ -84,9 +85,7 @@ class GradientStudySettings:
             check_cells(self.cells)
             if self.weights:
                 raise ValueError("a bundle already has its cell: leave cells out")
-        for name in ("parameters", "layers", "steps", "rows", "seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_least(self, 1, "parameters", "layers", "steps", "rows", "seeds")
         if self.steps > _MOST_STEPS:
             raise ValueError(f"steps must be at most {_MOST_STEPS}, got {self.steps}")
         if self.training_steps < 0:

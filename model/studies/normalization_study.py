@@ -17,7 +17,8 @@ from model.studies.normalization import (
     identity_error,
     network_with,
 )
-from model.studies.report import Part, ReportProgress, StudyReport, check_parts, measure_parts
+from model.studies.report import Part, ReportProgress, StudyReport, measure_parts
+from model.studies.settings import PartSettings, check_rates
 
 __all__ = ["PARTS", "NormalizationStudySettings", "study_normalization"]
 
@@ -30,35 +31,20 @@ _NETWORK = "five hidden layers of 50 units, batches of 50 digits, plain gradient
 
 
 @dataclass(frozen=True)
-class NormalizationStudySettings:
-    """What is measured.
+class NormalizationStudySettings(PartSettings):
+    """What is measured; see `PartSettings`.
 
     Attributes:
-        parts: of `PARTS`; none means all.
-        seeds: how many times everything random is repeated.
-        seed: the first seed.
-        epochs: of each training.
         rates: learning rates of `forgiveness`, in rising order.
     """
 
-    parts: tuple[str, ...] = ()
-    seeds: int = 5
-    seed: int = 1
-    epochs: int = 5
+    PARTS = PARTS
+
     rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", check_parts(self.parts, PARTS))
-        for name in ("seeds", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.rates or min(self.rates) <= 0:
-            raise ValueError(f"learning rates must be above 0, got {self.rates}")
-
-    @property
-    def all_seeds(self) -> range:
-        """Return every seed."""
-        return range(self.seed, self.seed + self.seeds)
+        super().__post_init__()
+        check_rates(self.rates)
 
 
 def study_normalization(
@@ -77,7 +63,7 @@ def study_normalization(
         "forgiveness": _forgiveness,
         "place": _place,
     }
-    return measure_parts("normalization", makers, settings.parts, settings, report_progress)
+    return measure_parts("normalization", makers, settings, report_progress)
 
 
 def _equations(settings: NormalizationStudySettings) -> Part:

@@ -1,7 +1,7 @@
 """The study of preprocessing: shown on photographs, and measured in training on the digits."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 
@@ -17,7 +17,8 @@ from model.reporting.tables import mean_and_deviation, scientific, table
 from model.studies.dense import ACTIVATION_COLOURS, dense, seeded
 from model.studies.digits import CLASSES, Digits, digits, learn
 from model.studies.preprocess import METHODS, Preprocessor, fit, spread
-from model.studies.report import Part, ReportProgress, StudyReport, check_parts, measure_parts
+from model.studies.report import Part, ReportProgress, StudyReport, measure_parts
+from model.studies.settings import PartSettings, check_least, check_rates
 
 __all__ = ["PARTS", "PreprocessingStudySettings", "crops", "study_preprocessing"]
 
@@ -29,36 +30,25 @@ _COLOURS = tuple(ACTIVATION_COLOURS.values())
 
 
 @dataclass(frozen=True)
-class PreprocessingStudySettings:
-    """What is measured.
+class PreprocessingStudySettings(PartSettings):
+    """What is measured; see `PartSettings`.
 
     Attributes:
         photographs: a folder of them; crops are cut from each.
-        parts: of `PARTS`; none means all.
         crops: how many in all.
-        seeds: how many times each training is repeated.
-        seed: the first seed.
-        epochs: of each training.
         rates: learning rates, of which each method gets its best.
     """
 
-    photographs: Path
-    parts: tuple[str, ...] = ()
+    PARTS = PARTS
+
+    photographs: Path = field(kw_only=True)
     crops: int = 4_000
-    seeds: int = 5
-    seed: int = 1
-    epochs: int = 5
     rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", check_parts(self.parts, PARTS))
-        for name in ("seeds", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.crops < _SHOWN:
-            raise ValueError(f"crops must be at least {_SHOWN}, got {self.crops}")
-        if not self.rates or min(self.rates) <= 0:
-            raise ValueError(f"learning rates must be above 0, got {self.rates}")
+        super().__post_init__()
+        check_least(self, _SHOWN, "crops")
+        check_rates(self.rates)
 
 
 def study_preprocessing(
@@ -79,7 +69,7 @@ def study_preprocessing(
         "pixels": _pixels,
         "training": _training,
     }
-    return measure_parts("preprocessing", makers, settings.parts, settings, report_progress)
+    return measure_parts("preprocessing", makers, settings, report_progress)
 
 
 def crops(folder: Path, count: int, *, size: int = _SIZE, seed: int = 1) -> Tensor:

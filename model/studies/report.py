@@ -1,6 +1,6 @@
 """What a study of several parts hands back: for each part text, numbers and a figure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from model.files import write_json, write_text
 from model.reporting.grids import PictureRow, draw_pictures
 from model.reporting.plots import Panel, draw
+from model.studies.settings import PartSettings
 
-__all__ = ["Part", "ReportProgress", "StudyReport", "check_parts", "measure_parts"]
+__all__ = ["Part", "ReportProgress", "StudyReport", "measure_parts"]
 
-Settings = TypeVar("Settings")
+Settings = TypeVar("Settings", bound=PartSettings)
 
 ReportProgress = Callable[[str], None]
 
@@ -82,7 +83,6 @@ class StudyReport:
 def measure_parts(
     study: str,
     makers: Mapping[str, Callable[[Settings], Part]],
-    parts: Iterable[str],
     settings: Settings,
     report_progress: ReportProgress,
 ) -> StudyReport:
@@ -91,25 +91,11 @@ def measure_parts(
     Args:
         study: the name of its files.
         makers: what measures each part, by its name.
-        parts: names of those that are wanted.
-        settings: of all parts.
+        settings: of all parts; they say which are wanted.
         report_progress: called with a line about each part.
     """
     found = []
-    for name in parts:
+    for name in settings.parts:
         report_progress(f"measuring {name}")
         found.append(makers[name](settings))
     return StudyReport(study, tuple(found))
-
-
-def check_parts(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Check which parts of a study are wanted; none means all.
-
-    Raises:
-        ValueError: there is no such part.
-    """
-    chosen = tuple(dict.fromkeys(names)) or tuple(known)
-    for name in chosen:
-        if name not in known:
-            raise ValueError(f"unknown part {name!r}: choose from {', '.join(known)}")
-    return chosen

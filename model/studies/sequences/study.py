@@ -3,7 +3,7 @@
 One to many is what a captioner does, which has a command of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +11,7 @@ from typing import cast
 from model.bundle.discovery import SHIPPED_WEIGHTS, find_bundle_folders
 from model.config import CellName
 from model.studies.matching import check_cells
+from model.studies.report import ReportProgress
 from model.studies.sequences.labels import (
     LabelTask,
     moving_shape,
@@ -26,6 +27,7 @@ from model.studies.sequences.training import (
     train_labeller,
     train_rewriter,
 )
+from model.studies.settings import check_least
 from model.text.language_model import LanguageModel
 
 __all__ = ["SEQUENCE_TASKS", "SequenceStudySettings", "study_sequences", "written_texts"]
@@ -34,8 +36,6 @@ _ON_TEXTS = ("writer", "next")
 SEQUENCE_TASKS = ("writer", "clip", "next", "frames", *REWRITES)
 
 _AT_ONCE = 20  # texts that a writer writes together
-
-ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,8 @@ class SequenceStudySettings:
                 f"there is no task {unknown[0] if unknown else ''!r}: choose from "
                 f"{', '.join(SEQUENCE_TASKS)}"
             )
-        for name in ("units", "seeds", "characters"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("steps", "length"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
+        check_least(self, 1, "units", "seeds", "characters")
+        check_least(self, 2, "steps", "length")
 
 
 def study_sequences(

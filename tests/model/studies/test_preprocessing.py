@@ -128,7 +128,7 @@ def test_centring_allows_a_rate_at_which_raw_digits_are_not_learned() -> None:
 @pytest.mark.slow
 def test_every_part_reports_what_it_measured(photographs: Path, tmp_path: Path) -> None:
     settings = PreprocessingStudySettings(
-        photographs, crops=200, seeds=2, epochs=1, rates=(0.03, 0.1)
+        photographs=photographs, crops=200, seeds=2, epochs=1, rates=(0.03, 0.1)
     )
     report = study_preprocessing(settings, report_progress=quiet)
     assert tuple(report.as_dict()) == PARTS
@@ -147,12 +147,12 @@ def test_every_part_reports_what_it_measured(photographs: Path, tmp_path: Path) 
 
 def test_bad_settings_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown part 'colours': choose from photographs"):
-        PreprocessingStudySettings(tmp_path, ("colours",))
+        PreprocessingStudySettings(("colours",), photographs=tmp_path)
     with pytest.raises(ValueError, match="crops must be at least 8, got 3"):
-        PreprocessingStudySettings(tmp_path, crops=3)
+        PreprocessingStudySettings(photographs=tmp_path, crops=3)
     with pytest.raises(ValueError, match="seeds must be at least 1"):
-        PreprocessingStudySettings(tmp_path, seeds=0)
+        PreprocessingStudySettings(photographs=tmp_path, seeds=0)
     with pytest.raises(ValueError, match="learning rates must be above 0"):
-        PreprocessingStudySettings(tmp_path, rates=(-1.0,))
+        PreprocessingStudySettings(photographs=tmp_path, rates=(-1.0,))
     with pytest.raises(ValueError, match="holds no photograph of at least 16 x 16 pixels"):
-        study_preprocessing(PreprocessingStudySettings(tmp_path), report_progress=quiet)
+        study_preprocessing(PreprocessingStudySettings(photographs=tmp_path), report_progress=quiet)
