@@ -1,26 +1,27 @@
-"""`unrolled study`: experiments with networks, small enough for a laptop."""
+"""Studies of recurrent networks."""
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
+from app.cli.study.options import (
+    Layers,
+    Output,
+    Parameters,
+    Seed,
+    print_progress,
+    read_names,
+    read_numbers,
+    show,
+)
 from app.cli.terminal import exit_on, require_extra
 from model.text.ngram import Smoothing
 
-if TYPE_CHECKING:
-    from model.studies.report import StudyReport
-
-__all__ = ["study"]
-
-Value = TypeVar("Value")
-
-# Those that the page offers.
-_PHOTOGRAPHS = Path(__file__).parents[1] / "web" / "photographs"
+__all__ = ["cells", "closing", "gradients", "sequences"]
 
 
 class _Precision(StrEnum):
@@ -38,42 +39,7 @@ class _TrainingDevice(StrEnum):
     CPU = "cpu"
 
 
-study = typer.Typer(help="Run experiments with networks.", no_args_is_help=True)
-
-Parameters = Annotated[int, typer.Option(min=1, help="Parameters of each network, approximately.")]
-
-Parts = Annotated[
-    str, typer.Option(help="The parts to run, separated by commas; by default all of them.")
-]
-Seeds = Annotated[int, typer.Option(min=1, help="How many times each measurement is repeated.")]
-Epochs = Annotated[int, typer.Option(min=1, help="Epochs of each training.")]
-Seed = Annotated[int, typer.Option(min=0, help="The first random seed.")]
-Output = Annotated[Path, typer.Option(help="The folder to write the report to.")]
-
-
-@study.command("activations")
-def study_activations(
-    *,
-    parts: Parts = "",
-    output: Output = Path("runs/activations"),
-    seeds: Seeds = 5,
-    epochs: Epochs = 15,
-    seed: Seed = 1,
-) -> None:
-    """Compare activation functions: values, saturation, zigzag, dead units, convergence.
-
-    The parts are values, saturation, zigzag, dead and convergence.
-    """
-    with require_extra("training"):
-        from model.studies.activation_study import ActivationStudySettings  # noqa: PLC0415
-        from model.studies.activation_study import study_activations as measure  # noqa: PLC0415
-    with exit_on(ValueError, OSError):
-        settings = ActivationStudySettings(_names(parts), seeds=seeds, epochs=epochs, seed=seed)
-        _report(measure(settings, report_progress=_print_progress), output)
-
-
-@study.command("cells")
-def study_cells(
+def cells(
     *,
     corpus: Annotated[
         Path, typer.Option(exists=True, dir_okay=False, help="A text file in UTF-8.")
@@ -85,7 +51,7 @@ def study_cells(
         str, typer.Option(help="The cells to compare, separated by commas.")
     ] = "rnn,lstm,gru,gru-cho,mut1,mut2,mut3",
     parameters: Parameters = 350_000,
-    layers: Annotated[int, typer.Option(min=1, max=16, help="Layers of each network.")] = 1,
+    layers: Layers = 1,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to train.")] = 10,
     characters: Annotated[
         int | None, typer.Option(min=1, help="How many characters to train on; by default all.")
@@ -107,20 +73,19 @@ def study_cells(
     device: Annotated[
         _TrainingDevice, typer.Option(help="Where to train; auto prefers a GPU.")
     ] = _TrainingDevice.AUTO,
-    seed: Annotated[int, typer.Option(min=0, help="The random seed.")] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Train every cell with the same number of parameters, compare with n-grams, write a report.
 
     To continue an interrupted study, run the same command again.
     """
-    rates = _numbers("--learning-rates", learning_rates, float)
+    rates = read_numbers("--learning-rates", learning_rates, float)
     with require_extra("training"):
-        from model.studies.cells import CellStudySettings  # noqa: PLC0415
-        from model.studies.cells import study_cells as compare  # noqa: PLC0415
+        from model.studies import cells as study  # noqa: PLC0415
     with exit_on(ValueError, OSError):
-        settings = CellStudySettings(
+        settings = study.CellStudySettings(
             corpus,
-            cells=_names(cells),
+            cells=read_names(cells),
             parameters=parameters,
             layers=layers,
             epochs=epochs,
@@ -133,13 +98,10 @@ def study_cells(
             device=device.value,
             seed=seed,
         )
-        report = compare(settings, output, report_progress=_print_progress)
-    report.write(output)
-    typer.echo(report.as_markdown())
+        show(study.study_cells(settings, output, report_progress=print_progress), output)
 
 
-@study.command("gradients")
-def study_gradients(
+def gradients(
     weights: Annotated[
         Path | None, typer.Argument(exists=True, file_okay=False, help="A bundle to measure.")
     ] = None,
@@ -153,14 +115,12 @@ def study_gradients(
             exists=True, file_okay=False, help="The output folder of `unrolled study cells`."
         ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The folder to write the report to.")] = Path(
-        "runs/gradients"
-    ),
+    output: Output = Path("runs/gradients"),
     cells: Annotated[
         str | None, typer.Option(help="The cells to measure, separated by commas; by default all.")
     ] = None,
     parameters: Parameters = 350_000,
-    layers: Annotated[int, typer.Option(min=1, max=16, help="Layers of new networks.")] = 1,
+    layers: Layers = 1,
     steps: Annotated[int, typer.Option(min=1, max=5000, help="How many steps to look back.")] = 100,
     rows: Annotated[int, typer.Option(min=1, help="How many places to look back from.")] = 64,
     radii: Annotated[
@@ -169,22 +129,21 @@ def study_gradients(
     training_steps: Annotated[
         int, typer.Option(min=0, help="Steps to train with and without clipping; 0: none.")
     ] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="The random seed.")] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Measure how gradients vanish and explode on their way back, and write a report.
 
     Measures the networks of a study of cells (--runs), a bundle, or new networks on --corpus.
     """
-    numbers = _numbers("--radii", radii, float)
+    numbers = read_numbers("--radii", radii, float)
     with require_extra("training"):
-        from model.studies.gradients import GradientStudySettings  # noqa: PLC0415
-        from model.studies.gradients import study_gradients as measure  # noqa: PLC0415
+        from model.studies import gradients as study  # noqa: PLC0415
     with exit_on(ValueError, OSError):
-        settings = GradientStudySettings(
+        settings = study.GradientStudySettings(
             corpus=corpus,
             runs=runs,
             weights=weights,
-            cells=None if cells is None else _names(cells),
+            cells=None if cells is None else read_names(cells),
             parameters=parameters,
             layers=layers,
             steps=steps,
@@ -193,13 +152,10 @@ def study_gradients(
             training_steps=training_steps,
             seed=seed,
         )
-        report = measure(settings, report_progress=_print_progress)
-    report.write(output)
-    typer.echo(report.as_markdown())
+        show(study.study_gradients(settings, report_progress=print_progress), output)
 
 
-@study.command("closing")
-def study_closing(
+def closing(
     model: ModelName,
     *,
     corpus: Annotated[
@@ -210,9 +166,7 @@ def study_closing(
         str, typer.Option(help="Orders of the n-grams, separated by commas.")
     ] = "5,10,20",
     smoothing: Annotated[Smoothing, typer.Option(help="Of the n-grams.")] = "kneser-ney",
-    output: Annotated[Path, typer.Option(help="The folder to write the report to.")] = Path(
-        "runs/closing"
-    ),
+    output: Output = Path("runs/closing"),
     weights: Weights = None,
     device: DeviceName = None,
 ) -> None:
@@ -221,23 +175,21 @@ def study_closing(
     Compares a language model of characters with n-grams of the training part of its corpus, on the
     validation part.
     """
-    numbers = _numbers("--orders", orders, int)
+    numbers = read_numbers("--orders", orders, int)
     settings = settings_from(weights=weights, device=device)
     with require_extra("training"):
         from model.evaluation.language_model import read_corpus  # noqa: PLC0415
-        from model.studies.closing import study_closing as measure  # noqa: PLC0415
+        from model.studies import closing as study  # noqa: PLC0415
     with exit_on(ValueError, OSError):
         language_model = load_language_model(model, settings)
         text = read_corpus(corpus, language_model)
-        report = measure(
+        report = study.study_closing(
             language_model, text, name=corpus.stem, orders=numbers, smoothing=smoothing
         )
-        report.write(output)
-    typer.echo(report.as_markdown())
+        show(report, output)
 
 
-@study.command("sequences")
-def study_sequences(
+def sequences(
     texts: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -248,9 +200,7 @@ def study_sequences(
         ),
     ] = None,
     *,
-    output: Annotated[Path, typer.Option(help="The folder to write the report to.")] = Path(
-        "runs/sequences"
-    ),
+    output: Output = Path("runs/sequences"),
     tasks: Annotated[
         str, typer.Option(help="What to study, separated by commas.")
     ] = "writer,clip,next,frames,date,sum",
@@ -264,7 +214,7 @@ def study_sequences(
         int, typer.Option(min=1, help="How many characters each shipped writer writes.")
     ] = 20_000,
     seeds: Annotated[int, typer.Option(min=1, help="How often to repeat everything.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="The first random seed.")] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Learn labels of sequences, a label a step and sequences to sequences, and write a report.
 
@@ -272,13 +222,10 @@ def study_sequences(
     order or reversed, with attention and without.
     """
     with require_extra("training"):
-        from model.studies.sequences.study import (  # noqa: PLC0415
-            SequenceStudySettings,
-        )
-        from model.studies.sequences.study import study_sequences as learn  # noqa: PLC0415
+        from model.studies.sequences import study  # noqa: PLC0415
     with exit_on(ValueError, OSError):
-        settings = SequenceStudySettings(
-            tasks=_names(tasks),
+        settings = study.SequenceStudySettings(
+            tasks=read_names(tasks),
             texts=tuple(texts or ()),
             cell=cell,
             units=units,
@@ -288,83 +235,4 @@ def study_sequences(
             characters=characters,
             seed=seed,
         )
-        report = learn(settings, report_progress=_print_progress)
-    report.write(output)
-    typer.echo(report.as_markdown())
-
-
-@study.command("normalization")
-def study_normalization(
-    *,
-    parts: Parts = "",
-    output: Output = Path("runs/normalization"),
-    seeds: Seeds = 5,
-    epochs: Epochs = 5,
-    seed: Seed = 1,
-) -> None:
-    """Study batch normalization: its equations, both modes, and what it forgives.
-
-    The parts are equations, modes, averages, forgiveness and place.
-    """
-    with require_extra("training"):
-        from model.studies.normalization_study import (  # noqa: PLC0415
-            NormalizationStudySettings,
-        )
-        from model.studies.normalization_study import (  # noqa: PLC0415
-            study_normalization as measure,
-        )
-    with exit_on(ValueError, OSError):
-        settings = NormalizationStudySettings(_names(parts), seeds=seeds, epochs=epochs, seed=seed)
-        _report(measure(settings, report_progress=_print_progress), output)
-
-
-@study.command("preprocessing")
-def study_preprocessing(
-    *,
-    photographs: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="A folder of photographs.")
-    ] = _PHOTOGRAPHS,
-    parts: Parts = "",
-    output: Output = Path("runs/preprocessing"),
-    seeds: Seeds = 5,
-    epochs: Epochs = 5,
-    seed: Seed = 1,
-) -> None:
-    """Compare ways to preprocess pictures: centred, scaled, PCA, whitened.
-
-    The parts are photographs, pixels and training.
-    """
-    with require_extra("training"):
-        from model.studies.preprocessing_study import (  # noqa: PLC0415
-            PreprocessingStudySettings,
-        )
-        from model.studies.preprocessing_study import (  # noqa: PLC0415
-            study_preprocessing as measure,
-        )
-    with exit_on(ValueError, OSError):
-        settings = PreprocessingStudySettings(
-            photographs, _names(parts), seeds=seeds, epochs=epochs, seed=seed
-        )
-        _report(measure(settings, report_progress=_print_progress), output)
-
-
-def _report(report: "StudyReport", output: Path) -> None:
-    report.write(output)
-    typer.echo(report.as_markdown(), nl=False)
-
-
-def _names(given: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in given.split(",") if name.strip())
-
-
-def _numbers(option: str, given: str, kind: Callable[[str], Value]) -> tuple[Value, ...]:
-    try:
-        return tuple(kind(number) for number in _names(given))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{option} must be numbers separated by commas, not {given}"
-        ) from error
-
-
-def _print_progress(line: str) -> None:
-    typer.echo(line, err=True)
+        show(study.study_sequences(settings, report_progress=print_progress), output)

@@ -1,0 +1,16 @@
+"""`unrolled study`: experiments with networks, small enough for a laptop."""
+
+import typer
+
+from app.cli.study.feedforward import activations, normalization, preprocessing
+from app.cli.study.recurrent import cells, closing, gradients, sequences
+
+__all__ = ["study"]
+
+study = typer.Typer(help="Run experiments with networks.", no_args_is_help=True)
+
+for _command in (
+    *(activations, preprocessing, normalization),
+    *(cells, gradients, closing, sequences),
+):
+    study.command()(_command)
