@@ -9,10 +9,13 @@ import typer
 from app.cli.loading import load_language_model
 from app.cli.options import DeviceName, ModelName, Weights, settings_from
 from app.cli.study.options import (
+    Epochs,
     Layers,
     Output,
     Parameters,
+    Parts,
     Seed,
+    Seeds,
     print_progress,
     read_names,
     read_numbers,
@@ -21,7 +24,7 @@ from app.cli.study.options import (
 from app.cli.terminal import exit_on, require_extra
 from model.text.ngram import Smoothing
 
-__all__ = ["cells", "closing", "gradients", "sequences"]
+__all__ = ["cells", "closing", "gradients", "hello", "sequences"]
 
 
 class _Precision(StrEnum):
@@ -37,6 +40,27 @@ class _TrainingDevice(StrEnum):
 
     AUTO = "auto"
     CPU = "cpu"
+
+
+def hello(
+    *,
+    parts: Parts = "",
+    output: Output = Path("runs/hello"),
+    seeds: Seeds = 5,
+    epochs: Epochs = 200,
+    seed: Seed = 1,
+) -> None:
+    """Learn "hello" and "cat sat on mat", and show every number on the way; start here.
+
+    The parts are characters and words.
+    """
+    with require_extra("training"):
+        from model.studies import hello_study as study  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        settings = study.HelloStudySettings(
+            read_names(parts), seeds=seeds, epochs=epochs, seed=seed
+        )
+        show(study.study_hello(settings, report_progress=print_progress), output)
 
 
 def cells(

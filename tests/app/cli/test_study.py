@@ -106,6 +106,18 @@ def test_sequences_write_a_report(tmp_path: Path) -> None:
     assert "there is no task 'film'" in found.stderr
 
 
+def test_the_first_steps_are_shown(tmp_path: Path) -> None:
+    found = run("hello", "--epochs", 60, "--seeds", 1, "--output", tmp_path)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == (tmp_path / "hello.md").read_text()
+    assert "| 4 | l | 0 0 1 0 |" in found.stdout
+    assert "| trained | hello |" in found.stdout
+    assert "| `<START>` cat sat on mat | `<END>` " in found.stdout
+    found = run("hello", "--parts", "films", "--output", tmp_path)
+    assert found.exit_code == 1
+    assert "unknown part 'films': choose from characters, words" in found.stderr
+
+
 def test_a_part_of_the_activations(tmp_path: Path) -> None:
     found = run("activations", "--parts", "values", "--output", tmp_path)
     assert found.exit_code == 0, found.stderr
