@@ -28,6 +28,7 @@ class ActivationStudySettings(PartSettings):
     """What is measured; see `PartSettings`.
 
     Attributes:
+        epochs: of each training.
         rates: learning rates of `convergence`, of which each function gets its best.
         dead_rates: learning rates of `dead`.
     """

@@ -42,7 +42,11 @@ _START, _END = f"`{START}`", f"`{END}`"  # what stands in < > is not text in Mar
 
 @dataclass(frozen=True)
 class HelloStudySettings(PartSettings):
-    """What is measured; see `PartSettings`."""
+    """What is measured; see `PartSettings`.
+
+    Attributes:
+        epochs: of each training.
+    """
 
     PARTS = PARTS
 

@@ -35,11 +35,13 @@ class NormalizationStudySettings(PartSettings):
     """What is measured; see `PartSettings`.
 
     Attributes:
+        epochs: of each training.
         rates: learning rates of `forgiveness`, in rising order.
     """
 
     PARTS = PARTS
 
+    epochs: int = 5
     rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ class PreprocessingStudySettings(PartSettings):
     Attributes:
         photographs: a folder of them; crops are cut from each.
         crops: how many in all.
+        epochs: of each training.
         rates: learning rates, of which each method gets its best.
     """
 
@@ -43,6 +44,7 @@ class PreprocessingStudySettings(PartSettings):
 
     photographs: Path = field(kw_only=True)
     crops: int = 4_000
+    epochs: int = 5
     rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
     def __post_init__(self) -> None:

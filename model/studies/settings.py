@@ -49,7 +49,9 @@ class PartSettings:
         parts: of `PARTS`, which each study names; none means all.
         seeds: how many times everything random is repeated.
         seed: the first seed.
-        epochs: of each training.
+
+    Raises:
+        ValueError: there is no such part, or a whole number other than the seed is below 1.
     """
 
     PARTS: ClassVar[tuple[str, ...]]
@@ -57,11 +59,11 @@ class PartSettings:
     parts: tuple[str, ...] = ()
     seeds: int = 5
     seed: int = 1
-    epochs: int = 5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", check_parts(self.parts, self.PARTS))
-        check_least(self, 1, "seeds", "epochs")
+        numbers = [name for name, value in vars(self).items() if type(value) is int]
+        check_least(self, 1, *(name for name in numbers if name != "seed"))
 
     @property
     def all_seeds(self) -> range:

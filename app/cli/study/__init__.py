@@ -3,7 +3,7 @@
 import typer
 
 from app.cli.study.feedforward import activations, normalization, preprocessing
-from app.cli.study.recurrent import cells, closing, gradients, hello, sequences
+from app.cli.study.recurrent import cells, closing, gradients, hello, sequences, truncation
 
 __all__ = ["study"]
 
@@ -11,6 +11,6 @@ study = typer.Typer(help="Run experiments with networks.", no_args_is_help=True)
 
 for _command in (
     *(activations, preprocessing, normalization),
-    *(hello, cells, gradients, closing, sequences),
+    *(hello, cells, gradients, truncation, closing, sequences),
 ):
     study.command()(_command)

@@ -24,7 +24,7 @@ from app.cli.study.options import (
 from app.cli.terminal import exit_on, require_extra
 from model.text.ngram import Smoothing
 
-__all__ = ["cells", "closing", "gradients", "hello", "sequences"]
+__all__ = ["cells", "closing", "gradients", "hello", "sequences", "truncation"]
 
 
 class _Precision(StrEnum):
@@ -177,6 +177,42 @@ def gradients(
             seed=seed,
         )
         show(study.study_gradients(settings, report_progress=print_progress), output)
+
+
+def truncation(
+    *,
+    parts: Parts = "",
+    output: Output = Path("runs/truncation"),
+    cell: Annotated[str, typer.Option(help="The cell of every network.")] = "gru",
+    steps: Annotated[
+        str, typer.Option(help="Characters to backpropagate through, separated by commas.")
+    ] = "4,16,64",
+    distances: Annotated[
+        str, typer.Option(help="Characters from bracket to bracket, separated by commas.")
+    ] = "5,20,50",
+    training_steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 150,
+    seeds: Seeds = 5,
+    seed: Seed = 1,
+) -> None:
+    """Measure how far back gradients must go to learn which bracket to close.
+
+    The parts are alone (each network sees brackets of one distance) and mixed (of all).
+    """
+    lengths = read_numbers("--steps", steps, int)
+    apart = read_numbers("--distances", distances, int)
+    with require_extra("training"):
+        from model.studies import truncation_study as study  # noqa: PLC0415
+    with exit_on(ValueError, OSError):
+        settings = study.TruncationStudySettings(
+            read_names(parts),
+            cell=cell,
+            steps=lengths,
+            distances=apart,
+            updates=training_steps,
+            seeds=seeds,
+            seed=seed,
+        )
+        show(study.study_truncation(settings, report_progress=print_progress), output)
 
 
 def closing(

@@ -118,6 +118,18 @@ def test_the_first_steps_are_shown(tmp_path: Path) -> None:
     assert "unknown part 'films': choose from characters, words" in found.stderr
 
 
+def test_truncation_tries_every_length_of_a_chunk(tmp_path: Path) -> None:
+    options = "--parts alone --cell rnn --training-steps 2 --seeds 1".split()
+    found = run("truncation", "--steps", "2,8", "--output", tmp_path, *options)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == (tmp_path / "truncation.md").read_text()
+    assert "| chunk | distance 5 | distance 20 | distance 50 |" in found.stdout
+    assert "\n| 8 | " in found.stdout
+    found = run("truncation", "--steps", "all", "--output", tmp_path)
+    assert found.exit_code == 2
+    assert "--steps must be numbers separated by commas, not all" in found.stderr
+
+
 def test_a_part_of_the_activations(tmp_path: Path) -> None:
     found = run("activations", "--parts", "values", "--output", tmp_path)
     assert found.exit_code == 0, found.stderr
