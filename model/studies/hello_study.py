@@ -1,9 +1,13 @@
 """The study of the lecture's first recurrent networks: "hello", and "cat sat on mat"."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
+from model.decoding.sampling import filter_top_k_top_p
 from model.networks.text_network import TextNetwork
 from model.reporting.plots import COLOURS, Line, Panel
 from model.reporting.tables import mean_and_deviation, table
@@ -27,7 +31,7 @@ from model.vocabulary import END, START
 
 __all__ = ["PARTS", "HelloStudySettings", "study_hello"]
 
-PARTS = ("characters", "words")
+PARTS = ("characters", "words", "temperature")
 
 _WORD, _LETTER_UNITS = "hello", 3
 _SENTENCES = ("cat sat on mat", "cat lay", "dog sat on cat", "dog lay on mat")
@@ -37,6 +41,7 @@ _SHOWN_EPOCHS = (0, 5, 20, 50)
 _SHOWN_WORDS = 0.05  # less likely words are left out
 _DRAWN = 5
 _MOST_WORDS = 20
+_TEMPERATURES, _MANY = (0.25, 0.5, 1.0, 2.0), 1_000
 _START, _END = f"`{START}`", f"`{END}`"  # what stands in < > is not text in Markdown
 
 
@@ -65,6 +70,7 @@ def study_hello(
     makers: Mapping[str, Callable[[HelloStudySettings], Part]] = {
         "characters": _characters,
         "words": _words,
+        "temperature": _temperature,
     }
     return measure_parts("hello", makers, settings, report_progress)
 
@@ -134,7 +140,7 @@ def _words(settings: HelloStudySettings) -> Part:
         learn_sentences(_SENTENCES, units=_WORD_UNITS, epochs=settings.epochs, seed=seed)
         for seed in settings.all_seeds
     ]
-    bigram = count("\n".join(_SENTENCES), 2, level="word", smoothing="none")
+    bigram = _bigram()
     models = {"network": networks[0], "2-gram": bigram}
     first = _SENTENCES[0].split()
     histories = [" ".join(first[:length]) for length in range(len(first) + 1)]
@@ -202,6 +208,36 @@ def _words(settings: HelloStudySettings) -> Part:
             "written": written,
         },
     )
+
+
+def _temperature(settings: HelloStudySettings) -> Part:
+    bigram, history = _bigram(), " ".join(_SENTENCES[0].split()[:-1])
+    words = [word for word, one in next_words(bigram, history).items() if one > 0]
+    given = np.array([next_words(bigram, history)[word] for word in words])
+    rows, data = [], []
+    for temperature in _TEMPERATURES:
+        sharpened = np.exp(filter_top_k_top_p(np.log(given), temperature)).tolist()
+        deltas = bigram.generate(
+            history, n=_MANY, seed=settings.seed, max_tokens=1, temperature=temperature
+        )
+        drawn = Counter(delta.token for delta in deltas)
+        shares = [drawn[word] / _MANY for word in words]
+        rows.append([f"{temperature:g}", *(f"{one:.2f}" for one in (*sharpened, *shares))])
+        data.append({"temperature": temperature, "probability": sharpened, "drawn": shares})
+    return Part(
+        "temperature",
+        "Drawing at a temperature T",
+        (
+            f'What the 2-gram finds after "{history}", each probability p as p^(1/T), divided by '
+            f"their sum; and how often a word came in {_MANY:,} draws:",
+            table(["T", *words, *(f"{word} drawn" for word in words)], rows, text=0),
+        ),
+        {"words": words, "temperatures": data},
+    )
+
+
+def _bigram() -> LanguageModel:
+    return count("\n".join(_SENTENCES), 2, level="word", smoothing="none")
 
 
 def _steps_table(steps: Sequence[Step], letters: str) -> str:

@@ -52,7 +52,7 @@ def hello(
 ) -> None:
     """Learn "hello" and "cat sat on mat", and show every number on the way; start here.
 
-    The parts are characters and words.
+    The parts are characters, words and temperature.
     """
     with require_extra("training"):
         from model.studies import hello_study as study  # noqa: PLC0415

@@ -115,7 +115,7 @@ def test_the_first_steps_are_shown(tmp_path: Path) -> None:
     assert "| `<START>` cat sat on mat | `<END>` " in found.stdout
     found = run("hello", "--parts", "films", "--output", tmp_path)
     assert found.exit_code == 1
-    assert "unknown part 'films': choose from characters, words" in found.stderr
+    assert "unknown part 'films': choose from characters, words, temperature" in found.stderr
 
 
 def test_truncation_tries_every_length_of_a_chunk(tmp_path: Path) -> None:

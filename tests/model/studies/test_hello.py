@@ -148,6 +148,11 @@ def test_the_report_holds_what_was_measured(tmp_path: Path) -> None:
         sum(said["network"][one] for one in words["sentences"])
     )
     assert "| `<START>` cat sat on mat |" in text
+    for one in data["temperature"]["temperatures"]:
+        t = one["temperature"]
+        powers = [(1 / 3) ** (1 / t), (2 / 3) ** (1 / t)]  # of cat and mat
+        assert one["probability"] == pytest.approx([power / sum(powers) for power in powers])
+        assert one["drawn"] == pytest.approx(one["probability"], abs=0.05)
 
 
 def test_the_same_seed_measures_the_same() -> None:
