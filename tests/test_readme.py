@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_every_output_block_is_checked():
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "shown"), COMMANDS)
 def test_commands_print_what_is_shown(command, shown):
-    assert_same_output(run(UNROLLED, *command.split()[1:]), shown)
+    assert_same_output(run(UNROLLED, *shlex.split(command)[1:]), shown)
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ class TruncationStudySettings(PartSettings):
 
     PARTS = PARTS
 
+    seeds: int = 3
     cell: str = "gru"
     steps: tuple[int, ...] = (4, 16, 64)
     distances: tuple[int, ...] = (5, 20, 50)

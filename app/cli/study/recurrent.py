@@ -191,7 +191,7 @@ def truncation(
         str, typer.Option(help="Characters from bracket to bracket, separated by commas.")
     ] = "5,20,50",
     training_steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 150,
-    seeds: Seeds = 5,
+    seeds: Seeds = 3,
     seed: Seed = 1,
 ) -> None:
     """Measure how far back gradients must go to learn which bracket to close.
