@@ -1,6 +1,5 @@
 """Report a comparison of cells as Markdown, JSON and plots."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,9 +10,9 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from model.files import write_text
-from model.reporting.plots import COLOURS, Line, Panel, draw
+from model.reporting.plots import COLOURS, Line, Panel
 from model.reporting.tables import table
+from model.studies.report import write_report
 
 __all__ = ["CellRun", "CellStudy", "Epoch"]
 
@@ -158,20 +157,11 @@ class CellStudy:
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write `cells.json`, `cells.md`, `curves.png` and, with n-grams, `ngrams.png`.
 
-        Returns:
-            The files written.
-
-        Raises:
-            OSError: a file cannot be written.
+        See `write_report`.
         """
-        write_text(folder / _FILE, json.dumps(self.as_dict(), indent=1) + "\n")
-        write_text(folder / "cells.md", self.as_markdown())
-        draw(list(self._curves()), folder / "curves.png")
-        written = [folder / name for name in (_FILE, "cells.md", "curves.png")]
-        if self.ngrams:
-            draw([self._ngram_panel()], folder / "ngrams.png")
-            written.append(folder / "ngrams.png")
-        return tuple(written)
+        ngrams = [self._ngram_panel()] if self.ngrams else []
+        figures = {"curves": list(self._curves()), "ngrams": ngrams}
+        return write_report(folder, "cells", self.as_markdown(), self.as_dict(), figures)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -7,7 +7,6 @@ that matters; Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recu
 2015, section 4.2, measure it on closing braces.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.corpus import Corpus
-from model.files import write_text
 from model.reporting.tables import table
+from model.studies.report import write_report
 from model.text.language_model import LanguageModel
 from model.text.ngram import MAX_ORDER, NGram, Smoothing
 
@@ -106,17 +105,12 @@ class ClosingStudy:
             f"The same in nats, -log of the probability:\n\n{tables[1]}\n"
         )
 
-    def write(self, folder: Path) -> None:
-        """Write `closing.json` and `closing.md`.
-
-        Raises:
-            OSError: a file cannot be written.
-        """
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write `closing.json` and `closing.md`, see `write_report`."""
         numbers = asdict(self) | {"distances": DISTANCES}
         for one in numbers["models"]:  # JSON has no infinity
             one["nats"] = [None if n is None or math.isinf(n) else n for n in one["nats"]]
-        write_text(folder / "closing.json", json.dumps(numbers, indent=1) + "\n")
-        write_text(folder / "closing.md", self.as_markdown())
+        return write_report(folder, "closing", self.as_markdown(), numbers, {})
 
 
 def study_closing(

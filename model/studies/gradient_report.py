@@ -1,16 +1,15 @@
 """Report a study of gradients as Markdown, JSON and plots."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from model.files import write_text
-from model.reporting.plots import COLOURS, Line, Panel, band, draw
+from model.reporting.plots import COLOURS, Line, Panel, band
 from model.reporting.tables import mean_and_deviation, median_and_range, scientific, table
 from model.studies.gradient_curves import ClippingCurve, FlowCurve, MatrixFlow
+from model.studies.report import write_report
 
 __all__ = ["GradientStudy"]
 
@@ -83,20 +82,11 @@ class GradientStudy:
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write `gradients.json`, `gradients.md`, `gradients.png` and, if trained, `clipping.png`.
 
-        Returns:
-            The files written.
-
-        Raises:
-            OSError: a file cannot be written.
+        See `write_report`.
         """
-        names = ["gradients.json", "gradients.md", "gradients.png"]
-        write_text(folder / names[0], json.dumps(self.as_dict(), indent=1) + "\n")
-        write_text(folder / names[1], self.as_markdown())
-        draw(list(self._flow_panels()), folder / names[2])
-        if self.clipping:
-            names.append("clipping.png")
-            draw(list(self._clipping_panels()), folder / names[3])
-        return tuple(folder / name for name in names)
+        clipping = list(self._clipping_panels()) if self.clipping else []
+        figures = {"gradients": list(self._flow_panels()), "clipping": clipping}
+        return write_report(folder, "gradients", self.as_markdown(), self.as_dict(), figures)
 
     @property
     def _distances(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """What a study of several parts hands back: for each part text, numbers and a figure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from model.reporting.grids import PictureRow, draw_pictures
 from model.reporting.plots import Panel, draw
 from model.studies.settings import PartSettings
 
-__all__ = ["Part", "ReportProgress", "StudyReport", "measure_parts"]
+__all__ = ["Part", "ReportProgress", "StudyReport", "measure_parts", "write_report"]
 
 Settings = TypeVar("Settings", bound=PartSettings)
 
@@ -66,18 +66,40 @@ class StudyReport:
         Raises:
             OSError: a file cannot be written.
         """
-        files = [folder / f"{self.name}.json", folder / f"{self.name}.md"]
-        write_json(files[0], self.as_dict())
-        write_text(files[1], self.as_markdown())
-        for part in self.parts:
-            path = folder / f"{self.name}-{part.name}.png"
-            if part.panels:
-                draw(part.panels, path)
-            if part.pictures:
-                draw_pictures(part.pictures, path)
-            if part.panels or part.pictures:
-                files.append(path)
-        return tuple(files)
+        figures = {f"{self.name}-{part.name}": part.panels for part in self.parts}
+        files = write_report(folder, self.name, self.as_markdown(), self.as_dict(), figures)
+        pictured = [part for part in self.parts if part.pictures]
+        paths = [folder / f"{self.name}-{part.name}.png" for part in pictured]
+        for part, path in zip(pictured, paths, strict=True):
+            draw_pictures(part.pictures, path)
+        return (*files, *paths)
+
+
+def write_report(
+    folder: Path, name: str, page: str, numbers: Any, figures: Mapping[str, Sequence[Panel]]
+) -> tuple[Path, ...]:
+    """Write what a study found.
+
+    Args:
+        folder: where to.
+        name: of the page in Markdown, `NAME.md`, and of the numbers, `NAME.json`.
+        page, numbers: these two.
+        figures: by their names, each `FIGURE.png`; one without panels is left out.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    files = [folder / f"{name}.json", folder / f"{name}.md"]
+    write_json(files[0], numbers)
+    write_text(files[1], page)
+    for figure, panels in figures.items():
+        if panels:
+            files.append(folder / f"{figure}.png")
+            draw(panels, files[-1])
+    return tuple(files)
 
 
 def measure_parts(

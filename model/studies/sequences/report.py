@@ -1,6 +1,5 @@
 """Report the study of sequences as Markdown, JSON and a figure."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from model.files import write_text
-from model.reporting.plots import COLOURS, Line, Panel, draw
+from model.reporting.plots import COLOURS, Line, Panel
 from model.reporting.tables import table
+from model.studies.report import write_report
 from model.studies.sequences.training import LabelRun, RewriteRun
 
 __all__ = ["SequenceStudy"]
@@ -67,19 +66,9 @@ class SequenceStudy:
         return asdict(self)
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write `sequences.json`, `sequences.md` and `sequences.png`.
-
-        Returns:
-            The files written.
-
-        Raises:
-            OSError: a file cannot be written.
-        """
-        files = tuple(folder / f"sequences.{suffix}" for suffix in ("json", "md", "png"))
-        write_text(files[0], json.dumps(self.as_dict(), indent=1) + "\n")
-        write_text(files[1], self.as_markdown())
-        draw(list(self._panels()), files[2])
-        return files
+        """Write `sequences.json`, `sequences.md` and `sequences.png`, see `write_report`."""
+        figures = {"sequences": list(self._panels())}
+        return write_report(folder, "sequences", self.as_markdown(), self.as_dict(), figures)
 
     def _label_table(self) -> str:
         header = ["task", "kind", "labels", "with memory", "without", "commonest label", "s each"]
