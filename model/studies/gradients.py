@@ -15,7 +15,7 @@ from model.data.corpus import Corpus
 from model.networks.cells import CELLS
 from model.networks.text_network import TextNetwork
 from model.studies.cell_report import CellStudy
-from model.studies.clipping import ClippedTraining, train_clipped
+from model.studies.clipping import train_clipped
 from model.studies.flow import gradient_flow, stretches, with_spectral_radius
 from model.studies.gradient_curves import ClippingCurve, FlowCurve, MatrixFlow
 from model.studies.gradient_report import GradientStudy
@@ -144,7 +144,15 @@ def study_gradients(
             for clip in (None, _CLIP):
                 for seed in range(settings.seed, settings.seed + settings.seeds):
                     network = with_spectral_radius(_vanilla_rnn(subject, seed), radius)
-                    run = _train(network, subject, settings, clip=clip)
+                    run = train_clipped(
+                        network,
+                        subject.train,
+                        start_id=subject.vocabulary.start_id,
+                        steps=settings.training_steps,
+                        clip=clip,
+                        flow_tokens=subject.rows,
+                        flow_steps=settings.steps,
+                    )
                     clipping.append(ClippingCurve.of(run, spectral_radius=radius, seed=seed))
                 report_progress(
                     f"rnn of spectral radius {radius:g} trained {clipping[-1].manner}, "
@@ -178,25 +186,6 @@ def _starts(subject: _Subject, settings: GradientStudySettings) -> Iterator[Flow
             network, subject.rows, settings.steps, seed=settings.seed
         ):
             yield FlowCurve.of(cell, when, part, ratios)
-
-
-def _train(
-    network: TextNetwork,
-    subject: _Subject,
-    settings: GradientStudySettings,
-    *,
-    clip: float | None,
-) -> ClippedTraining:
-    assert subject.train is not None  # noqa: S101 - the caller has checked
-    return train_clipped(
-        network,
-        subject.train,
-        start_id=subject.vocabulary.start_id,
-        steps=settings.training_steps,
-        clip=clip,
-        flow_tokens=subject.rows,
-        flow_steps=settings.steps,
-    )
 
 
 def _subject(settings: GradientStudySettings) -> _Subject:

@@ -2,8 +2,9 @@
 
 import typer
 
+from app.cli.study.corpora import cells, closing, gradients
 from app.cli.study.feedforward import activations, normalization, preprocessing
-from app.cli.study.recurrent import cells, closing, gradients, hello, sequences, truncation
+from app.cli.study.recurrent import hello, sequences, truncation
 
 __all__ = ["study"]
 
