@@ -139,7 +139,8 @@ def _part(
             f"{how}, after {settings.updates} updates ({settings.cell}, 32 units). Shown is the "
             "share of brackets that are closed rightly by the distance from the opening to the "
             f"closing one, the mean ± standard deviation over {settings.seeds} seeds; chance is "
-            "0.50. Gradients go back as many characters as a chunk has:",
+            "0.50. The loss counts closing brackets alone. Gradients go back as many characters as "
+            "a chunk has:",
             table(["chunk", *(f"distance {one}" for one in settings.distances)], rows, text=0),
         ),
         [

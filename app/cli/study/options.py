@@ -28,7 +28,7 @@ Parts = Annotated[
     str, typer.Option(help="The parts to run, separated by commas; by default all of them.")
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="How many times each measurement is repeated.")]
-Seed = Annotated[int, typer.Option(min=0, help="The first random seed.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The first random seed.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Epochs of each training.")]
 Parameters = Annotated[int, typer.Option(min=1, help="Parameters of each network, approximately.")]
 Layers = Annotated[int, typer.Option(min=1, max=16, help="Layers of each network.")]

@@ -116,6 +116,9 @@ def test_the_first_steps_are_shown(tmp_path: Path) -> None:
     found = run("hello", "--parts", "films", "--output", tmp_path)
     assert found.exit_code == 1
     assert "unknown part 'films': choose from characters, words, temperature" in found.stderr
+    found = run("hello", "--seed", 2**64, "--output", tmp_path)
+    assert found.exit_code == 2
+    assert "--seed" in found.stderr
 
 
 def test_truncation_tries_every_length_of_a_chunk(tmp_path: Path) -> None:
