@@ -134,18 +134,25 @@ def study_sequences(
 
 
 def written_texts(characters: int, seed: int, report_progress: ReportProgress) -> dict[str, str]:
-    """Return what each shipped writer of characters writes, by its name.
+    """Return what the shipped writers of characters write, by their names.
+
+    Of writers that learned the same text only the largest writes, since nobody could tell whose
+    text it is.
 
     Args:
         characters: of each.
         seed: of the drawing.
         report_progress: called with a line about each.
     """
-    texts = {}
+    writers: dict[str, LanguageModel] = {}  # by what they learned
     for folder in find_bundle_folders(SHIPPED_WEIGHTS).language_models:
         writer = LanguageModel.load(folder, "cpu", threads=1)
-        if writer.config.level != "character":
-            continue
+        learned = str(writer.config.provenance.get("corpus", writer.config.name))
+        known = writers.get(learned)
+        if writer.config.level == "character" and (known is None or _units(writer) > _units(known)):
+            writers[learned] = writer
+    texts = {}
+    for writer in writers.values():
         pieces = [""] * _AT_ONCE
         length = -(-characters // _AT_ONCE)
         for delta in writer.generate("", n=_AT_ONCE, seed=seed, max_tokens=length):
@@ -155,6 +162,10 @@ def written_texts(characters: int, seed: int, report_progress: ReportProgress) -
             f"{writer.config.name}: {len(texts[writer.config.name])} characters written"
         )
     return texts
+
+
+def _units(language_model: LanguageModel) -> int:
+    return language_model.config.network.layers * language_model.config.network.hidden_size
 
 
 def _label_tasks(

@@ -3,13 +3,16 @@
 import datetime
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from model.bundle.write import save_bundle
 from model.studies.sequences import labels as labels_module
+from model.studies.sequences import study as study_module
 from model.studies.sequences.labels import (
     FRAMES,
     SIDE,
@@ -20,8 +23,9 @@ from model.studies.sequences.labels import (
 )
 from model.studies.sequences.networks import END, PAD, START, Labeller, Rewriter
 from model.studies.sequences.rewrites import dates, make_rewrite_task, sums
-from model.studies.sequences.study import SequenceStudySettings, study_sequences
+from model.studies.sequences.study import SequenceStudySettings, study_sequences, written_texts
 from model.studies.sequences.training import train_labeller, train_rewriter
+from tests.tiny import save_tiny_language_model, tiny_language_model
 
 TEXTS = {"low": "abcabcab" * 60, "high": "xyzxzyxz" * 60}
 
@@ -208,6 +212,24 @@ def test_the_report_holds_what_was_measured(tmp_path: Path) -> None:
 def test_bad_settings_are_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         SequenceStudySettings(**changes)
+
+
+def test_of_writers_of_one_text_the_largest_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = {"small": ("plays", 4), "large": ("plays", 12), "other": ("prose", 4)}
+    for name, (corpus, units) in learned.items():
+        writer = tiny_language_model(hidden_size=units)
+        config = replace(writer.config, name=name, provenance={"corpus": corpus})
+        folder = tmp_path / "text" / name
+        save_bundle(folder, config, writer.network.state_dict(), writer.vocabulary, writer.card)
+    save_tiny_language_model(tmp_path / "text" / "words", text="a b c", level="word")
+    monkeypatch.setattr(study_module, "SHIPPED_WEIGHTS", tmp_path)
+    lines: list[str] = []
+    texts = written_texts(60, 1, lines.append)
+    assert sorted(texts) == ["large", "other"]
+    assert all(len(text.replace("\n", "")) > 20 for text in texts.values())
+    assert sorted(line.split(":")[0] for line in lines) == ["large", "other"]
 
 
 def test_too_little_text_is_refused(tmp_path: Path) -> None:
