@@ -157,11 +157,13 @@ export async function meetCaptioner() {
   await asked;
 }
 
-/** Return the query of a caption request, with all that this captioner can say about each word. */
-export function captionQuery(options) {
-  const more = {attention: true, top_logprobs: 5, style: 'alt'};
+/** The query of a caption request; `details`: all that can be said of each word. */
+export function captionQuery(options, details = true) {
+  const more = {style: 'alt'};
   const supports = captioner?.supports ?? [];
-  for (const name of ['image_gain', 'tags']) if (supports.includes(name)) more[name] = true;
+  if (supports.includes('tags')) more.tags = true;
+  if (details) Object.assign(more, {attention: true, top_logprobs: 5});
+  if (details && supports.includes('image_gain')) more.image_gain = true;
   // Captions that are drawn have no confidence.
   if (captioner?.calibration && options.temperature === undefined) {
     Object.assign(more, {min_confidence: 0.35, below: 'hedge'});
@@ -171,9 +173,9 @@ export function captionQuery(options) {
   return {...others, ...more};
 }
 
-/** Caption a photograph. */
-export async function caption(image, options, signal) {
+/** Caption a photograph; without `details` in half the time. */
+export async function caption(image, options, {signal, details = false} = {}) {
   if (!captioner) await meetCaptioner();
   signal?.throwIfAborted();
-  return call('caption', {query: captionQuery(options), form: {image}, signal});
+  return call('caption', {query: captionQuery(options, details), form: {image}, signal});
 }

@@ -66,14 +66,24 @@ class DescribePart extends Part {
     if (!this.result && !this.busy) this.describe();
   }
 
+  /** Captions first; what there is to say of each word once they are on screen. */
   async describe() {
     if (!session.photo) return;
     const {options} = this;
-    const result = await this.attempt((signal) => caption(session.photo.file, options, signal));
-    if (!result) return;
-    Object.assign(this, {result, chosen: 0, word: null});
-    Object.assign(session, {captions: result.captions, chosen: 0, options});
-    changed();
+    const {file} = session.photo;
+    await this.attempt(async (signal) => {
+      for (const details of [false, true]) {
+        const result = await caption(file, options, {signal, details});
+        signal.throwIfAborted();
+        if (!details) {
+          Object.assign(this, {chosen: 0, word: null, error: null});
+          Object.assign(session, {chosen: 0, options});
+        }
+        this.result = result;
+        session.captions = result.captions;
+        changed();
+      }
+    });
   }
 
   set(name, value) {

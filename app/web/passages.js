@@ -36,8 +36,7 @@ static int count_pages(struct zone *zone, int limit)
 }
 
 /*
- * Nothing to do for zones that were never used: their lists are
- * empty, and whoever adds the first page sets the rest.
+ * Nothing to do for zones that were never used.
  */
 static void init_zone(struct zone *zone)
 {
@@ -70,13 +69,6 @@ Ay, pilgrim, lips that they must use in prayer.
 ROMEO:
 O, then, dear saint, let lips do what hands do;
 They pray, grant thou, lest faith turn to despair.
-
-JULIET:
-Saints do not move, though grant for prayers' sake.
-
-ROMEO:
-Then move not, while my prayer's effect I take.
-Thus from my lips, by yours, my sin is purged.
 `,
   },
 ];

@@ -13,17 +13,20 @@ const PROMPTS = {
   stacks: '\\begin{lemma}', 'war-and-peace': '"Well, Prince," said',
 };
 
-const promptFor = (name) => PROMPTS[Object.keys(PROMPTS).find((key) => name === key || name?.startsWith(`${key}-`))] ?? '';
+/** A writer's name without that of its cell. */
+const stem = (name) => name?.replace(/-(rnn|gru|lstm)$/, '');
+
+const promptFor = (name) => PROMPTS[stem(name)] ?? '';
 
 const NGRAM = 'n-gram';
 
 /** Writers that differ in their cells alone, as [[label, two names]]: they are named so. */
 function cellPairs(models) {
   const pairs = [];
-  for (const stem of new Set(models.map((name) => name.replace(/-(rnn|gru|lstm)$/, '')))) {
-    for (const [a, b] of [['rnn', 'lstm'], ['rnn', 'gru'], ['gru', 'lstm']]) {
-      const names = [`${stem}-${a}`, `${stem}-${b}`];
-      if (names.every((name) => models.includes(name))) pairs.push([`${stem}: ${a.toUpperCase()} beside ${b.toUpperCase()}`, names]);
+  for (const text of new Set(models.map(stem))) {
+    for (const cells of [['RNN', 'LSTM'], ['RNN', 'GRU'], ['GRU', 'LSTM']]) {
+      const names = cells.map((cell) => `${text}-${cell.toLowerCase()}`);
+      if (names.every((name) => models.includes(name))) pairs.push([`${text}: ${cells.join(' beside ')}`, names]);
     }
   }
   return pairs;
