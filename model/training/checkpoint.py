@@ -55,7 +55,8 @@ def read_progress(path: Path) -> Any:
     Raises:
         ValueError: the file is damaged or is not a checkpoint.
     """
-    with complete_safetensors(path, _REMEDY), safe_open(path, framework="pt") as file:
+    # NumPy's opens the file once: a training may replace it at any moment.
+    with complete_safetensors(path, _REMEDY), safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
     if "progress" not in metadata:
         raise ValueError(f"{path} is not a checkpoint: {_REMEDY}")

@@ -143,7 +143,8 @@ def read_progress(path: Path) -> dict[str, Any]:
     """Return the progress in a checkpoint; step 0 if there is none yet."""
     if not path.exists():
         return {"step": 0}
-    with safe_open(path, framework="pt") as file:
+    # NumPy's opens the file once: a training may replace it at any moment.
+    with safe_open(path, framework="numpy") as file:
         progress: dict[str, Any] = json.loads(file.metadata()["progress"])
     return progress
 
