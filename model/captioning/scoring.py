@@ -78,7 +78,7 @@ def score_batch(
         The natural log-probability of every token of each caption of each picture.
     """
     tokens = _padded(captions, context)
-    steps = _read(decoder, context, tokens)
+    steps = enumerate(_read(decoder, context, tokens))
     return _unpadded([_of_tokens(each, tokens[:, :, t]) for t, (each, _, _) in steps], captions)
 
 
@@ -113,11 +113,11 @@ def read_captions(
     token_logprobs: list[Array] = []
     attention: list[Array] = []
     likeliest: list[list[list[list[tuple[int, float]]]]] = []  # of each step, picture and caption
-    for t, (logprobs, weights, _) in _read(decoder, context, both):
+    for t, (logprobs, weights, _) in enumerate(_read(decoder, context, both)):
         token_logprobs.append(_of_tokens(logprobs, both[:, :, t]))
         attention += [] if weights is None else [weights[:count]]
         likeliest += [_likeliest(logprobs[:count], top)] if top else []
-    scores = _unpadded(token_logprobs, [*captions, *captions] if other else captions)
+    scores = _unpadded(token_logprobs, [*captions, *captions] if other is not None else captions)
     maps = None
     if attention:
         shape = (*tokens.shape, *sides)
@@ -130,7 +130,7 @@ def read_captions(
                 if maps is None
                 else [tuple(map(tuple, one)) for one in maps[i][j][: len(ids)]],
                 [step[i][j] for step in likeliest[: len(ids)]] if top else None,
-                scores[count + i][j] if other else None,
+                scores[count + i][j] if other is not None else None,
             )
             for j, ids in enumerate(of_picture)
         ]
@@ -140,23 +140,14 @@ def read_captions(
 
 def _join(context: ImageContext, other: ImageContext, count: int) -> ImageContext:
     """Put another picture, as often as `count` says, after those of a context."""
-    arrays = context.to_dict()
     xp = array_namespace(context.start[0])
-    return ImageContext.from_dict(
-        {
-            name: xp.concat(
-                [
-                    part,
-                    xp.broadcast_to(
-                        xp.astype(other_part, part.dtype), (count, *other_part.shape[1:])
-                    ),
-                ]
-            )
-            for (name, part), other_part in zip(
-                arrays.items(), other.to_dict().values(), strict=True
-            )
-        }
-    )
+
+    def join(part: Array, one: Array) -> Array:
+        repeated = xp.broadcast_to(xp.astype(one, part.dtype), (count, *one.shape[1:]))
+        return xp.concat([part, repeated])
+
+    pairs = zip(context.to_dict().items(), other.to_dict().values(), strict=True)
+    return ImageContext.from_dict({name: join(part, one) for (name, part), one in pairs})
 
 
 def read_states(
@@ -170,7 +161,7 @@ def read_states(
         caption: token ids without the start token, at least one; the last one is not read.
     """
     tokens = _padded([[caption]], context)
-    steps = [state for _, (_, _, state) in _read(decoder, context, tokens)]
+    steps = [state for _, _, state in _read(decoder, context, tokens)]
     parts = zip(context.start, *steps, strict=True)
     arrays = {name: _float32(array) for name, array in context.to_dict().items()}
     return CaptionStates(
@@ -238,7 +229,7 @@ def _padded(captions: Sequence[Sequence[Sequence[int]]], context: ImageContext) 
 
 def _read(
     decoder: CaptionDecoder, context: ImageContext, tokens: Array
-) -> Iterator[tuple[int, tuple[Array, Array | None, DecoderState]]]:
+) -> Iterator[tuple[Array, Array | None, DecoderState]]:
     """Read captions of several pictures, all at once.
 
     Args:
@@ -247,9 +238,9 @@ def _read(
         tokens: (pictures, captions, steps)
 
     Yields:
-        Before each token its number, and then the log-probabilities of all (pictures, captions,
-        vocabulary), the attention's weights (pictures, captions, cells) or None, and the state,
-        each part (pictures, captions, hidden).
+        Before each token the log-probabilities of all (pictures, captions, vocabulary), the
+        attention's weights (pictures, captions, cells) or None, and the state, each part (pictures,
+        captions, hidden).
     """
     xp = array_namespace(tokens)
     pictures, most, steps = tokens.shape
@@ -259,5 +250,5 @@ def _read(
     )
     for t in range(steps):
         logprobs, state, weights = decoder.step(last, state, context)
-        yield t, (logprobs, weights, state)
+        yield logprobs, weights, state
         last = tokens[:, :, t]

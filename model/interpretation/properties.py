@@ -143,9 +143,9 @@ def _capital_next(text: str) -> Measured:
 
 
 def _newline_next_at_parenthesis(text: str) -> Measured:
-    """Tell the ) that end their line from the others; other characters do not count.
+    """Tell a closing parenthesis at the end of a line from the others; nothing else counts.
 
-    If they did, a unit that follows every ) would score well.
+    If other characters did, a unit that is on at every ) would score well.
     """
     characters = _characters(text)
     ahead = _next(characters == "\n")

@@ -25,7 +25,7 @@ def spell(row: Tensor) -> str:
 
 
 class Reader:
-    """Knows which bracket closes, or always says the other one."""
+    """Always closes with the right bracket, or always with the wrong one."""
 
     def __init__(self, *, right: bool) -> None:
         self.right = right
