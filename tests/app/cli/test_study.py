@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from app.cli.study import study
 from tests.model.training.recipes import forget_accelerate
 from tests.model.training.text_recipes import tale
-from tests.tiny import save_tiny_language_model
+from tests.tiny import save_tiny_captioner, save_tiny_language_model
 
 CELLS = """--cells rnn,gru --parameters 900 --epochs 1 --streams 16 --steps 32 --order 3
 --learning-rates 3e-3 --device cpu""".split()
@@ -158,3 +158,17 @@ def test_a_part_of_preprocessing(tmp_path: Path) -> None:
     assert "| whitened | 0.00 | 0.00 |" in found.stdout
     found = run("preprocessing", "--photographs", tmp_path / "nowhere")
     assert found.exit_code == 2
+
+
+def test_captioners_are_compared(tmp_path: Path) -> None:
+    bundle = save_tiny_captioner(tmp_path / "bundle", kind="global")
+    found = run("captioning", bundle, "--output", tmp_path / "found")
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == (tmp_path / "found" / "captioning.md").read_text()
+    assert "tiny (global, 16 units):" in found.stdout
+    found = run("captioning", bundle, "--parts", "gain", "--output", tmp_path / "found")
+    assert found.exit_code == 1
+    assert "the part gain needs a data set: --dataset and --pictures" in found.stderr
+    found = run("captioning", bundle, bundle, "--output", tmp_path / "found")
+    assert found.exit_code == 1
+    assert "captioners need different names: tiny comes twice" in found.stderr
