@@ -40,13 +40,43 @@ SCALES = {"published": Scale(), "tiny": Scale(16, 1, 2)}
 
 @dataclass(frozen=True)
 class OtherModel:
-    """A model with `generate`, and the preprocessing of its pictures."""
+    """A model with `generate`, and the preprocessing of its pictures.
+
+    Attributes:
+        network: of `transformers`.
+        size, resampling, mean, std: of its pictures; a filter of Pillow, and values by channel.
+        prompt: token ids that it reads with the picture; those of the picture's own places are
+            `config.image_token_id`. None: it needs none.
+        beams: the beam size of its published usage.
+        several: whether it takes a row of pictures.
+    """
 
     network: Any
     size: int
-    resampling: int  # a filter of Pillow
+    resampling: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    prompt: tuple[int, ...] | None = None
+    beams: int = BEAM
+    several: bool = False
+
+    def generate(self, picture: Image.Image) -> int:
+        """Caption a picture in `TOKENS` tokens, and return how many were written."""
+        resized = picture.convert("RGB").resize((self.size, self.size), self.resampling)
+        mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
+        pixels = (np.asarray(resized, np.float32) / 255 - mean) / std
+        batch = torch.from_numpy(pixels.transpose(2, 0, 1)[None]).to(self.network.dtype)
+        inputs = {"pixel_values": batch[:, None] if self.several else batch}
+        if self.prompt is not None:
+            inputs["input_ids"] = torch.tensor([self.prompt])
+            inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        with torch.inference_mode():
+            tokens = self.network.generate(
+                **inputs, num_beams=self.beams, min_new_tokens=TOKENS, max_new_tokens=TOKENS
+            )
+        # A decoder alone repeats what it read; otherwise the start token comes first.
+        decoder_alone = self.prompt is not None and not self.network.config.is_encoder_decoder
+        return int(tokens.shape[1]) - (len(self.prompt or ()) if decoder_alone else 1)
 
 
 def _make_blip(scale: Scale) -> OtherModel:
@@ -103,9 +133,101 @@ def _make_vit_gpt2(scale: Scale) -> OtherModel:
     return OtherModel(VisionEncoderDecoderModel(config), 224, Image.Resampling.BILINEAR, half, half)
 
 
+_QUESTION = 8  # tokens of "What does the image describe?", between begin and end
+_CHAT = 24  # tokens around the picture's in "User: ... Can you describe this image? Assistant:"
+
+
+def _make_florence(scale: Scale) -> OtherModel:
+    """Build Florence-2-base as in microsoft/Florence-2-base."""
+    from transformers import (  # noqa: PLC0415
+        Florence2Config,
+        Florence2ForConditionalGeneration,
+    )
+
+    published = scale == SCALES["published"]
+    size = 768 if published else 64
+    layers, image = scale.layers // 2 or 1, 51_288
+    config = Florence2Config(
+        text_config={
+            "model_type": "bart",
+            "vocab_size": 51_289,
+            "d_model": scale.hidden_size,
+            **{f"{part}_layers": layers for part in ("encoder", "decoder")},
+            **{f"{part}_attention_heads": scale.heads for part in ("encoder", "decoder")},
+            **{f"{part}_ffn_dim": 4 * scale.hidden_size for part in ("encoder", "decoder")},
+        },
+        vision_config={"projection_dim": scale.hidden_size}
+        | ({} if published else {"embed_dim": [32] * 4, "depths": [1] * 4}),
+        image_token_id=image,
+    )
+    # A place for each part of 32 x 32 pixels, and one for all of them.
+    places = (size // 32) ** 2 + 1
+    return OtherModel(
+        Florence2ForConditionalGeneration(config),
+        size,
+        Image.Resampling.BICUBIC,
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+        prompt=(image,) * places + (4,) * _QUESTION,
+    )
+
+
+def _make_smolvlm(scale: Scale) -> OtherModel:
+    """Build SmolVLM-256M as in HuggingFaceTB/SmolVLM-256M-Instruct, for an uncut picture."""
+    from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration  # noqa: PLC0415
+
+    published = scale == SCALES["published"]
+    size = 512 if published else 64
+    image = 49_190
+    text = {
+        "model_type": "llama",
+        "vocab_size": 49_280,
+        "max_position_embeddings": 8192,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+    }
+    sizes = {
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "head_dim": 64,
+    }
+    small = dict.fromkeys(sizes, 2) | {"hidden_size": 16, "intermediate_size": 16, "head_dim": 8}
+    config = SmolVLMConfig(
+        text_config=text | (sizes if published else small),
+        vision_config={
+            "hidden_size": scale.hidden_size,
+            "intermediate_size": 4 * scale.hidden_size,
+            "num_hidden_layers": scale.layers,
+            "num_attention_heads": scale.heads,
+            "image_size": size,
+            "patch_size": 16,
+        },
+        scale_factor=4,
+        image_token_id=image,
+    )
+    half = (0.5, 0.5, 0.5)
+    places = (size // 16 // 4) ** 2
+    return OtherModel(
+        SmolVLMForConditionalGeneration(config),
+        size,
+        Image.Resampling.LANCZOS,
+        half,
+        half,
+        prompt=(4,) * (_CHAT // 2) + (image,) * places + (4,) * (_CHAT // 2),
+        beams=1,
+        several=True,
+    )
+
+
 MODELS: dict[str, Callable[[Scale], OtherModel]] = {
     "blip-base": _make_blip,
     "vit-gpt2": _make_vit_gpt2,
+    "florence-2-base": _make_florence,
+    "smolvlm-256m": _make_smolvlm,
 }
 
 
@@ -117,21 +239,11 @@ def _main(name: str, data_type: str, threads: str, scale: str) -> None:
     torch.set_default_dtype(getattr(torch, data_type))
     other = MODELS[name](SCALES[scale])
     torch.set_default_dtype(torch.float32)
-    network = other.network.eval()
-    mean, std = (np.array(values, np.float32) for values in (other.mean, other.std))
-    print(sum(weights.numel() for weights in network.parameters()), file=stdout, flush=True)
+    other.network.eval()
+    print(sum(weights.numel() for weights in other.network.parameters()), file=stdout, flush=True)
     while line := sys.stdin.buffer.readline():
         with Image.open(io.BytesIO(sys.stdin.buffer.read(int(line)))) as picture:
-            resized = picture.convert("RGB").resize((other.size, other.size), other.resampling)
-        pixels = (np.asarray(resized, np.float32) / 255 - mean) / std
-        with torch.inference_mode():
-            tokens = network.generate(
-                pixel_values=torch.from_numpy(pixels.transpose(2, 0, 1)[None]).to(network.dtype),
-                num_beams=BEAM,
-                min_new_tokens=TOKENS,
-                max_new_tokens=TOKENS,
-            )
-        print(tokens.shape[1] - 1, file=stdout, flush=True)  # without the start token
+            print(other.generate(picture), file=stdout, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Unrolled and other captioners on the same photographs, in the same run.
 
-`unrolled serve` and the server of `benchmarks.baseline_server` are asked over HTTP; BLIP-base and
-ViT-GPT2 run in their own processes, driven picture by picture through pipes. Their weights are
-random, so only time and memory are compared, not captions.
+`unrolled serve` and the server of `benchmarks.baseline_server` are asked over HTTP; the others run
+in their own processes, driven picture by picture through pipes. Their weights are random, so only
+time and memory are compared, not captions.
 """
 
 import subprocess
@@ -31,11 +31,16 @@ TITLE = "Milliseconds per picture, compared with other models"
 
 _UNROLLED, _INT8 = "Unrolled, over HTTP", "Unrolled, int8, over HTTP"
 _BASELINE = "baseline server, over HTTP"
-_OTHER_MODELS = {"ViT-GPT2": "vit-gpt2", "BLIP-base": "blip-base"}
+_OTHER_MODELS = {
+    "ViT-GPT2": "vit-gpt2",
+    "BLIP-base": "blip-base",
+    "Florence-2-base": "florence-2-base",
+    "SmolVLM-256M": "smolvlm-256m",
+}
 _DATA_TYPES = ("float32", "bfloat16")
 _UNAVAILABLE = (
-    "BLIP-base and ViT-GPT2 were not measured: `transformers` is not installed; "
-    "pip install -e '.[other-models]' installs it."
+    "The other models were not measured: `transformers` is not installed; pip install "
+    "-e '.[other-models]' installs it."
 )
 
 
@@ -109,11 +114,13 @@ def _notes(bench: Bench) -> list[str]:
         "Unrolled and the baseline server (the same bundle, `benchmarks/baseline_server.py`) are "
         "asked over HTTP; int8 is Unrolled with `UNROLLED_PRECISION=int8`. The others get "
         "their pictures through a pipe and do not detokenize; both are in their favour.",
-        "BLIP-base and ViT-GPT2 are built from the configurations of "
-        "Salesforce/blip-image-captioning-base and nlpconnect/vit-gpt2-image-captioning with "
-        "`transformers`, in eager PyTorch, with random weights. Each generates exactly "
-        f"{TOKENS} tokens per picture, the usual number of steps of Unrolled's search: with random "
-        "weights it would not know when to end.",
+        "The others are built from the configurations of nlpconnect/vit-gpt2-image-captioning, "
+        "Salesforce/blip-image-captioning-base, microsoft/Florence-2-base and "
+        "HuggingFaceTB/SmolVLM-256M-Instruct with `transformers`, in eager PyTorch, with random "
+        f"weights. Each generates exactly {TOKENS} tokens per picture, the usual number of steps "
+        "of Unrolled's search: with random weights it would not know when to end. SmolVLM decodes "
+        "greedily, as published, and gets the picture whole; by default it would cut it into more "
+        "than ten. Florence and SmolVLM also read a short question.",
     ]
 
 

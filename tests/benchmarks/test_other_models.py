@@ -32,16 +32,19 @@ def test_without_transformers_the_servers_are_still_measured(
 
 
 @pytest.mark.slow
-def test_every_other_model_captions_in_its_own_process(bench: Bench):
+def test_every_other_model_captions_in_its_own_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
     pytest.importorskip("transformers")
+    monkeypatch.setattr(other_models, "_DATA_TYPES", ("bfloat16",))  # a process each
     (table,) = other_models.measure(bench, scale="tiny")
     assert [row["captioner"] for row in table.rows] == [
         "Unrolled, over HTTP",
         "baseline server, over HTTP",
-        "ViT-GPT2, float32",
         "ViT-GPT2, bfloat16",
-        "BLIP-base, float32",
         "BLIP-base, bfloat16",
+        "Florence-2-base, bfloat16",
+        "SmolVLM-256M, bfloat16",
     ]
     assert all(row["ms per picture"].median > 0 for row in table.rows)
 
@@ -58,7 +61,12 @@ def test_other_models_have_the_published_sizes():
         kind: sum(weights.numel() for weights in network.parameters())
         for kind, network in made.items()
     }
-    assert sizes == {"blip-base": 223_971_644, "vit-gpt2": 239_195_904}
+    assert sizes == {
+        "blip-base": 223_971_644,
+        "vit-gpt2": 239_195_904,
+        "florence-2-base": 231_414_016,
+        "smolvlm-256m": 256_484_928,
+    }
 
 
 def test_the_error_of_a_failed_process_is_reported(bench: Bench):
