@@ -25,6 +25,7 @@ into responses.
         ├── NotReady              503 not_ready
         ├── DeadlineExceeded      503 deadline_exceeded
         ├── TooManyUploads        503 too_many_uploads
+        ├── ReplicaLost           503 replica_lost (only on a cluster)
         └── Overloaded            429 overloaded
 """
 
@@ -47,6 +48,7 @@ __all__ = [
     "Overloaded",
     "PictureError",
     "PictureTooCostly",
+    "ReplicaLost",
     "ServiceError",
     "TextTooLong",
     "TooManyPixels",
@@ -198,6 +200,12 @@ class TooManyUploads(Unavailable):
     """The bodies of all requests together take as much memory as they may."""
 
     code = "too_many_uploads"
+
+
+class ReplicaLost(Unavailable):
+    """The process or machine that worked on the request is gone."""
+
+    code = "replica_lost"
 
 
 class Overloaded(Unavailable):
