@@ -36,7 +36,8 @@ test-light: $(VENV)-light/installed  ## run the tests of what works without PyTo
 	UNROLLED_RUNTIME=auto $(VENV)-light/bin/python -m pytest tests/light
 
 test-cluster: $(VENV)/installed-cluster  ## run the tests that need Ray
-	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/bulk/test_ray_data.py
+	$(BIN)/python -m pytest tests/app/test_cluster.py tests/app/test_hosts.py \
+		tests/app/bulk/test_ray_data.py
 
 test-page: $(VENV)/installed-browser  ## run the tests of the page, which need Chromium
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

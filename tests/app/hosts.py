@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,23 @@ class Host:
         address: its IP address.
         cable: the end of its cable that is on the bridge.
         first: its first process, whose end ends all others.
+        started: what `start` has started.
     """
 
     address: str
     cable: str
     first: int
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command on the host; `options` as for `Popen`."""
         enter = ["nsenter", "--target", str(self.first), "--mount", "--net", "--pid"]
-        environment = {**os.environ, **VARIABLES, **options.pop("env", {})}
-        return subprocess.Popen([*enter, *command], cwd=ROOT, env=environment, text=True, **options)
+        variables = {**os.environ, **VARIABLES, **options.pop("env", {})}
+        process = subprocess.Popen(
+            [*enter, *command], cwd=ROOT, env=variables, text=True, **options
+        )
+        self.started.append(process)
+        return process
 
     def run(self, *command: str, timeout: float = 120) -> str:
         """Run a command on the host, and return what it prints.
@@ -65,20 +71,22 @@ class Host:
         """Kill every process."""
         with suppress(ProcessLookupError):
             os.kill(self.first, signal.SIGKILL)
+        for process in self.started:
+            process.wait()
 
 
 @contextmanager
 def running_hosts(count: int) -> Iterator[list[Host]]:
     """Start hosts, and remove them with all that runs on them; skip the test without the rights."""
-    tools = all(map(shutil.which, ("ip", "unshare", "nsenter", "mount")))
-    if os.geteuid() != 0 or not tools:
+    if os.geteuid() != 0 or not all(map(shutil.which, ("ip", "unshare", "nsenter", "mount"))):
         pytest.skip("hosts need root, iproute2 and util-linux")
     with ExitStack() as stack:
+        _ip("link", "delete", _BRIDGE, check=False)  # of a run that was killed
         try:
             _ip("link", "add", _BRIDGE, "type", "bridge")
         except subprocess.CalledProcessError:
             pytest.skip("network namespaces are not allowed here")
-        stack.callback(_ip, "link", "delete", _BRIDGE, check=False)
+        stack.callback(_ip, "link", "delete", _BRIDGE)
         _ip("address", "add", f"{_NETWORK}.254/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
         yield [stack.enter_context(_running_host(number)) for number in range(1, count + 1)]
@@ -86,46 +94,38 @@ def running_hosts(count: int) -> Iterator[list[Host]]:
 
 @contextmanager
 def _running_host(number: int) -> Iterator[Host]:
-    unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc"]
-    process = subprocess.Popen(
-        [*unshare, "sh", "-c", "echo; exec sleep infinity"],
+    spaces = ["--mount", "--net", "--pid", "--fork", "--mount-proc"]
+    with subprocess.Popen(
+        ["unshare", *spaces, "sh", "-c", "echo; exec sleep infinity"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
-    process.stdout.readline()  # it has its namespaces by now
-    (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    host = Host(f"{_NETWORK}.{number}", f"{_BRIDGE}-{number}", int(first))
-    try:
-        _ip(
-            "link",
-            "add",
-            host.cable,
-            "master",
-            _BRIDGE,
-            "type",
-            "veth",
-            "peer",
-            "eth0",
-            "netns",
-            first,
-        )
-        _ip("link", "set", host.cable, "up")
-        for arguments in (
-            ["link", "set", "lo", "up"],
-            ["address", "add", f"{host.address}/24", "dev", "eth0"],
-            ["link", "set", "eth0", "up"],
-        ):
-            host.run("ip", *arguments)
-        # What hosts do not share: Ray's sockets and shared memory.
-        for folder in ("/tmp/ray", "/dev/shm"):
-            host.run("mkdir", "-p", folder)
-            host.run("mount", "-t", "tmpfs", "none", folder)
-        yield host
-    finally:
-        host.stop()
-        process.wait()
-        _ip("link", "delete", host.cable, check=False)  # or it stays until the kernel tidies up
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has its namespaces by now
+        (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        host = Host(f"{_NETWORK}.{number}", f"{_BRIDGE}-{number}", int(first))
+        try:
+            _connect(host)
+            # What hosts do not share: Ray's sockets and shared memory.
+            for folder in ("/tmp/ray", "/dev/shm"):
+                host.run("mkdir", "-p", folder)
+                host.run("mount", "-t", "tmpfs", "none", folder)
+            yield host
+        finally:
+            host.stop()
+            # Or it stays until the kernel tidies up.
+            _ip("link", "delete", host.cable, check=False)
+
+
+def _connect(host: Host) -> None:
+    """Lay a cable from the bridge to a host."""
+    _ip("link", "delete", host.cable, check=False)
+    ends = ["type", "veth", "peer", "eth0", "netns", str(host.first)]
+    _ip("link", "add", host.cable, "master", _BRIDGE, *ends)
+    _ip("link", "set", host.cable, "up")
+    host.run("ip", "link", "set", "lo", "up")
+    host.run("ip", "address", "add", f"{host.address}/24", "dev", "eth0")
+    host.run("ip", "link", "set", "eth0", "up")
 
 
 def _ip(*arguments: str, check: bool = True) -> None:

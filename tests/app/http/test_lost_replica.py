@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.cluster_proxy import middleware
+from app.http.lost_replica import middleware
 
 
 async def lose(_scope: Scope, _receive: Receive, _send: Send) -> None:
