@@ -18,6 +18,7 @@ from pyarrow import fs
 from pyarrow.dataset import dataset, field
 from ray.data import ActorPoolStrategy, SaveMode
 
+from app.bulk.files import usual_batch_size
 from app.bulk.find import find_pictures
 from app.bulk.results import FailedFile
 from app.errors import PictureError
@@ -83,7 +84,7 @@ def caption_dataset(
     *,
     output: Path | str,
     weights: Path,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     max_pixels: int,
     concurrency: int | None = None,
 ) -> Summary:
@@ -101,7 +102,7 @@ def caption_dataset(
         output: a new folder; its parts are JSON lines if its name ends in
             .jsonl, else Parquet (see `SCHEMA`).
         weights: the captioner's bundle.
-        batch_size: how many pictures a captioner takes at once.
+        batch_size: how many pictures a captioner takes at once; None: see `usual_batch_size`.
         max_pixels: as in `decode_picture`.
         concurrency: how many captioners, each with one core, and one GPU if the cluster has any;
             None starts as many as fit.
@@ -122,16 +123,17 @@ def caption_dataset(
     try:
         pictures, columns = _read_table(paths) if is_table else (_read_files(paths), None)
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        device = "cuda" if gpus else "cpu"
         captioned = pictures.map_batches(
             _CaptionWorker,
             fn_constructor_kwargs={
                 "weights": weights.absolute(),
-                "device": "cuda" if gpus else "cpu",
+                "device": device,
                 "decoding": decoding,
                 "max_pixels": max_pixels,
                 "columns": columns or ("path", "bytes"),
             },
-            batch_size=batch_size,
+            batch_size=batch_size or usual_batch_size(device),
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=concurrency),
             num_cpus=_CPUS,

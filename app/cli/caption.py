@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from app.bulk.results import FileResult
     from app.settings import Settings
+    from model.captioning.captioner import Captioner
 
 __all__ = ["caption"]
 
@@ -72,7 +73,7 @@ def caption(
     ],
     *,
     decoding_options: dict[str, Any],
-    batch_size: BatchSize = 8,
+    batch_size: BatchSize = None,
     frames: Frames = 1,
     image_gain: Annotated[
         bool,
@@ -156,8 +157,7 @@ def caption(
     sidecars = Sidecars(sidecar, overwrite=overwrite) if sidecar else None
     destination = Destination(open_file, sidecars)
     left = destination.plan(found.files)
-    results = _caption_each(frames, batch_size)(
-        captioner,
+    results = _caption_each(captioner, frames, batch_size)(
         (planned.file for planned in left),
         decoding,
         max_pixels=settings.max_pixels,
@@ -184,14 +184,17 @@ def caption(
     raise typer.Exit(1 if failed else 0)
 
 
-def _caption_each(frames: int, batch_size: int) -> Callable[..., Generator[FileResult, None, None]]:
+def _caption_each(
+    captioner: Captioner, frames: int, batch_size: int | None
+) -> Callable[..., Generator[FileResult, None, None]]:
     """Return what captions files: as pictures in batches, or as clips one by one."""
     from app.bulk.clips import caption_clips  # noqa: PLC0415
-    from app.bulk.files import caption_files  # noqa: PLC0415
+    from app.bulk.files import caption_files, usual_batch_size  # noqa: PLC0415
 
     if frames > 1:
-        return partial(caption_clips, frames=frames)
-    return partial(caption_files, batch_size=batch_size)
+        return partial(caption_clips, captioner, frames=frames)
+    size = batch_size or usual_batch_size(captioner.device)
+    return partial(caption_files, captioner, batch_size=size)
 
 
 def _write(results: Iterable[tuple[PlannedFile, FileResult]], destination: Destination) -> int:
@@ -205,7 +208,11 @@ def _write(results: Iterable[tuple[PlannedFile, FileResult]], destination: Desti
 
 
 def _caption_with_ray(
-    source: str, output: str, settings: Settings, decoding_options: dict[str, Any], batch_size: int
+    source: str,
+    output: str,
+    settings: Settings,
+    decoding_options: dict[str, Any],
+    batch_size: int | None,
 ) -> NoReturn:
     """Caption a data set with Ray Data, and exit."""
     from model.bundle.read import load_bundle  # noqa: PLC0415

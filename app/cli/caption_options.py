@@ -35,7 +35,10 @@ __all__ = [
 ]
 
 BatchSize = Annotated[
-    int, typer.Option(min=1, max=1024, help="How many pictures to caption at once.")
+    int | None,
+    typer.Option(
+        min=1, max=1024, help="How many pictures to caption at once; by default 8, on a GPU 128."
+    ),
 ]
 OutputFormatName = Annotated[
     OutputFormat | None,

@@ -57,7 +57,7 @@ def watch(
     *,
     decoding_options: dict[str, Any],
     wording_options: dict[str, Any],
-    batch_size: BatchSize = 8,
+    batch_size: BatchSize = None,
     settle: Annotated[
         float,
         typer.Option(min=0, max=3600, help="A picture is whole if unchanged for so many seconds."),
@@ -89,7 +89,7 @@ def watch(
         use_utf8()
 
     from app.bulk.arrivals import watch_folders  # noqa: PLC0415
-    from app.bulk.files import caption_files  # noqa: PLC0415
+    from app.bulk.files import caption_files, usual_batch_size  # noqa: PLC0415
 
     captioner = load_captioner(settings)
     decoding, wording = merge_options(captioner, decoding_options, wording_options, tags=tags)
@@ -114,7 +114,7 @@ def watch(
             captioner,
             pictures,
             decoding,
-            batch_size=batch_size,
+            batch_size=batch_size or usual_batch_size(captioner.device),
             max_pixels=settings.max_pixels,
             tags=tags,
             wording=wording,

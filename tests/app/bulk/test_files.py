@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import app.bulk.files as module
-from app.bulk.files import BATCHES_AHEAD, caption_files
+from app.bulk.files import BATCHES_AHEAD, caption_files, usual_batch_size
 from app.bulk.results import CaptionedFile, FailedFile
 from model.captioning.captioner import Captioner
 from tests.app.photos import encoded, photo
@@ -122,3 +122,8 @@ def test_closing_early_closes_the_paths(captioner: Captioner, files: list[Path])
     assert next(results).path == files[0]
     results.close()
     assert list(results) == []
+
+
+def test_a_gpu_takes_more_pictures_at_once() -> None:
+    assert usual_batch_size("cpu") == 8
+    assert usual_batch_size("cuda:1") == 128
