@@ -1,25 +1,32 @@
-"""Pictures per second on a GPU, from prepared pictures to captions, by batch size and precision.
+"""Pictures per second on a GPU: prepared ones by batch size and precision, files, and over HTTP.
 
 Compares eager modules and CUDA graphs with the search of `benchmarks.baseline_server` at one
 picture at a time, and with the roofline: the multiply-adds at the speed of one large matrix
 product. Decoding and preparing run on the CPU; `benchmarks.stages` measures them.
 """
 
+import subprocess
 from collections.abc import Callable
 from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from app.cores import usable_cores
 from app.pictures.decode import decode_picture
 from benchmarks.baseline_server import search as baseline_search
-from benchmarks.bench import PYTORCH, Bench
+from benchmarks.bench import PYTORCH, ROOT, SIZE, Bench
+from benchmarks.closed_loop import LoadResult, Request, send_closed_loop
 from benchmarks.report import Row, Sample, Table
 from benchmarks.roofline import count_cost
+from benchmarks.server import UNROLLED, running_server
 from benchmarks.stages import MAX_PIXELS
-from benchmarks.timing import interleave, seconds
+from benchmarks.timing import interleave, quantile, seconds
 from model.captioning.captioner import Captioner
 from model.runtime.options import Precision, Runtime
 from model.runtime.pytorch import TorchRunner
@@ -29,15 +36,22 @@ __all__ = ["measure"]
 _PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 _BATCH_SIZES = (1, 8, 32, 128)
 _BEAM_SIZE = 3
+_FILES = (1_000, 6_000)
+_CLIENTS = (1, 16, 64)
 _MATRIX_SIZE = 8192
 
 _UNAVAILABLE = "Nothing was measured: PyTorch finds no GPU on this machine."
 
 
 def measure(bench: Bench, device: str = "cuda") -> list[Table]:
-    """Time every batch size at every precision, in turn; without a GPU the table is empty."""
+    """Measure prepared pictures, files and requests; without a GPU the table is empty."""
     if device == "cuda" and not torch.cuda.is_available():
         return [Table("Pictures per second on a GPU", [], [_UNAVAILABLE])]
+    return [_prepared(bench, device), _files(bench, device), _over_http(bench, device)]
+
+
+def _prepared(bench: Bench, device: str) -> Table:
+    """Time every batch size at every precision, from prepared pictures to captions."""
     runtimes: dict[str, Runtime] = {PYTORCH: "torch"}
     if device == "cuda":
         runtimes["CUDA graphs"] = "cuda_graphs"
@@ -48,15 +62,92 @@ def measure(bench: Bench, device: str = "cuda") -> list[Table]:
             for name, runtime in runtimes.items()
         }
         rows += _rows(bench, captioners, precision)
-    name = torch.cuda.get_device_name() if device == "cuda" else device
     notes = [
-        f"On {name}, beam {_BEAM_SIZE}, from prepared pictures to captions; median [quartiles] of "
-        f"{bench.rounds} rounds in turn. baseline: the search of `benchmarks/baseline_server.py`, "
-        "one picture at a time, in the same precision.",
+        f"On {_name(device)}, beam {_BEAM_SIZE}, from prepared pictures to captions; median "
+        f"[quartiles] of {bench.rounds} rounds in turn. baseline: the search of "
+        "`benchmarks/baseline_server.py`, one picture at a time, in the same precision.",
         f"roofline: the multiply-adds at the speed of a {_MATRIX_SIZE}x{_MATRIX_SIZE} matrix "
         "product in the same precision; beyond that, a step waits for memory and kernel launches.",
     ]
-    return [Table("Pictures per second on a GPU", rows, notes)]
+    if device == "cuda":
+        peak = torch.cuda.max_memory_reserved() / 1e6
+        notes.append(f"At most {peak:,.0f} MB of the GPU were reserved, by all of these together.")
+    return Table("Pictures per second on a GPU", rows, notes)
+
+
+def _files(bench: Bench, device: str) -> Table:
+    """Time `unrolled caption` on two folders; what one takes longer is without its start."""
+    with TemporaryDirectory() as folder:
+        few, many = (_copy_photographs(bench, Path(folder), count) for count in _FILES)
+        calls = {
+            pictures.name: seconds(partial(_caption_folder, bench, device, pictures))
+            for pictures in (few, many)
+        }
+        timed = interleave(calls, rounds=bench.launches, warmups=0)
+    times = zip(timed[few.name], timed[many.name], strict=True)
+    more = _FILES[1] - _FILES[0]
+    row: Row = {
+        "pictures per second": Sample(tuple(more / (long - short) for short, long in times))
+    }
+    notes = [
+        f"`unrolled caption FOLDER` on {_name(device)}, {usable_cores()} cores, "
+        f"{SIZE[0]}x{SIZE[1]} JPEG files, beam {_BEAM_SIZE}: what "
+        f"{_FILES[1]:,} files take longer than {_FILES[0]:,}; median [quartiles] of "
+        f"{bench.launches} pairs.",
+    ]
+    return Table("Files per second on a GPU", [row], notes)
+
+
+def _copy_photographs(bench: Bench, folder: Path, count: int) -> Path:
+    pictures = folder / str(count)
+    pictures.mkdir()
+    for number, photograph in enumerate(islice(cycle(bench.photographs), count)):
+        (pictures / f"{number}.jpg").write_bytes(photograph)
+    return pictures
+
+
+def _caption_folder(bench: Bench, device: str, pictures: Path) -> None:
+    command = [*UNROLLED, "caption", str(pictures), "--output", f"{pictures}.jsonl"]
+    command += ["--device", device, "--model", str(bench.weights.resolve())]
+    subprocess.run(
+        [*command, "--beam-size", str(_BEAM_SIZE)], cwd=ROOT, check=True, capture_output=True
+    )
+    Path(f"{pictures}.jsonl").unlink()
+
+
+def _over_http(bench: Bench, device: str) -> Table:
+    """Load the service with every number of clients, in turn."""
+    with running_server(bench, device=device) as server:
+        calls: dict[str, Callable[[], LoadResult]] = {
+            str(clients): partial(_load, server.port, bench, clients) for clients in _CLIENTS
+        }
+        loads = interleave(calls, rounds=bench.slow_rounds, warmups=1)
+    rows: list[Row] = []
+    for clients, results in loads.items():
+        milliseconds = [1000 * latency for load in results for latency in load.latencies]
+        row: Row = {
+            "clients": clients,
+            "requests per second": Sample(tuple(load.requests_per_second for load in results)),
+            "median ms": quantile(milliseconds, 0.5),
+            "95th percentile ms": quantile(milliseconds, 0.95),
+        }
+        rows.append(row)
+    notes = [
+        f"`unrolled serve` on {_name(device)}, {usable_cores()} cores, which the clients share; "
+        f"beam {_BEAM_SIZE}, {SIZE[0]}x{SIZE[1]} JPEG; median [quartiles] of {bench.slow_rounds} "
+        "rounds in turn, after one that does not count.",
+    ]
+    return Table("Requests per second on a GPU", rows, notes)
+
+
+def _load(port: int, bench: Bench, clients: int) -> LoadResult:
+    requests = (Request(photograph, f"?beam_size={_BEAM_SIZE}") for photograph in bench.photographs)
+    count = max(bench.requests, 20 * clients)
+    return send_closed_loop(port, islice(cycle(requests), count), clients)
+
+
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 def _rows(bench: Bench, captioners: dict[str, Captioner], precision: str) -> list[Row]:

@@ -25,6 +25,7 @@ from benchmarks.timing import interleave, quantile, seconds
 from model.runtime.options import Precision
 
 __all__ = [
+    "UNROLLED",
     "Server",
     "caption",
     "get",
@@ -40,7 +41,7 @@ _INHERITED = {"UNROLLED_CACHE"}
 _TIMEOUT = 120.0
 
 # The command `unrolled`, wherever it is installed.
-_UNROLLED = [sys.executable, "-c", "from app.cli.main import app; app()"]
+UNROLLED = [sys.executable, "-c", "from app.cli.main import app; app()"]
 # Exits at once: a server that starts does not wait for an interpreter to shut down.
 _PACKAGES = "import os, fastapi, timm, torch, torchvision, uvicorn; os._exit(0)"
 _IMPORT = [sys.executable, "-c", _PACKAGES]
@@ -68,6 +69,7 @@ def running_server(
     weights: Path | None = None,
     precision: Precision = "float32",
     variables: Mapping[str, str] | None = None,
+    device: str = "cpu",
 ) -> Iterator[Server]:
     """Start `unrolled serve` on a free port, wait until it is ready, and stop it on leaving.
 
@@ -76,11 +78,13 @@ def running_server(
         weights: what it serves; by default the captioner alone.
         precision: precision of the captioner.
         variables: more settings, by environment variable.
+        device: where the captioner runs.
 
     Raises:
         RuntimeError: it stopped or was not ready in time; the message holds its output.
     """
-    command = [*_UNROLLED, "serve", "--port", "0", "--device", "cpu", "--runtime", bench.runtime]
+    command = [*UNROLLED, "serve", "--port", "0", "--device", device]
+    command += ["--runtime", bench.runtime if device == "cpu" else "auto"]
     command += ["--weights", str((weights or bench.weights).resolve())]
     settings: dict[str, str] = {"UNROLLED_PRECISION": precision, **(variables or {})}
     if bench.threads:

@@ -13,16 +13,27 @@ from tests.tiny import save_tiny_captioner
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     weights = save_tiny_captioner(tmp_path / "captioner")
-    return Bench(weights, ROOT / "examples", rounds=1, warmups=0, threads=1, runtime="torch")
+    few = {"rounds": 1, "slow_rounds": 1, "launches": 1, "requests": 4, "warmups": 0}
+    return Bench(weights, ROOT / "examples", threads=1, runtime="torch", **few)
 
 
-def test_every_precision_and_batch_size_is_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.slow
+def test_prepared_pictures_files_and_requests_are_measured(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(gpu, "_BATCH_SIZES", (1, 3))
-    (table,) = gpu.measure(bench, "cpu")
-    assert [row["precision"] for row in table.rows] == ["float32", "bfloat16", "float16"]
-    for row in table.rows:
+    monkeypatch.setattr(gpu, "_FILES", (2, 300))
+    monkeypatch.setattr(gpu, "_CLIENTS", (1, 2))
+    prepared, files, requests = gpu.measure(bench, "cpu")
+    assert [row["precision"] for row in prepared.rows] == ["float32", "bfloat16", "float16"]
+    for row in prepared.rows:
         assert {"baseline", "batch 1", "batch 3", "roofline"} <= set(row)
         assert row["batch 3"].median > 0
+    assert files.rows[0]["pictures per second"].median > 0
+    assert [row["clients"] for row in requests.rows] == ["1", "2"]
+    for row in requests.rows:
+        assert row["requests per second"].median > 0
+        assert 0 < row["median ms"] <= row["95th percentile ms"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
