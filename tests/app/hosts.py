@@ -101,7 +101,8 @@ def _running_host(number: int) -> Iterator[Host]:
         stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # it has its namespaces by now
+        if not process.stdout.readline():  # else it has its namespaces by now
+            pytest.skip("namespaces are not allowed here")
         (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         host = Host(f"{_NETWORK}.{number}", f"{_BRIDGE}-{number}", int(first))
         try:
