@@ -38,6 +38,7 @@ _BATCH_SIZES = (1, 8, 32, 128)
 _BEAM_SIZE = 3
 _FILES = (1_000, 6_000)
 _CLIENTS = (1, 16, 64)
+_SERVED_BATCH, _QUEUE = 64, 96  # of the service, whose defaults would refuse so many clients
 _MATRIX_SIZE = 8192
 
 _UNAVAILABLE = "Nothing was measured: PyTorch finds no GPU on this machine."
@@ -117,7 +118,8 @@ def _caption_folder(bench: Bench, device: str, pictures: Path) -> None:
 
 def _over_http(bench: Bench, device: str) -> Table:
     """Load the service with every number of clients, in turn."""
-    with running_server(bench, device=device) as server:
+    variables = {"UNROLLED_BATCH_SIZE": str(_SERVED_BATCH), "UNROLLED_QUEUE_SIZE": str(_QUEUE)}
+    with running_server(bench, device=device, variables=variables) as server:
         calls: dict[str, Callable[[], LoadResult]] = {
             str(clients): partial(_load, server.port, bench, clients) for clients in _CLIENTS
         }
@@ -133,9 +135,10 @@ def _over_http(bench: Bench, device: str) -> Table:
         }
         rows.append(row)
     notes = [
-        f"`unrolled serve` on {_name(device)}, {usable_cores()} cores, which the clients share; "
-        f"beam {_BEAM_SIZE}, {SIZE[0]}x{SIZE[1]} JPEG; median [quartiles] of {bench.slow_rounds} "
-        "rounds in turn, after one that does not count.",
+        f"`unrolled serve` on {_name(device)}, {usable_cores()} cores, which the clients share, "
+        f"with batches of {_SERVED_BATCH} and a queue of {_QUEUE}; beam {_BEAM_SIZE}, "
+        f"{SIZE[0]}x{SIZE[1]} JPEG; median [quartiles] of {bench.slow_rounds} rounds in turn, "
+        "after one that does not count.",
     ]
     return Table("Requests per second on a GPU", rows, notes)
 

@@ -133,7 +133,7 @@ def _make_vit_gpt2(scale: Scale) -> OtherModel:
     return OtherModel(VisionEncoderDecoderModel(config), 224, Image.Resampling.BILINEAR, half, half)
 
 
-_QUESTION = 8  # tokens of "What does the image describe?", between begin and end
+_QUESTION = 8  # tokens of "What does the image describe?", with those of its begin and end
 _CHAT = 24  # tokens around the picture's in "User: ... Can you describe this image? Assistant:"
 
 

@@ -23,14 +23,14 @@ def test_prepared_pictures_files_and_requests_are_measured(
 ):
     monkeypatch.setattr(gpu, "_BATCH_SIZES", (1, 3))
     monkeypatch.setattr(gpu, "_FILES", (2, 300))
-    monkeypatch.setattr(gpu, "_CLIENTS", (1, 2))
+    monkeypatch.setattr(gpu, "_CLIENTS", (1, 64))
     prepared, files, requests = gpu.measure(bench, "cpu")
     assert [row["precision"] for row in prepared.rows] == ["float32", "bfloat16", "float16"]
     for row in prepared.rows:
         assert {"baseline", "batch 1", "batch 3", "roofline"} <= set(row)
         assert row["batch 3"].median > 0
     assert files.rows[0]["pictures per second"].median > 0
-    assert [row["clients"] for row in requests.rows] == ["1", "2"]
+    assert [row["clients"] for row in requests.rows] == ["1", "64"]
     for row in requests.rows:
         assert row["requests per second"].median > 0
         assert 0 < row["median ms"] <= row["95th percentile ms"]
