@@ -143,9 +143,10 @@ def _capital_next(text: str) -> Measured:
 
 
 def _newline_next_at_parenthesis(text: str) -> Measured:
-    """Tell a closing parenthesis at the end of a line from the others; nothing else counts.
+    """Mark each closing parenthesis that ends its line.
 
-    If other characters did, a unit that is on at every ) would score well.
+    Only closing parentheses are compared. Among all characters, a unit that is on at every ) would
+    score well.
     """
     characters = _characters(text)
     ahead = _next(characters == "\n")

@@ -156,12 +156,14 @@ def measure_gain(
     Args:
         captioner: any.
         dataset: pictures and captions.
-        split: of the data set; each batch's last picture gets the words of its first.
+        split: of the data set. The captions of a batch's last picture are read with its first.
         batch_size: pictures read at once, at least 2.
 
     Raises:
-        ValueError: the split is unknown or has a single picture.
+        ValueError: the split is unknown or has a single picture, or `batch_size` is below 2.
     """
+    if batch_size < 2:
+        raise ValueError(f"batch_size must be at least 2, got {batch_size}")
     entries = dataset.split(split)
     if len(entries) < 2:
         raise ValueError(f"{dataset.name} has {len(entries)} picture in {split!r}: needs two")

@@ -1,8 +1,10 @@
 """The study of how a picture comes into a caption: once before the words, or again at each."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import cycle
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -58,7 +60,7 @@ def study_captioning(
     """Compare how captioners use the picture, see `model.studies.captioning`.
 
     Args:
-        captioners: run by PyTorch; of different names, which tell them apart.
+        captioners: at least one, run by PyTorch; of different names, which tell them apart.
         settings: see `CaptioningStudySettings`.
         report_progress: called with a line about each part.
 
@@ -66,9 +68,10 @@ def study_captioning(
         ValueError: two have the same name, or as in `walk` and `measure_gain`.
         OSError: a picture cannot be read.
     """
+    name, times = Counter(one.config.name for one in captioners).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"captioners need different names: {name} comes {times} times")
     by_name = {one.config.name: one for one in captioners}
-    if len(by_name) < len(captioners):
-        raise ValueError(f"captioners need different names: {', '.join(by_name)} comes twice")
     makers: Mapping[str, Callable[[CaptioningStudySettings], Part]] = {
         "walk": partial(_walk, by_name),
         "gain": partial(_gain, by_name),
@@ -159,7 +162,9 @@ def _gain(captioners: Mapping[str, Captioner], settings: CaptioningStudySettings
                 "nats",
                 [
                     _line(name, gain, colour)
-                    for (name, gain), colour in zip(gains.items(), COLOURS.values(), strict=False)
+                    for (name, gain), colour in zip(
+                        gains.items(), cycle(COLOURS.values()), strict=False
+                    )
                 ],
             ),
         ),

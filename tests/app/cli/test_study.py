@@ -171,4 +171,4 @@ def test_captioners_are_compared(tmp_path: Path) -> None:
     assert "the part gain needs a data set: --dataset and --pictures" in found.stderr
     found = run("captioning", bundle, bundle, "--output", tmp_path / "found")
     assert found.exit_code == 1
-    assert "captioners need different names: tiny comes twice" in found.stderr
+    assert "captioners need different names: tiny comes 2 times" in found.stderr

@@ -112,6 +112,11 @@ def test_a_single_picture_cannot_be_exchanged(tmp_path):
         measure_gain(tiny_captioner(), data, "val")
 
 
+def test_a_batch_of_one_has_nothing_to_exchange(dataset):
+    with pytest.raises(ValueError, match="batch_size must be at least 2, got 1"):
+        measure_gain(tiny_captioner(), dataset, "val", batch_size=1)
+
+
 def named(captioner: Captioner, name: str) -> Captioner:
     return rebuild(captioner, replace(captioner.config, name=name))
 
@@ -131,8 +136,8 @@ def test_the_report_has_a_column_for_each_captioner(dataset, tmp_path):
     assert {path.name for path in report.write(tmp_path / "out")} == {
         *("captioning.json", "captioning.md", "captioning-gain.png")
     }
-    with pytest.raises(ValueError, match="different names: tiny comes twice"):
-        study_captioning([looks, looks], settings)
+    with pytest.raises(ValueError, match="different names: tiny comes 2 times"):
+        study_captioning([remembers, looks, looks], settings)
 
 
 def test_the_part_gain_needs_a_data_set():
