@@ -14,10 +14,10 @@ from threading import Event
 import httpx
 import pytest
 
+pytest.importorskip("ray")
+
 from tests.app.hosts import Host, running_hosts
 from tests.app.local_ray import ROOT
-
-pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow
 
