@@ -43,7 +43,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    captioner = Captioner.load(arguments.bundle, device="auto")
+    captioner = Captioner.load(arguments.bundle, "auto", runtime="torch")
     dataset = CaptionDataset(arguments.dataset, arguments.pictures)
     held_out = [text for split in ("val", "test") for text in dataset.captions(split)]
     corpus = SentenceIndex(
