@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from model.bundle.format import CONFIG
 from model.config import (
     DecoderConfig,
     DecodingConfig,
@@ -120,7 +121,9 @@ class CaptionerRecipe:
     the captions that the network draws (None: cross-entropy alone). `views` is the number of views
     of a picture: unchanged, mirrored, and crops. A frozen encoder's cache holds them all; with a
     tuned encoder the crops are new in each epoch. `min_count` is how often a word must occur in
-    the training captions to be learned. `device` `auto` is a GPU if there is one.
+    the training captions to be learned; with `keep_vocabulary` it is not asked, and the words are
+    those of the bundle `initial_weights`: others are unknown words, as one adapts a captioner to
+    photographs of one's own. `device` `auto` is a GPU if there is one.
     """
 
     name: Name
@@ -137,6 +140,7 @@ class CaptionerRecipe:
     optimisation: OptimisationConfig = OptimisationConfig()
     self_critical: SelfCriticalConfig | None = None
     min_count: Positive = 4
+    keep_vocabulary: bool = False
     max_words: Annotated[int, Field(ge=1, le=50)] = 20
     views: Positive = 2
     feature_cache: str = "cache/features"
@@ -150,6 +154,10 @@ class CaptionerRecipe:
         if self.initial_weights and (self.encoder_weights or self.pretrained):
             raise ValueError(
                 "initial_weights include the encoder's: leave out encoder_weights and pretrained"
+            )
+        if self.keep_vocabulary and not Path(self.initial_weights or "").joinpath(CONFIG).is_file():
+            raise ValueError(
+                "keep_vocabulary keeps that of a bundle: initial_weights must name its folder"
             )
         return self
 

@@ -11,6 +11,8 @@ from rich.filesize import decimal
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from model.bundle.read import load_bundle
+from model.config import CaptionerConfig
 from model.data.augmentation import augment, is_mirrored, mirror_caption
 from model.data.batches import CaptionBatch, Item, Plan, collate
 from model.data.feature_cache import FeatureCache, check_space
@@ -43,10 +45,7 @@ class TrainingData:
             self._read_lookalikes(data.lookalikes, entries)
             for data, entries in zip(recipe.data, self.train, strict=True)
         ]
-        self.vocabulary = Vocabulary.build(
-            (text for entries in self.train for entry in entries for text in entry.captions),
-            min_count=recipe.min_count,
-        )
+        self.vocabulary = self._build_vocabulary()
         self.plan = Plan(
             [[len(entry.captions) for entry in entries] for entries in self.train],
             [data.weight for data in recipe.data],
@@ -148,6 +147,14 @@ class TrainingData:
             for item, entry, seed in zip(batch, entries, seeds, strict=True)
         ]
         return torch.from_numpy(self.preprocessing(pictures)), captions
+
+    def _build_vocabulary(self) -> Vocabulary:
+        if self.recipe.keep_vocabulary and self.recipe.initial_weights:
+            return load_bundle(self.recipe.initial_weights, CaptionerConfig).vocabulary
+        return Vocabulary.build(
+            (text for entries in self.train for entry in entries for text in entry.captions),
+            min_count=self.recipe.min_count,
+        )
 
     def _read_lookalikes(self, path: str | None, entries: Sequence[Entry]) -> list[list[int]]:
         """Read which entries look like each; nothing if rewards do not need it."""

@@ -102,6 +102,24 @@ def test_a_tuned_encoder_starts_from_the_initial_weights(tmp_path, data, before)
     assert not [name for name in moved if "running" in name or "num_batches" in name]
 
 
+def other_words(tmp_path: Path, data: Path) -> dict[str, Any]:
+    """Return the change of a recipe to data that say wolf where the first run's say dog."""
+    texts = (data / "meadow.json").read_text().replace("dog", "wolf")
+    (tmp_path / "meadow.json").write_text(texts)
+    return {"data": [{"captions": f"{tmp_path}/meadow.json", "pictures": [f"{data}/meadow"]}]}
+
+
+def test_a_bundle_may_keep_its_vocabulary_on_other_words(tmp_path, data, before):
+    changes = other_words(tmp_path, data) | {"keep_vocabulary": True}
+    recipe = write_recipe(tmp_path, data, starts_from(before / "bundle"), changes)
+    trainer = make_trainer(recipe, tmp_path / "run")
+    vocabulary = Captioner.load(before / "bundle", "cpu").vocabulary
+    assert trainer.task.data.vocabulary.tokens == vocabulary.tokens
+    assert vocabulary.encode("wolf") == [vocabulary.unknown_id]
+    trained = Captioner.load(train(recipe, tmp_path / "run") / "bundle", "cpu")
+    assert trained.vocabulary.tokens == vocabulary.tokens
+
+
 # What does not fit
 
 
@@ -120,11 +138,15 @@ def test_other_words_are_refused(tmp_path, data, before, name):
 
 
 def test_the_error_names_the_first_different_word(tmp_path, data, before):
-    texts = (data / "meadow.json").read_text().replace("dog", "wolf")
-    (tmp_path / "meadow.json").write_text(texts)
-    captions = [{"captions": f"{tmp_path}/meadow.json", "pictures": [f"{data}/meadow"]}]
-    message = refused(tmp_path, data, before / "bundle", {"data": captions})
+    message = refused(tmp_path, data, before / "bundle", other_words(tmp_path, data))
     assert re.search(r"token \d+, '\w+' there and '\w+' here: train on the same sets", message)
+
+
+@pytest.mark.parametrize("path", ["", "best.safetensors", "nowhere"])
+def test_only_a_bundle_has_a_vocabulary_to_keep(tmp_path, data, before, path):
+    named = {"initial_weights": path and str(before / path), "keep_vocabulary": True}
+    with pytest.raises(ValueError, match="initial_weights must name its folder"):
+        make_trainer(write_recipe(tmp_path, data, named), tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["bundle", "best.safetensors"])
