@@ -20,7 +20,6 @@ from model.arrays import Array
 from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.bundle.read import load_bundle
 from model.captioning.caption import Caption
-from model.captioning.consensus import RankedHypothesis
 from model.captioning.details import Details
 from model.captioning.grid_captioner import GridCaptioner
 from model.captioning.photograph import Photograph, open_photograph
@@ -28,7 +27,7 @@ from model.captioning.scoring import CaptionStates, read_states, score_tokens
 from model.captioning.self_test import check_golden
 from model.captioning.wording import WordingConfig, reword
 from model.config import CaptionerConfig, DecodingConfig
-from model.decoding.hypothesis import Hypothesis
+from model.decoding.hypothesis import Hypothesis, RankedHypothesis
 from model.decoding.search_trace import SearchRecorder, SearchTrace
 from model.runtime.options import Precision, Runtime
 

@@ -13,8 +13,10 @@ reason, section 6). It is linear in the latter, so their mean is all that is nee
 The order of captions changes, never their log-probabilities.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
@@ -24,21 +26,12 @@ from model.arrays import Array, to_numpy, top_k
 from model.bundle.read import Bundle
 from model.captioning.neighbours import MAX_ORDER, NeighbourIndex, count_ngrams, read_neighbours
 from model.config import CaptionerConfig, ConsensusConfig
-from model.decoding.hypothesis import Hypothesis
+from model.decoding.hypothesis import Hypothesis, RankedHypothesis
 
-__all__ = ["ConsensusReranker", "RankedHypothesis", "read_reranker"]
+if TYPE_CHECKING:
+    from model.captioning.batch_consensus import BatchReranker
 
-
-class RankedHypothesis(NamedTuple):
-    """A hypothesis, with what is known of its rank.
-
-    `agreement` is that with captions of similar pictures, and `confidence` the chance that it is
-    good, see `model.captioning.calibration`; each 0 to 1, or None if unknown.
-    """
-
-    hypothesis: Hypothesis
-    agreement: float | None = None
-    confidence: float | None = None
+__all__ = ["ConsensusReranker", "read_reranker"]
 
 
 class ConsensusReranker:
@@ -60,6 +53,7 @@ class ConsensusReranker:
         self._basis = index.basis.astype(np.float32)
         self._pictures = _unit(index.pictures.astype(np.float32))
         self._placed: tuple[Any, tuple[Array, ...]] | None = None  # those three, on a device
+        self._batched: tuple[str, BatchReranker] | None = None
         self._keys = np.append(index.ngrams, -1)  # so that there is one after the last
         self._rarity = np.append(index.rarity, 0).astype(np.float64)
         self._weights = index.weights.astype(np.float32)
@@ -92,6 +86,19 @@ class ConsensusReranker:
         cosines = np.divide(shared, lengths, out=np.zeros(size), where=lengths > 0)
         agreements = cosines.reshape(-1, MAX_ORDER).mean(1).tolist()
         return [agreements[ends[i] : ends[i + 1]] for i in range(len(captions))]
+
+    def batched(self, where: str) -> BatchReranker:
+        """Return what does the same to the arrays of a PyTorch device."""
+        if self._batched is None or self._batched[0] != where:
+            from model.captioning.batch_consensus import (  # noqa: PLC0415 - imports PyTorch
+                BatchReranker,
+            )
+
+            self._batched = (
+                where,
+                BatchReranker(self.index, self.config, self._vocabulary_size, where),
+            )
+        return self._batched[1]
 
     def rank(
         self, features: Array, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from model.arrays import Array
 from model.captioning.caption import MOST_TOP_LOGPROBS, Caption
-from model.captioning.consensus import RankedHypothesis
 from model.captioning.scoring import CaptionReading, read_captions
+from model.decoding.hypothesis import RankedHypothesis
 from model.networks.image_context import ImageContext
 from model.runtime.base import Runner
 from model.vocabulary import Vocabulary

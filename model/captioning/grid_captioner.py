@@ -12,12 +12,12 @@ from array_api_compat import array_namespace
 from model.arrays import Array, to_numpy
 from model.captioning.base import CaptionerBase
 from model.captioning.caption import Caption
-from model.captioning.consensus import RankedHypothesis
 from model.captioning.details import Details, build_captions
-from model.captioning.ranking import rank_hypotheses
+from model.captioning.ranking import add_confidence
 from model.captioning.search import find_hypotheses
 from model.captioning.tags import Tag
 from model.config import DecodingConfig
+from model.decoding.hypothesis import RankedHypothesis
 from model.decoding.search_trace import SearchRecorder, SearchTrace
 
 __all__ = ["GridCaptioner"]
@@ -63,11 +63,11 @@ class GridCaptioner(CaptionerBase):
             self.vocabulary,
             grid,
             decoding,
-            candidates=self.reranker.config.candidates if self.reranker else 1,
+            reranker=self.reranker,
             cancelled=cancelled,
             recorder=recorder,
         )
-        ranked = rank_hypotheses(grid, found, decoding, self.reranker, self.config.calibration)
+        ranked = add_confidence(found, decoding, self.config.calibration)
         return self._build(grid, ranked, details)
 
     def traces(

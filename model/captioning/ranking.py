@@ -6,19 +6,18 @@ from array_api_compat import array_namespace
 
 from model.arrays import Array
 from model.captioning.calibration import Evidence, estimate_confidence
-from model.captioning.consensus import ConsensusReranker, RankedHypothesis
+from model.captioning.consensus import ConsensusReranker
 from model.config import CalibrationConfig, DecodingConfig
-from model.decoding.hypothesis import Hypothesis
+from model.decoding.hypothesis import Hypothesis, RankedHypothesis
 
-__all__ = ["rank_hypotheses"]
+__all__ = ["add_confidence", "order_hypotheses"]
 
 
-def rank_hypotheses(
+def order_hypotheses(
     grid: Array,
     found: Sequence[Sequence[Hypothesis]],
     decoding: DecodingConfig,
     reranker: ConsensusReranker | None,
-    calibration: CalibrationConfig | None,
 ) -> list[list[RankedHypothesis]]:
     """Order the captions of each picture, best first, and keep those that were asked for.
 
@@ -27,20 +26,7 @@ def rank_hypotheses(
         found: captions of each picture.
         decoding: how they were found.
         reranker: of the captioner; without one, agreement is unknown.
-        calibration: of the captioner; without one, confidence is unknown.
     """
-    return [
-        [one._replace(confidence=_confidence(one, decoding, calibration)) for one in best]
-        for best in _ordered(grid, found, decoding, reranker)
-    ]
-
-
-def _ordered(
-    grid: Array,
-    found: Sequence[Sequence[Hypothesis]],
-    decoding: DecodingConfig,
-    reranker: ConsensusReranker | None,
-) -> list[list[RankedHypothesis]]:
     if decoding.sampled:  # a search's results come in this order already
         by_score = lambda one: one.score(decoding.length_penalty)  # noqa: E731
         found = [sorted(drawn, key=by_score, reverse=True) for drawn in found]
@@ -49,6 +35,24 @@ def _ordered(
     features = array_namespace(grid).mean(grid, axis=(1, 2))  # (batch, channels)
     ranked = reranker.rank(features, found, reorder=decoding.consensus)
     return [best[: decoding.num_captions] for best in ranked]
+
+
+def add_confidence(
+    ranked: Sequence[Sequence[RankedHypothesis]],
+    decoding: DecodingConfig,
+    calibration: CalibrationConfig | None,
+) -> list[list[RankedHypothesis]]:
+    """Return the captions of each picture with the chance that each is good.
+
+    Args:
+        ranked: captions of each picture.
+        decoding: how they were found.
+        calibration: of the captioner; without one, the chance is unknown.
+    """
+    return [
+        [one._replace(confidence=_confidence(one, decoding, calibration)) for one in best]
+        for best in ranked
+    ]
 
 
 def _confidence(

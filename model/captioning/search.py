@@ -1,12 +1,15 @@
 """Find the token sequences that describe encoded pictures, by beam search or by sampling."""
 
 from collections.abc import Callable
+from typing import Any
 
 from model.arrays import Array
+from model.captioning.consensus import ConsensusReranker
 from model.captioning.constraints import decoding_constraints
+from model.captioning.ranking import order_hypotheses
 from model.config import DecodingConfig
 from model.decoding import beam_search, sampling
-from model.decoding.hypothesis import DecodingCancelled, Hypothesis
+from model.decoding.hypothesis import DecodingCancelled, Hypothesis, RankedHypothesis
 from model.decoding.search_trace import SearchRecorder
 from model.networks.image_context import DecoderState
 from model.runtime.base import Runner
@@ -22,66 +25,53 @@ def find_hypotheses(
     grid: Array,
     decoding: DecodingConfig,
     *,
-    candidates: int = 1,
-    cancelled: Callable[[], bool],
-    recorder: SearchRecorder | None,
-) -> list[list[Hypothesis]]:
-    """Search for the captions of each picture, or draw them.
+    reranker: ConsensusReranker | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    recorder: SearchRecorder | None = None,
+) -> list[list[RankedHypothesis]]:
+    """Search for the captions of each picture, or draw them, and put them into order.
 
     Args:
         runner, vocabulary: of the captioner.
         grid: encoded pictures (batch, rows, columns, channels).
         decoding: how to search.
-        candidates: for a consensus, how many captions to return, in multiples of the beam size.
+        reranker: of the captioner; without one, agreement is unknown.
         cancelled: asked before every step.
         recorder: records the steps of a search, if there is one.
 
     Returns:
-        Of each picture the captions, best first; of drawn ones, in the order they were drawn in.
+        Of each picture the captions, best first, without their confidence.
 
     Raises:
         DecodingCancelled: `cancelled` returned True.
     """
-    start, end = vocabulary.start_id, vocabulary.end_id
-    constraints = decoding_constraints(vocabulary, decoding)
-    num_results = candidates * decoding.beam_size if decoding.consensus else None
+    candidates = 1 if reranker is None else reranker.config.candidates
+    arguments: dict[str, Any] = {
+        "start_token": vocabulary.start_id,
+        "end_token": vocabulary.end_id,
+        "constraints": decoding_constraints(vocabulary, decoding),
+    }
+    if not decoding.sampled:
+        num_results = candidates * decoding.beam_size if decoding.consensus else None
+        arguments["num_results"] = num_results
     if runner.search is not None and not decoding.sampled and recorder is None:
         if cancelled():
             raise DecodingCancelled
-        return runner.search(
-            grid,
-            decoding,
-            start_token=start,
-            end_token=end,
-            constraints=constraints,
-            num_results=num_results,
-        )
+        rerank = None if reranker is None else reranker.batched(runner.device)
+        return runner.search(grid, decoding, rerank=rerank, **arguments)
     context = runner.encode_context(grid)
 
     def step(tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
         logprobs, state, _ = runner.step(tokens, state, context)
         return logprobs, state
 
+    found: list[list[Hypothesis]]
     if decoding.sampled:
         if decoding.seed is None:
             decoding = decoding.merge(seed=draw_seed())
-        return sampling.sample(
-            step,
-            context.start,
-            decoding,
-            start_token=start,
-            end_token=end,
-            constraints=constraints,
-            cancelled=cancelled,
+        found = sampling.sample(step, context.start, decoding, cancelled=cancelled, **arguments)
+    else:
+        found = beam_search.search(
+            step, context.start, decoding, cancelled=cancelled, recorder=recorder, **arguments
         )
-    return beam_search.search(
-        step,
-        context.start,
-        decoding,
-        start_token=start,
-        end_token=end,
-        constraints=constraints,
-        num_results=num_results,
-        cancelled=cancelled,
-        recorder=recorder,
-    )
+    return order_hypotheses(grid, found, decoding, reranker)

@@ -6,21 +6,18 @@ if it were alone. Works on the arrays that the state consists of, NumPy's or PyT
 device.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, device
 
-from model.arrays import Array, argsort_descending, to_numpy, top_k
+from model.arrays import Array, argsort_descending, top_k
 from model.config import DecodingConfig
 from model.decoding.constraints import Constraint
 from model.decoding.hypothesis import DecodingCancelled, Hypothesis, SearchState, StepFunction
+from model.decoding.results import DEAD, FoundArrays, read_results
 from model.decoding.search_trace import SearchRecorder
 
-__all__ = ["FoundArrays", "read_results", "search", "search_steps"]
-
-_DEAD = -math.inf
+__all__ = ["search", "search_steps"]
 
 _CHECK_EVERY = 4  # steps between two looks at whether a search on another device is over
 
@@ -84,29 +81,6 @@ def search(
     return read_results(found, end_token)
 
 
-class FoundArrays(NamedTuple):
-    """What a search has found, as arrays on its device.
-
-    Attributes:
-        scores: of the best sequences that have ended, best first (batch, results).
-        places: where these ended: step x beam + slot (batch, results).
-        unfinished: scores of the last beam (batch, beam).
-        done: whether more steps could change no result (batch,).
-        parents: the slots of the old beam that each step's comes from (batch, steps, beam).
-        tokens, logprobs: what each sequence got longer by (batch, steps, beam).
-        ends: log-probability of the end token after each of the old beam (batch, steps, beam).
-    """
-
-    scores: Array
-    places: Array
-    unfinished: Array
-    done: Array
-    parents: Array
-    tokens: Array
-    logprobs: Array
-    ends: Array
-
-
 def search_steps(
     step: StepFunction,
     state: SearchState,
@@ -138,7 +112,7 @@ def search_steps(
         for constraint in constraints:
             constraint.mask(totals, history)
         found.add_finished(totals[:, :, end_token] / (t + 1) ** length_penalty, t)
-        totals[:, :, end_token] = _DEAD
+        totals[:, :, end_token] = DEAD
         alive, places = top_k(xp.reshape(totals, (batch, -1)), beam_size)  # (batch, beam)
         parents, tokens = places // logprobs.shape[-1], places % logprobs.shape[-1]
         found.add_step(parents, tokens, logprobs[rows, parents, tokens], logprobs[:, :, end_token])
@@ -160,7 +134,7 @@ def _start(
     xp, where, batch = array_namespace(state[0]), device(state[0]), state[0].shape[0]
     tokens = xp.full((batch, beam_size), start_token, dtype=xp.int64, device=where)
     # All beams start alike, so only the first is alive: else they would stay copies.
-    alive = xp.full((batch, beam_size), _DEAD, dtype=xp.float32, device=where)
+    alive = xp.full((batch, beam_size), DEAD, dtype=xp.float32, device=where)
     alive[:, 0] = 0.0
     history = xp.zeros((batch, beam_size, 0), dtype=xp.int64, device=where)
     beams = (xp.broadcast_to(s[:, None], (batch, beam_size, *s.shape[1:])) for s in state)
@@ -189,7 +163,7 @@ class _Found:
         self._slots = xp.broadcast_to(xp.arange(self._beam_size, device=where), beam.shape)
         self.done = xp.zeros((batch,), dtype=xp.bool, device=where)
         # Scores, best first, and where these ended: step x beam + slot.
-        self._scores = xp.full((batch, num_results), _DEAD, dtype=xp.float32, device=where)
+        self._scores = xp.full((batch, num_results), DEAD, dtype=xp.float32, device=where)
         self._places = xp.zeros((batch, num_results), dtype=xp.int64, device=where)
         self._steps: list[tuple[Array, ...]] = []
 
@@ -201,7 +175,7 @@ class _Found:
     def add_finished(self, scores: Array, step: int) -> None:
         """Consider the sequences that could end at a step, by their scores (batch, beam)."""
         xp = array_namespace(scores)
-        scores = xp.where(self.done[:, None], _DEAD, scores)
+        scores = xp.where(self.done[:, None], DEAD, scores)
         scores = xp.concat([self._scores, scores], axis=1)
         places = xp.concat([self._places, step * self._beam_size + self._slots], axis=1)
         # Of equals, the earlier ones stay.
@@ -225,44 +199,6 @@ class _Found:
     def arrays(self, unfinished: Array) -> FoundArrays:
         """Return all that was found; `unfinished` are the scores of the last beam (batch, beam)."""
         xp = array_namespace(unfinished)
-        unfinished = xp.where(self.done[:, None], _DEAD, unfinished)
+        unfinished = xp.where(self.done[:, None], DEAD, unfinished)
         steps = (xp.stack(part, axis=1) for part in zip(*self._steps, strict=True))
         return FoundArrays(self._scores, self._places, unfinished, self.done, *steps)
-
-
-def read_results(found: FoundArrays, end_token: int) -> list[list[Hypothesis]]:
-    """Return the best finished sequences of each member, then unfinished ones if too few ended."""
-    num_results, beam_size = found.scores.shape[1], found.unfinished.shape[1]
-    scores, places, unfinished, _, *steps = (to_numpy(array).tolist() for array in found)
-    results = []
-    for member in range(len(scores)):
-        member_steps = [part[member] for part in steps]
-        hypotheses = [
-            _read_back(member_steps, place // beam_size, place % beam_size, end_token)
-            for score, place in zip(scores[member], places[member], strict=True)
-            if score > _DEAD
-        ]
-        # Of equals, those in the first slots come first.
-        others = unfinished[member]
-        hypotheses += [
-            _read_back(member_steps, len(member_steps[0]), slot, None)
-            for slot in sorted(range(beam_size), key=others.__getitem__, reverse=True)
-            if others[slot] > _DEAD
-        ]
-        results.append(hypotheses[:num_results])
-    return results
-
-
-def _read_back(
-    steps: Sequence[list[list[Any]]], length: int, slot: int, end_token: int | None
-) -> Hypothesis:
-    """Follow a sequence of `length` tokens back from its slot; None: it did not end."""
-    parents, tokens, logprobs, ends = steps
-    words, numbers = [], []
-    if end_token is not None:  # it has one token more, which leaves its slot without another step
-        words, numbers = [end_token], [ends[length][slot]]
-    for t in reversed(range(length)):
-        words.append(tokens[t][slot])
-        numbers.append(logprobs[t][slot])
-        slot = parents[t][slot]
-    return Hypothesis(tuple(reversed(words)), tuple(reversed(numbers)), end_token is not None)

@@ -3,10 +3,17 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from model.arrays import Array
 
-__all__ = ["DecodingCancelled", "Hypothesis", "SearchState", "StepFunction"]
+__all__ = [
+    "DecodingCancelled",
+    "Hypothesis",
+    "RankedHypothesis",
+    "SearchState",
+    "StepFunction",
+]
 
 SearchState = tuple[Array, ...]  # each (batch, beam, ...)
 
@@ -38,3 +45,15 @@ class Hypothesis:
     def score(self, length_penalty: float) -> float:
         """Return what hypotheses are ranked by: `logprob / length ** length_penalty`."""
         return self.logprob / math.pow(len(self.tokens), length_penalty)
+
+
+class RankedHypothesis(NamedTuple):
+    """A hypothesis, with what is known of its rank.
+
+    `agreement` is that with captions of similar pictures, and `confidence` the chance that it is
+    good, see `model.captioning.calibration`; each 0 to 1, or None if unknown.
+    """
+
+    hypothesis: Hypothesis
+    agreement: float | None = None
+    confidence: float | None = None

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Array
-from model.decoding.hypothesis import Hypothesis
+from model.decoding.hypothesis import RankedHypothesis
 from model.networks.image_context import DecoderState, ImageContext
 
 __all__ = ["CaptionDecoder", "Runner", "TextRunner", "TextState", "TextStep", "read_by_steps"]
 
 
-WholeSearch = Callable[..., list[list[Hypothesis]]]
+WholeSearch = Callable[..., list[list[RankedHypothesis]]]
 
 TextState = tuple[Array, ...]  # each (any, rows, any)
 
@@ -51,8 +51,9 @@ class Runner(CaptionDecoder, Protocol):
         device: where it runs, as PyTorch names it.
         channels: features in a cell of the grid.
         exact: whether it computes in float32 on a CPU.
-        search: searches for captions as a whole, from the grid and with the arguments of
-            `beam_search.search`; None: `beam_search.search` does, step by step.
+        search: searches for captions as a whole, from the grid, with the arguments of
+            `beam_search.search`, and puts them into order; None: `beam_search.search` does the
+            former, step by step.
         usual_words: log-odds of each word of the word detector for any picture (words,); None
             without a detector.
     """

@@ -62,14 +62,13 @@ def walk(captioner: Captioner, picture: Photograph, other: Photograph) -> list[W
         raise ValueError(f"the sums of {cell} cells have other parts: choose lstm or rnn cells")
     pictures = [open_photograph(one) for one in (picture, other)]
     grids = captioner.encode(captioner.prepare(pictures))
-    ((found,),) = find_hypotheses(
+    ((ranked,),) = find_hypotheses(
         captioner.runner,
         captioner.vocabulary,
         grids[:1],
         captioner.config.decoding.merge(beam_size=1, num_captions=1, consensus=False),
-        cancelled=lambda: False,
-        recorder=None,
     )
+    found = ranked.hypothesis
     own, another = (captioner.runner.encode_context(grids[i : i + 1]) for i in range(2))
     (elsewhere,) = score_tokens(captioner.runner, another, [found.tokens])
     states = read_states(captioner.runner, own, found.tokens)

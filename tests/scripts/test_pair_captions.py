@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "pair_captions.py"
 
 
 @pytest.mark.slow
-def test_only_training_pictures_get_sentences_of_the_corpus(tmp_path):
+def test_only_training_pictures_get_sentences_of_the_corpus(tmp_path, monkeypatch):
     words = tiny_vocabulary().tokens[4:]
     sentences = [" ".join(words[(i + j) % len(words)] for j in range(5)) for i in range(6)]
     images = []
@@ -30,6 +30,7 @@ def test_only_training_pictures_get_sentences_of_the_corpus(tmp_path):
     (tmp_path / "toys.json").write_text(json.dumps(before))
     (tmp_path / "corpus.txt").write_text("\n".join(sentences) + "\n")
     bundle = save_tiny_captioner(tmp_path / "bundle")
+    monkeypatch.setenv("UNROLLED_CACHE", str(tmp_path / "cache"))
     add_graphs(load_bundle(bundle, CaptionerConfig))  # as the shipped bundle has them
     command = [
         *(sys.executable, SCRIPT, bundle),

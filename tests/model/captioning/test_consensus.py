@@ -39,8 +39,13 @@ def make(config: ConsensusConfig, said: list[list[str]] = SAID) -> ConsensusRera
 
 
 def agreement(consensus: ConsensusReranker, feature: Tensor, text: str) -> float:
+    """By the host's lookups, and by tensors."""
     tokens = [*tiny_vocabulary().encode(text), Vocabulary.end_id]
     ((found,),) = consensus.agreements(feature[None], [[tokens]])
+    padded = torch.tensor([[[*tokens, 0, 0]]])
+    assert consensus.batched("cpu").agreements(feature[None], padded).item() == pytest.approx(
+        found, abs=1e-6
+    )
     return found
 
 

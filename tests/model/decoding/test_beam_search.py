@@ -15,6 +15,7 @@ from torch import Tensor
 from model.decoding import beam_search
 from model.decoding.constraints import ForbiddenTokens, MinLength, NoEcho, NoRepeatNgram
 from model.decoding.hypothesis import DecodingCancelled, Hypothesis, StepFunction
+from model.decoding.results import read_traced, trace_back
 
 START, END = 0, 1
 
@@ -54,6 +55,9 @@ def search(
 
     config = decoding(**options)
     found = beam_search.search(step, state, config, **given)
+    if len(state[0]):
+        arrays = trace_back(beam_search.search_steps(step, state, config, **given), END)
+        assert [[one.hypothesis for one in best] for best in read_traced(arrays)] == found
     by_numpy = [
         beam_search.search(step_of_numpy, tuple(part.numpy() for part in state), config, **given)
         for _ in range(2)

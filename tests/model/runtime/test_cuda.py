@@ -16,7 +16,8 @@ from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
 def load_captured(folder, device="cpu", **options) -> Captioner:
     # The mean picture is placed by the runner that loads it, in its precision.
-    captioner = Captioner.load(folder, device, precision=options.get("precision", "float32"))
+    precision = options.get("precision", "float32")
+    captioner = Captioner.load(folder, device, runtime="torch", precision=precision)
     network = load_caption_network(load_bundle(folder, CaptionerConfig))
     size = captioner.config.preprocessing.size
     captioner.runner = CudaGraphRunner(network, size, device, **options)
