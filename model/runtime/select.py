@@ -83,6 +83,10 @@ def load_text_runner(
 
     if threads is not None:
         torch.set_num_threads(threads)
+    if _captures(runtime, device):
+        from model.runtime.cuda_text import CudaGraphTextRunner  # noqa: PLC0415
+
+        return CudaGraphTextRunner(load_text_network(bundle), device)
     return TorchTextRunner(load_text_network(bundle), device)
 
 
