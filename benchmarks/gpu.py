@@ -1,4 +1,4 @@
-"""Pictures per second on a GPU: prepared ones by batch size and precision, files, and over HTTP.
+"""Pictures per second on a GPU, prepared ones, files and over HTTP, and tokens of language models.
 
 Compares eager modules and CUDA graphs with the search of `benchmarks.baseline_server` at one
 picture at a time, and with the roofline: the multiply-adds at the speed of one large matrix
@@ -22,14 +22,17 @@ from app.pictures.decode import decode_picture
 from benchmarks.baseline_server import search as baseline_search
 from benchmarks.bench import PYTORCH, ROOT, SIZE, Bench
 from benchmarks.closed_loop import LoadResult, Request, send_closed_loop
+from benchmarks.language_models import generate
 from benchmarks.report import Row, Sample, Table
 from benchmarks.roofline import count_cost
 from benchmarks.server import UNROLLED, running_server
 from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, quantile, seconds
+from model.bundle.read import load_text_bundle
 from model.captioning.captioner import Captioner
 from model.runtime.options import Precision, Runtime
 from model.runtime.pytorch import TorchRunner
+from model.text.language_model import LanguageModel
 
 __all__ = ["measure"]
 
@@ -38,6 +41,7 @@ _BATCH_SIZES = (1, 8, 32, 128)
 _BEAM_SIZE = 3
 _FILES = (1_000, 6_000)
 _CLIENTS = (1, 16, 64)
+_TEXTS = (1, 16)
 _SERVED_BATCH, _QUEUE = 64, 96  # of the service, whose defaults would refuse so many clients
 _MATRIX_SIZE = 8192
 
@@ -48,19 +52,21 @@ def measure(bench: Bench, device: str = "cuda") -> list[Table]:
     """Measure prepared pictures, files and requests; without a GPU the table is empty."""
     if device == "cuda" and not torch.cuda.is_available():
         return [Table("Pictures per second on a GPU", [], [_UNAVAILABLE])]
-    return [_prepared(bench, device), _files(bench, device), _over_http(bench, device)]
+    return [
+        _prepared(bench, device),
+        _files(bench, device),
+        _over_http(bench, device),
+        *_language_models(bench, device),
+    ]
 
 
 def _prepared(bench: Bench, device: str) -> Table:
     """Time every batch size at every precision, from prepared pictures to captions."""
-    runtimes: dict[str, Runtime] = {PYTORCH: "torch"}
-    if device == "cuda":
-        runtimes["CUDA graphs"] = "cuda_graphs"
     rows: list[Row] = []
     for precision in _PRECISIONS:
         captioners = {
             name: Captioner.load(bench.weights, device, runtime=runtime, precision=precision)
-            for name, runtime in runtimes.items()
+            for name, runtime in _runtimes(device).items()
         }
         rows += _rows(bench, captioners, precision)
     notes = [
@@ -141,6 +147,43 @@ def _over_http(bench: Bench, device: str) -> Table:
         "after one that does not count.",
     ]
     return Table("Requests per second on a GPU", rows, notes)
+
+
+def _language_models(bench: Bench, device: str) -> list[Table]:
+    """Time the generation of texts by every language model in `text/`; no table without one."""
+    folders = sorted(path.parent for path in bench.weights.parent.glob("text/*/config.json"))
+    bundles = {folder.name: load_text_bundle(folder) for folder in folders}
+    models = {
+        f"{model}, {name}": LanguageModel.from_bundle(bundle, device, runtime)
+        for model, bundle in bundles.items()
+        for name, runtime in _runtimes(device).items()
+    }
+    calls = {
+        f"{name}, {texts}": partial(generate, model, texts)
+        for name, model in models.items()
+        for texts in _TEXTS
+    }
+    if not calls:
+        return []
+    timed = interleave(calls, rounds=bench.slow_rounds, warmups=1)
+    rows: list[Row] = []
+    for model in bundles:
+        for texts in _TEXTS:
+            row: dict[str, str | float | Sample] = {"model": model, "texts at once": texts}
+            for name in _runtimes(device):
+                row[name] = Sample(tuple(timed[f"{model}, {name}, {texts}"]))
+            rows.append(row)
+    notes = [
+        f"On {_name(device)}; 200 tokens a text, from drawing them on the host to their text; "
+        f"median [quartiles] of {bench.slow_rounds} rounds in turn."
+    ]
+    return [Table("Tokens generated per second on a GPU", rows, notes)]
+
+
+def _runtimes(device: str) -> dict[str, Runtime]:
+    """Return the runtimes that are compared, by the names that the tables give them."""
+    graphs: dict[str, Runtime] = {"CUDA graphs": "cuda_graphs"} if device == "cuda" else {}
+    return {PYTORCH: "torch", **graphs}
 
 
 def _load(port: int, bench: Bench, clients: int) -> LoadResult:

@@ -22,7 +22,7 @@ from model.runtime.options import Runtime
 from model.runtime.select import takes_openvino
 from model.text.language_model import LanguageModel
 
-__all__ = ["measure"]
+__all__ = ["generate", "measure"]
 
 _TEXTS = (1, 4, 16)
 _GENERATED_TOKENS = 200  # tokens per text
@@ -81,8 +81,8 @@ class _Subject:
         """Return the calls to time; each returns tokens per second, the probe seconds."""
         calls: dict[str, Callable[[], float]] = {}
         for n in _TEXTS:
-            calls[f"{self._name}, {n}"] = partial(_generate, self._served, n)
-            calls[f"{self._name}, {n}, eager"] = partial(_generate, self._eager, n)
+            calls[f"{self._name}, {n}"] = partial(generate, self._served, n)
+            calls[f"{self._name}, {n}, eager"] = partial(generate, self._eager, n)
             calls[f"{self._name}, {n}, naive"] = partial(self._naive.generate, n)
         tokens = list(islice(cycle(range(4, len(self._eager.vocabulary))), _SCORED_TOKENS))
         calls[f"{self._name}, scoring"] = partial(_score, self._eager, tokens)
@@ -142,7 +142,8 @@ def _count_step(language_model: LanguageModel, texts: int) -> Cost:
     return count_cost(partial(language_model.network.step, tokens, state), language_model.network)
 
 
-def _generate(language_model: LanguageModel, texts: int) -> float:
+def generate(language_model: LanguageModel, texts: int) -> float:
+    """Generate texts at once, and return the tokens per second of all of them together."""
     started = time.perf_counter()
     deltas = language_model.generate(n=texts, max_tokens=_GENERATED_TOKENS)
     return sum(delta.token is not None for delta in deltas) / (time.perf_counter() - started)
