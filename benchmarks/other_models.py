@@ -16,6 +16,8 @@ from functools import partial
 from importlib.util import find_spec
 from typing import IO
 
+import torch
+
 from benchmarks.bench import ROOT, SIZE, Bench
 from benchmarks.machine import trained_parameters
 from benchmarks.other_model import BEAM, TOKENS
@@ -37,7 +39,6 @@ _OTHER_MODELS = {
     "Florence-2-base": "florence-2-base",
     "SmolVLM-256M": "smolvlm-256m",
 }
-_DATA_TYPES = ("float32", "bfloat16")
 _UNAVAILABLE = (
     "The other models were not measured: `transformers` is not installed; pip install "
     "-e '.[other-models]' installs it."
@@ -68,7 +69,7 @@ def measure(bench: Bench, scale: str = "published") -> list[Table]:
             captioners[_INT8] = _Captioner(partial(_ask, int8), int8.pid, size)
         captioners[_BASELINE] = _Captioner(partial(_ask, baseline), baseline.pid, size)
         for name, kind in _OTHER_MODELS.items() if installed else ():
-            for data_type in _DATA_TYPES:
+            for data_type in _data_types():
                 process = _start_other_model(kind, data_type, str(bench.served_threads), scale)
                 captioners[f"{name}, {data_type}"] = stack.enter_context(process)
         calls = {
@@ -79,6 +80,12 @@ def measure(bench: Bench, scale: str = "published") -> list[Table]:
         peaks = {name: peak_bytes(captioner.pid) for name, captioner in captioners.items()}
     notes = [*_notes(bench), *([] if installed else [_UNAVAILABLE])]
     return [Table(TITLE, _rows(captioners, milliseconds, peaks), notes)]
+
+
+def _data_types() -> tuple[str, ...]:
+    """Return the types to measure; a processor without AVX-512 only emulates bfloat16."""
+    emulated = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    return ("float32",) if emulated else ("float32", "bfloat16")
 
 
 def _rows(
@@ -120,7 +127,8 @@ def _notes(bench: Bench) -> list[str]:
         f"weights. Each generates exactly {TOKENS} tokens per picture, the usual number of steps "
         "of Unrolled's search: with random weights it would not know when to end. SmolVLM decodes "
         "greedily, as published, and gets the picture whole; by default it would cut it into more "
-        "than ten. Florence and SmolVLM also read a short question.",
+        "than ten. Florence and SmolVLM also read a short question. In bfloat16 they are measured "
+        "where the processor has instructions for it, which begin with AVX-512.",
     ]
 
 

@@ -36,7 +36,7 @@ def test_every_other_model_captions_in_its_own_process(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
     pytest.importorskip("transformers")
-    monkeypatch.setattr(other_models, "_DATA_TYPES", ("bfloat16",))  # a process each
+    monkeypatch.setattr(other_models, "_data_types", lambda: ("bfloat16",))  # a process each
     (table,) = other_models.measure(bench, scale="tiny")
     assert [row["captioner"] for row in table.rows] == [
         "Unrolled, over HTTP",
@@ -47,6 +47,21 @@ def test_every_other_model_captions_in_its_own_process(
         "SmolVLM-256M, bfloat16",
     ]
     assert all(row["ms per picture"].median > 0 for row in table.rows)
+
+
+@pytest.mark.parametrize(
+    ("capability", "types"),
+    [
+        ("AVX2", ("float32",)),
+        ("AVX512", ("float32", "bfloat16")),
+        ("DEFAULT", ("float32", "bfloat16")),
+    ],
+)
+def test_emulated_types_are_not_measured(
+    capability: str, types: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    assert other_models._data_types() == types
 
 
 def test_other_models_have_the_published_sizes():
