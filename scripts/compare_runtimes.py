@@ -10,11 +10,10 @@ log-probabilities, and the CIDEr of each runtime (with the Python tokenizer).
 import argparse
 from pathlib import Path
 
-from rich.progress import track
-
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.evaluation.metrics import Scorer
+from model.reporting.progress import batches
 
 BATCH = 16
 RUNTIMES = ("torch", "openvino")
@@ -49,8 +48,8 @@ def main() -> None:
     dataset = CaptionDataset(arguments.dataset, arguments.pictures)
     entries = dataset.split(arguments.split)[: arguments.limit]
     captions = {(runtime, size): [] for runtime in RUNTIMES for size in arguments.beam_size}
-    for start in track(range(0, len(entries), BATCH), description="captioning"):
-        pictures = [dataset.picture(entry) for entry in entries[start : start + BATCH]]
+    for batch in batches(entries, BATCH):
+        pictures = [dataset.picture(entry) for entry in batch]
         for runtime, captioner in zip(RUNTIMES, captioners, strict=True):
             grid = captioner.encode(captioner.prepare(pictures))
             for size in arguments.beam_size:

@@ -10,11 +10,11 @@ import argparse
 from pathlib import Path
 
 import torch
-from rich.progress import track
 
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.data.lookalikes import nearest, write_lookalikes
+from model.reporting.progress import batches
 
 BATCH = 32
 
@@ -41,8 +41,8 @@ def main() -> None:
             f"--count must be 1 to {len(entries) - 1}: the split has {len(entries)} pictures"
         )
     means = []
-    for start in track(range(0, len(entries), BATCH), description="encoding"):
-        pictures = [dataset.picture(entry) for entry in entries[start : start + BATCH]]
+    for batch in batches(entries, BATCH, what="Encoding"):
+        pictures = [dataset.picture(entry) for entry in batch]
         grid = captioner.encode(captioner.prepare(pictures))  # (batch, rows, columns, channels)
         means.append(grid.float().mean((1, 2)).cpu())
     neighbours = nearest(torch.cat(means), arguments.count).tolist()

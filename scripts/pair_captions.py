@@ -13,11 +13,10 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.progress import track
-
 from model.captioning.captioner import Captioner
 from model.data.karpathy import CaptionDataset
 from model.files import write_json
+from model.reporting.progress import batches
 from model.training.captioner.pairing import Matcher, SentenceIndex
 from model.training.finalize.training_pictures import encode_training_pictures
 
@@ -55,7 +54,7 @@ def main() -> None:
     matcher = Matcher(captioner, encoded.mean_context, corpus)
     sentences = {
         entry.filename: matcher(dataset.picture(entry), entry.captions, arguments.sentences)
-        for entry in track(dataset.split("train"), description="pairing")
+        for (entry,) in batches(dataset.split("train"), 1, what="Pairing")
     }
 
     data = json.loads(arguments.dataset.read_bytes())
