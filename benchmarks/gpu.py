@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from app.cores import usable_cores
@@ -30,6 +29,7 @@ from benchmarks.stages import MAX_PIXELS
 from benchmarks.timing import interleave, quantile, seconds
 from model.bundle.read import load_text_bundle
 from model.captioning.captioner import Captioner
+from model.preprocessing import Pixels
 from model.runtime.options import Precision, Runtime
 from model.runtime.pytorch import TorchRunner
 from model.text.language_model import LanguageModel
@@ -199,18 +199,18 @@ def _name(device: str) -> str:
 def _rows(bench: Bench, captioners: dict[str, Captioner], precision: str) -> list[Row]:
     pictures = [decode_picture(data, MAX_PIXELS).image for data in bench.photographs]
     eager = captioners[PYTORCH]
-    prepared = eager.prepare(pictures)  # (photographs, 3, size, size)
-    batches = {size: prepared[np.arange(size) % len(prepared)] for size in _BATCH_SIZES}
-    calls: dict[str, Callable[[], float]] = {
-        f"{name}, {size}": seconds(partial(_caption, captioner, batch))
-        for name, captioner in captioners.items()
-        for size, batch in batches.items()
-    }
-    calls["baseline"] = seconds(partial(_baseline, eager, prepared[:1]))
+    calls: dict[str, Callable[[], float]] = {}
+    for name, captioner in captioners.items():
+        prepared = captioner.prepare(pictures)
+        for size in _BATCH_SIZES:
+            batch = prepared[np.arange(size) % len(prepared)]
+            calls[f"{name}, {size}"] = seconds(partial(_caption, captioner, batch))
+    one = eager.prepare(pictures[:1])
+    calls["baseline"] = seconds(partial(_baseline, eager, one))
     product, multiply_adds = _matmul_probe(eager.device, precision)
     calls["matmul"] = seconds(product)
     timed = interleave(calls, rounds=bench.rounds, warmups=max(1, bench.warmups))
-    cost = count_cost(partial(_caption, eager, prepared[:1]), _modules(eager))
+    cost = count_cost(partial(_caption, eager, one), _modules(eager))
     roofline = cost.multiply_adds * min(timed["matmul"]) / multiply_adds  # seconds per picture
     rows: list[Row] = []
     for name in captioners:
@@ -226,12 +226,12 @@ def _rows(bench: Bench, captioners: dict[str, Captioner], precision: str) -> lis
     return rows
 
 
-def _caption(captioner: Captioner, pixels: NDArray[np.float32]) -> None:
+def _caption(captioner: Captioner, pixels: Pixels) -> None:
     # Reading the captions back synchronises with the device.
     captioner.search(captioner.encode(pixels), beam_size=_BEAM_SIZE)
 
 
-def _baseline(captioner: Captioner, pixels: NDArray[np.float32]) -> None:
+def _baseline(captioner: Captioner, pixels: Pixels) -> None:
     runner = captioner.runner
     baseline_search(captioner, runner.place(pixels))
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from model.preprocessing import Pixels
 
-    _Prepared = NDArray[np.float32] | FailedFile | None
+    _Prepared = Pixels | FailedFile | None
 
 __all__ = ["AuditedText", "GivenText", "Verdict", "audit_texts", "read_texts", "write_audit"]
 

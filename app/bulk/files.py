@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from model.arrays import Array
     from model.captioning.caption import Caption
     from model.captioning.captioner import Captioner
     from model.captioning.tags import Tag
     from model.captioning.wording import WordingConfig
     from model.config import DecodingConfig
+    from model.preprocessing import Pixels
 
 __all__ = [
     "BATCHES_AHEAD",
@@ -67,7 +66,7 @@ class _PreparedPicture:
     """A picture file, prepared for the encoder."""
 
     path: Path
-    pixels: NDArray[np.float32]
+    pixels: Pixels
 
 
 def caption_files(
@@ -119,15 +118,13 @@ def caption_files(
         yield from _caption_batch(captioner, batch, search, find_tags, wording)
 
 
-def prepare_file(
-    captioner: Captioner, path: Path, max_pixels: int
-) -> NDArray[np.float32] | FailedFile:
-    """Read a picture and prepare it for the encoder (1, 3, size, size), or say what fails.
+def prepare_file(captioner: Captioner, path: Path, max_pixels: int) -> Pixels | FailedFile:
+    """Read a picture and prepare it for the encoder, or say what fails.
 
     Of a film that is its first frame.
     """
 
-    def prepare() -> NDArray[np.float32]:
+    def prepare() -> Pixels:
         data = read_file(path, max_file_bytes(max_pixels))
         if is_video(data):
             image = decode_clip(open_clip_upload(data, 1, max_pixels)).frames[0].image

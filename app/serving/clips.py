@@ -12,10 +12,8 @@ from model.pictures.cost import Cost
 from model.preprocessing import resize
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from model.captioning.captioner import Captioner
+    from model.preprocessing import Pixels
 
 __all__ = ["PreparedClip", "prepare_clip", "prepare_decoded_clip"]
 
@@ -29,12 +27,12 @@ class PreparedClip:
 
     Attributes:
         clip: what the file says of it and of its frames.
-        pixels: its frames (frames, 3, size, size).
+        pixels: of its frames, see `model.preprocessing`.
         seconds: how long it took to decode and prepare.
     """
 
     clip: DecodedClip
-    pixels: NDArray[np.float32]
+    pixels: Pixels
     seconds: float
 
 

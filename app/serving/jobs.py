@@ -19,7 +19,6 @@ from model.preprocessing import resize
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-    from numpy.typing import NDArray
     from PIL import Image
 
     from model.captioning.caption import Caption
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from model.config import DecodingConfig
     from model.decoding.search_trace import SearchTrace
     from model.pictures.cost import Cost
+    from model.preprocessing import Pixels
     from model.text.deltas import TextDelta
     from model.text.generation import Generation
     from model.text.language_model import LanguageModel
@@ -64,12 +64,12 @@ class PreparedPicture:
 
     Attributes:
         image: RGB, resized for the encoder.
-        pixels: the same as an array (1, 3, size, size).
+        pixels: the same as an array of one, see `model.preprocessing`.
         width, height: of the upright picture in the file.
     """
 
     image: Image.Image
-    pixels: NDArray[np.float32]
+    pixels: Pixels
     width: int
     height: int
     format: str
@@ -79,10 +79,10 @@ class PreparedPicture:
 
 @dataclass(frozen=True)
 class CaptionJob:
-    """A prepared picture (1, 3, size, size), the captioner to run, and its options."""
+    """A prepared picture, the captioner to run, and its options."""
 
     captioner: Captioner
-    pixels: NDArray[np.float32]
+    pixels: Pixels
     decoding: DecodingConfig
     attention: bool = False
     image_gain: bool = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, overload
 
 from PIL import Image
 
@@ -29,11 +29,8 @@ from model.captioning.wording import WordingConfig, reword
 from model.config import CaptionerConfig, DecodingConfig
 from model.decoding.hypothesis import Hypothesis, RankedHypothesis
 from model.decoding.search_trace import SearchRecorder, SearchTrace
+from model.preprocessing import Pixels
 from model.runtime.options import Precision, Runtime
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["Captioner"]
 
@@ -167,8 +164,10 @@ class Captioner(GridCaptioner):
         worded = [[reword(caption, wording) for caption in captions] for captions in found]
         return worded if several else worded[0]
 
-    def prepare(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Preprocess pictures: (batch, 3, size, size)."""
+    def prepare(self, pictures: Sequence[Image.Image]) -> Pixels:
+        """Preprocess pictures as its runtime takes them, see `model.preprocessing`."""
+        if self.runner.takes_bytes:
+            return self.preprocessing.resize(pictures)
         return self.preprocessing(pictures)
 
     def trace(

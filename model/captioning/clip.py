@@ -32,11 +32,10 @@ from model.captioning.scoring import score_tokens
 from model.decoding.hypothesis import Hypothesis
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from model.captioning.captioner import Captioner
     from model.captioning.tags import Tag
     from model.config import DecodingConfig
+    from model.preprocessing import Pixels
 
 __all__ = ["CaptionedClip", "caption_clip"]
 
@@ -69,7 +68,7 @@ class CaptionedClip:
 
 def caption_clip(
     captioner: Captioner,
-    pixels: NDArray[np.float32],
+    pixels: Pixels,
     decoding: DecodingConfig,
     *,
     weights: Sequence[int] | None = None,
@@ -82,7 +81,7 @@ def caption_clip(
 
     Args:
         captioner: to use.
-        pixels: its frames, prepared (frames, 3, size, size); at least one.
+        pixels: of its frames, see `Captioner.prepare`; at least one.
         decoding: how captions are found.
         weights: how often each frame counts for the whole; None counts each once.
         attention, image_gain, top_logprobs, tags: what the captions of the frames are to have, see

@@ -54,6 +54,8 @@ class Runner(CaptionDecoder, Protocol):
         search: searches for captions as a whole, from the grid, with the arguments of
             `beam_search.search`, and puts them into order; None: `beam_search.search` does the
             former, step by step.
+        takes_bytes: whether `encode` takes the bytes of pictures rather than normalised numbers,
+            see `model.preprocessing`.
         usual_words: log-odds of each word of the word detector for any picture (words,); None
             without a detector.
     """
@@ -63,10 +65,14 @@ class Runner(CaptionDecoder, Protocol):
     channels: int
     exact: bool
     search: WholeSearch | None
+    takes_bytes: bool
     usual_words: NDArray[np.float32] | None
 
     def encode(self, pixels: NDArray[Any]) -> Array:
-        """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels)."""
+        """Run the encoder: (batch, 3, size, size) -> (batch, rows, columns, channels).
+
+        Where it `takes_bytes`, also of uint8 (batch, size, size, 3).
+        """
 
     def place(self, values: Array) -> Array:
         """Convert any library's array to the runtime's own, on its device."""

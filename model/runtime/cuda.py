@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,6 +24,7 @@ class CudaGraphRunner(TorchRunner):
 
     Args:
         network, size, device, precision: as for `TorchRunner`.
+        tables: of the pictures' bytes, see `Preprocessing`; None: it takes no bytes.
         capture: how a call is captured; None captures CUDA graphs.
     """
 
@@ -34,6 +36,8 @@ class CudaGraphRunner(TorchRunner):
         size: int,
         device: str | torch.device,
         precision: Precision = "float32",
+        *,
+        tables: NDArray[np.float32] | None = None,
         capture: Capture | None = None,
     ) -> None:
         network = network.eval().to(device)
@@ -47,6 +51,10 @@ class CudaGraphRunner(TorchRunner):
         capture = CudaGraphCapture() if capture is None else capture
         encoder, states = self.encoder, len(self._context_names) - len(self._step_names)
         self._encode = CapturedGraphs(lambda pixels: (encoder(pixels),), capture)
+        self.takes_bytes = tables is not None
+        if tables is not None:
+            normalise = _Normalise(torch.tensor(tables).to(device, dtype))
+            self._encode_bytes = CapturedGraphs(lambda p: (encoder(normalise(p)),), capture)
         self._encode_context = CapturedGraphs(ContextEncoder(decoder), capture)
         self._decoder_step = step
         self._step = CapturedGraphs(
@@ -58,8 +66,10 @@ class CudaGraphRunner(TorchRunner):
     @torch.inference_mode()
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """Run the encoder, see `Runner.encode`."""
-        on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
         with full_precision():
+            if pixels.dtype in (np.uint8, torch.uint8):
+                return self._encode_bytes(self.place(pixels))[0].float()
+            on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
             return self._encode(on_device)[0].float()
 
     @torch.inference_mode()
@@ -96,3 +106,19 @@ class CudaGraphRunner(TorchRunner):
             return logprobs, tuple(rest[: len(state)])
 
         return tuple(part.float() for part in start), step
+
+
+class _Normalise:
+    """Look up what the bytes of pictures become: (batch, size, size, 3) -> (batch, 3, size, size).
+
+    Args:
+        tables: (3, 256)
+    """
+
+    def __init__(self, tables: Tensor) -> None:
+        self._table = tables.flatten()
+        self._offsets = 256 * torch.arange(3, device=tables.device)  # of each channel
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        # In memory the channels stay last, as the encoder wants them.
+        return self._table[pixels.long() + self._offsets].permute(0, 3, 1, 2)

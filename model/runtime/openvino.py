@@ -37,6 +37,7 @@ class OpenVinoRunner:
     """
 
     name = "openvino"
+    takes_bytes = False
     device = "cpu"
     search: WholeSearch | None = None
 

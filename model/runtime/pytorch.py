@@ -34,6 +34,7 @@ class TorchRunner:
     """
 
     name = "torch"
+    takes_bytes = False
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from typing import get_args
 
 from model.bundle.read import Bundle
 from model.config import CaptionerConfig, TextConfig
+from model.preprocessing import Preprocessing
 from model.runtime.base import Runner, TextRunner
 from model.runtime.export import AnyBundle, export, exported_folder
 from model.runtime.graph_weights import read_tensors
@@ -176,5 +177,6 @@ def _load_torch(
     if cuda_graphs:
         from model.runtime.cuda import CudaGraphRunner  # noqa: PLC0415
 
-        return CudaGraphRunner(load_caption_network(bundle), size, device, precision)
+        tables = Preprocessing(bundle.config.preprocessing).tables
+        return CudaGraphRunner(load_caption_network(bundle), size, device, precision, tables=tables)
     return TorchRunner(load_caption_network(bundle), size, device, precision)

@@ -2,7 +2,19 @@
 
 from collections.abc import Callable
 
+import pytest
+import torch
 from torch import Tensor
+
+from model.runtime.cuda_graphs import CudaGraphCapture
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+    ),
+]
 
 
 class EagerCapture:
@@ -24,3 +36,8 @@ class EagerCapture:
                 output.copy_(result)
 
         return replay, outputs
+
+
+def capture_on(device: str) -> EagerCapture | CudaGraphCapture:
+    """Return what captures calls on one of `DEVICES`."""
+    return EagerCapture() if device == "cpu" else CudaGraphCapture()

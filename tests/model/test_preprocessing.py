@@ -36,6 +36,17 @@ def test_the_default_maps_bytes_to_about_minus_1_to_1():
     assert Preprocessing(PreprocessingConfig(size=8))([white]).mean() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("how", ["squash", "crop"])
+def test_bytes_looked_up_in_the_tables_are_the_same_numbers(how):
+    preprocessing = Preprocessing(PreprocessingConfig(size=32, resize=how, **IMAGENET))
+    pictures = [picture(40, 30), picture(32, 32), picture(7, 90)]
+    levels = preprocessing.resize(pictures)
+    assert (levels.shape, levels.dtype) == ((3, 32, 32, 3), np.uint8)
+    found = np.stack([preprocessing.tables[c][levels[..., c]] for c in range(3)], axis=1)
+    assert np.array_equal(found, preprocessing(pictures))
+    assert preprocessing.resize([]).shape == (0, 32, 32, 3)
+
+
 def test_channels_keep_their_order():
     red = Image.new("RGB", (8, 8), (255, 0, 0))
     channels = Preprocessing(PreprocessingConfig(size=8))([red])[0].mean((1, 2)).tolist()

@@ -1,13 +1,11 @@
 """A search that is captured as a whole finds what the search step by step finds."""
 
 import pytest
-import torch
 
 from model.captioning.captioner import Captioner
 from model.runtime import captured_search
-from model.runtime.cuda_graphs import CudaGraphCapture
 from tests.model.captioning.test_captioner import pictures
-from tests.model.eager_capture import EagerCapture
+from tests.model.eager_capture import DEVICES, EagerCapture, capture_on
 from tests.model.runtime.test_cuda import load_captured
 from tests.model.runtime.test_openvino import DECODERS, agree
 from tests.tiny import save_finalized_captioner, save_tiny_captioner
@@ -25,18 +23,6 @@ OPTIONS = [
         "no_repeat_nouns": True,
     },
 ]
-
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
-    ),
-]
-
-
-def capture_on(device: str) -> EagerCapture | CudaGraphCapture:
-    return EagerCapture() if device == "cpu" else CudaGraphCapture()
 
 
 def assert_same(captured: Captioner, expected: Captioner, count: int, **options: object) -> None:

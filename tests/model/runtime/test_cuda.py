@@ -1,5 +1,6 @@
 """Captions from captured graphs equal those of the modules, for every kind of decoder."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from model.config import CaptionerConfig
 from model.networks.caption_network import load_caption_network
 from model.runtime.cuda import CudaGraphRunner
 from tests.model.captioning.test_captioner import pictures
-from tests.model.eager_capture import EagerCapture
+from tests.model.eager_capture import DEVICES, EagerCapture, capture_on
 from tests.model.runtime.test_openvino import DECODERS, agree
 from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
@@ -19,8 +20,8 @@ def load_captured(folder, device="cpu", **options) -> Captioner:
     precision = options.get("precision", "float32")
     captioner = Captioner.load(folder, device, runtime="torch", precision=precision)
     network = load_caption_network(load_bundle(folder, CaptionerConfig))
-    size = captioner.config.preprocessing.size
-    captioner.runner = CudaGraphRunner(network, size, device, **options)
+    size, tables = captioner.config.preprocessing.size, captioner.preprocessing.tables
+    captioner.runner = CudaGraphRunner(network, size, device, tables=tables, **options)
     return captioner
 
 
@@ -52,6 +53,18 @@ def test_a_finalized_captioner_returns_the_same_details(tmp_path):
         agree(result[0], expected[0])
         scored = [c.score(picture, "a red ball", attention=True) for c in (captured, eager)]
         assert scored[0].logprob == pytest.approx(scored[1].logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_bytes_are_encoded_as_the_numbers_that_they_become(device, tmp_path):
+    captured = load_captured(
+        save_tiny_captioner(tmp_path / "tiny"), device, capture=capture_on(device)
+    )
+    for count in (1, 3):
+        given = captured.prepare(pictures(count))
+        assert given.dtype == np.uint8
+        grids = [captured.encode(p) for p in (given, captured.preprocessing(pictures(count)))]
+        assert torch.equal(*grids)
 
 
 @pytest.mark.slow

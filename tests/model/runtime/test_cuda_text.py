@@ -7,8 +7,7 @@ from model.bundle.read import load_text_bundle
 from model.networks.text_network import load_text_network
 from model.runtime.cuda_text import CudaGraphTextRunner
 from model.text.language_model import LanguageModel
-from tests.model.eager_capture import EagerCapture
-from tests.model.runtime.test_captured_search import DEVICES, capture_on
+from tests.model.eager_capture import DEVICES, EagerCapture, capture_on
 from tests.model.runtime.test_openvino_text import KINDS
 from tests.tiny import save_tiny_language_model
 
