@@ -118,13 +118,14 @@ def trace_back(found: FoundArrays, end_token: int) -> TracedArrays:
     alive, slots, lengths = alive[rows, order], slots[rows, order], lengths[rows, order]
     finished = finished[order] & alive
 
-    ending = xp.clip(lengths, 0, num_steps - 1)  # the step of the end token; else not used
+    # The step of the end token; of unfinished ones it is not used.
+    ending = xp.where(finished, lengths, 0)
     end_logprobs = found.ends[rows, ending, slots]
     tokens, logprobs = [], []
     for t in reversed(range(num_steps)):
         within, ends = alive & (t < lengths), finished & (t == lengths)
         token, logprob = found.tokens[:, t][rows, slots], found.logprobs[:, t][rows, slots]
-        tokens.append(xp.where(within, token, xp.where(ends, end_token, 0)))
+        tokens.append(xp.where(within, token, end_token * xp.astype(ends, xp.int64)))
         logprobs.append(xp.where(within, logprob, xp.where(ends, end_logprobs, 0.0)))
         slots = xp.where(within, found.parents[:, t][rows, slots], slots)
     lengths = xp.where(alive, lengths + xp.astype(finished, xp.int64), 0)

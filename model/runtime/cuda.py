@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.decoding.hypothesis import SearchState, StepFunction
 from model.networks.caption_network import CaptionNetwork
@@ -53,7 +53,7 @@ class CudaGraphRunner(TorchRunner):
         self._encode = CapturedGraphs(lambda pixels: (encoder(pixels),), capture)
         self.takes_bytes = tables is not None
         if tables is not None:
-            normalise = _Normalise(torch.tensor(tables).to(device, dtype))
+            self.normalise = normalise = _Normalise(tables).to(device, dtype)
             self._encode_bytes = CapturedGraphs(lambda p: (encoder(normalise(p)),), capture)
         self._encode_context = CapturedGraphs(ContextEncoder(decoder), capture)
         self._decoder_step = step
@@ -108,17 +108,21 @@ class CudaGraphRunner(TorchRunner):
         return tuple(part.float() for part in start), step
 
 
-class _Normalise:
+class _Normalise(nn.Module):
     """Look up what the bytes of pictures become: (batch, size, size, 3) -> (batch, 3, size, size).
 
     Args:
         tables: (3, 256)
     """
 
-    def __init__(self, tables: Tensor) -> None:
-        self._table = tables.flatten()
-        self._offsets = 256 * torch.arange(3, device=tables.device)  # of each channel
+    table: Tensor
+    offsets: Tensor
 
-    def __call__(self, pixels: Tensor) -> Tensor:
+    def __init__(self, tables: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.tensor(tables).flatten())
+        self.register_buffer("offsets", 256 * torch.arange(3))  # of each channel
+
+    def forward(self, pixels: Tensor) -> Tensor:
         # In memory the channels stay last, as the encoder wants them.
-        return self._table[pixels.long() + self._offsets].permute(0, 3, 1, 2)
+        return self.table[pixels.long() + self.offsets].permute(0, 3, 1, 2)
