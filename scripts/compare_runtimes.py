@@ -88,7 +88,7 @@ def load(bundle: Path, name: str, sizes: list[int]) -> Subject:
 
 
 def compare(subjects: list[Subject], size: int, scorer: Scorer) -> str:
-    """Say how far the captions of two captioners agree at a beam size."""
+    """Return a line that says how alike two captioners' captions are at a beam size."""
     pairs = list(zip(*(subject.captions[size] for subject in subjects), strict=True))
     identical = [(one, other) for one, other in pairs if one.text == other.text]
     difference = max((abs(one.logprob - other.logprob) for one, other in identical), default=0.0)

@@ -121,9 +121,9 @@ class CaptionerRecipe:
     the captions that the network draws (None: cross-entropy alone). `views` is the number of views
     of a picture: unchanged, mirrored, and crops. A frozen encoder's cache holds them all; with a
     tuned encoder the crops are new in each epoch. `min_count` is how often a word must occur in
-    the training captions to be learned; with `keep_vocabulary` it is not asked, and the words are
-    those of the bundle `initial_weights`: others are unknown words, as one adapts a captioner to
-    photographs of one's own. `device` `auto` is a GPU if there is one.
+    the training captions to be learned; with `keep_vocabulary` it is ignored, and the words are
+    those of the bundle that `initial_weights` names. Any other word is then an unknown word.
+    `device` `auto` is a GPU if there is one.
     """
 
     name: Name
