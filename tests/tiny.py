@@ -29,6 +29,7 @@ from model.config import (
     TextConfig,
 )
 from model.networks.caption_network import CaptionNetwork
+from model.networks.class_names import ClassNames
 from model.networks.image_context import ImageContext
 from model.networks.text_network import TextNetwork
 from model.text.language_model import LanguageModel
@@ -62,7 +63,16 @@ def tiny_network(config: CaptionerConfig, seed: int = 0) -> CaptionNetwork:
     with torch.no_grad():
         for parameter in network.decoder.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
+        if (names := network.decoder.class_names) is not None:
+            _name_classes(names)
     return network
+
+
+def _name_classes(names: ClassNames) -> None:
+    """Let the last words of the vocabulary name classes that are about as likely."""
+    names.rates.copy_(torch.rand_like(names.rates))
+    names.usual.fill_(-4.0)
+    names.words.copy_(torch.arange(len(tiny_vocabulary()))[-len(names.words) :])
 
 
 def tiny_captioner(seed: int = 0, **decoder: object) -> Captioner:

@@ -39,7 +39,7 @@ class Tagger:
     """Turns a word detector's evidence into tags.
 
     Args:
-        usual: log-odds of each detected word for any picture (words,).
+        usual: log-odds of each word for any picture; minus infinity if it is not detected (words,).
         config: the calibration.
         vocabulary: of the captioner.
     """
@@ -53,12 +53,12 @@ class Tagger:
         self._kinds = [word_kind(word) for word in self._words]
 
     def probabilities(self, evidence: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probability of each detected word: (..., vocabulary) -> (..., words)."""
+        """Return the probability of each word: (..., vocabulary) -> (..., words)."""
         detected = evidence[..., _FIRST : _FIRST + len(self._usual)].astype(np.float64)
         config = self._config
         odds = config.evidence * detected + config.usual * self._usual + config.intercept
         probabilities: NDArray[np.float64] = 0.5 * (1 + np.tanh(odds / 2))  # never overflows
-        return probabilities
+        return np.where(np.isfinite(self._usual), probabilities, 0)
 
     def __call__(self, evidence: NDArray[np.floating]) -> list[Tag]:
         """Return a picture's tags, likeliest first: at most 30, each with a tenth or more.

@@ -73,7 +73,8 @@ class DecoderConfig:
     pooled feature, once, before the first word); `cell` is the recurrent cell. `attention_heads` is
     the number of heads of `dot` attention; `additive` has one. `detected_words` is how many of the
     commonest words are detected in the whole picture first (0: none, see
-    `model.networks.word_detector`).
+    `model.networks.word_detector`). `class_names` is how many words name the `classes` of the CNN's
+    own classifier (0: none, see `model.networks.class_names`).
     """
 
     kind: Literal["attention", "global"] = "attention"
@@ -86,6 +87,14 @@ class DecoderConfig:
     dropout: Fraction = 0.5
     tie_output: bool = True
     detected_words: Annotated[int, Field(ge=0)] = 0
+    classes: Annotated[int, Field(ge=0)] = 0
+    class_names: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _names_need_classes(self) -> "DecoderConfig":
+        if self.class_names and not (self.classes and self.detected_words):
+            raise ValueError("class_names needs detected_words and the number of classes")
+        return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "DecoderConfig":

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model.config import DecoderConfig
 from model.networks.attention import make_attention
 from model.networks.cells import CELLS, Cell, CellState, make_cell
+from model.networks.class_names import ClassNames
 from model.networks.image_context import ImageContext
 from model.networks.word_detector import WordDetector
 from model.vocabulary import Vocabulary
@@ -53,6 +54,9 @@ class Decoder(nn.Module, ABC):
         if words := min(config.detected_words, vocabulary_size - Vocabulary.unknown_id - 1):
             self.detector = WordDetector(channels, words, config.dropout)
             self.to_trust = nn.Linear(config.hidden_size, 1)
+        self.class_names: ClassNames | None = None
+        if config.class_names:
+            self.class_names = ClassNames(channels, config.classes, config.class_names)
 
     @abstractmethod
     def encode_context(self, grid: Tensor) -> ImageContext:
@@ -92,7 +96,10 @@ class Decoder(nn.Module, ABC):
         if self.detector is None:
             return None
         with torch.no_grad():
-            return self.detector.spread(self.detector(grid), self.embedding.num_embeddings)
+            evidence = self.detector.spread(self.detector(grid), self.embedding.num_embeddings)
+            if self.class_names is None:
+                return evidence
+            return self.class_names.raise_evidence(grid, evidence)
 
     def logits(self, output: Tensor, evidence: Tensor | None = None) -> Tensor:
         """Score every word.

@@ -56,8 +56,8 @@ class Runner(CaptionDecoder, Protocol):
             former, step by step.
         takes_bytes: whether `encode` takes the bytes of pictures rather than normalised numbers,
             see `model.preprocessing`.
-        usual_words: log-odds of each word of the word detector for any picture (words,); None
-            without a detector.
+        usual_words: log-odds of each word for any picture, see `model.runtime.usual_words`; None
+            without a word detector.
     """
 
     name: str

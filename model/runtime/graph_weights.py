@@ -42,7 +42,7 @@ def compute_weights(
     shapes: Mapping[str, tuple[int, ...]],
     tensors: Mapping[str, NDArray[Any]],
     norms: Iterable[tuple[str, str, float]] = (),
-) -> dict[str, Floats]:
+) -> dict[str, NDArray[Any]]:
     """Compute the weights of one graph.
 
     Args:
@@ -56,7 +56,7 @@ def compute_weights(
         ValueError: a weight has another shape than the graph expects, or is not finite.
     """
     single = _SinglePrecision(tensors)
-    weights: dict[str, Floats] = {}
+    weights: dict[str, NDArray[Any]] = {}
     for convolution, norm, epsilon in norms:
         weights |= _fold_norm(single, convolution, norm, epsilon)
     if "words" in shapes:
@@ -73,7 +73,7 @@ def compute_weights(
 
 
 class _SinglePrecision:
-    """A bundle's tensors in single precision."""
+    """A bundle's tensors in single precision; whole numbers, such as ids, stay as they are."""
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         self._tensors = tensors
@@ -81,8 +81,11 @@ class _SinglePrecision:
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
-    def __getitem__(self, name: str) -> Floats:
-        return self._tensors[name].astype(np.float32, copy=False)
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        tensor = self._tensors[name]
+        if np.issubdtype(tensor.dtype, np.integer):
+            return tensor
+        return tensor.astype(np.float32, copy=False)
 
 
 def _fold_norm(
@@ -105,7 +108,9 @@ def _project_words(tensors: _SinglePrecision) -> Floats:
     """Embed and project all words, as `Decoder.project_words` does: (vocabulary, width)."""
     vectors = tensors["decoder.embedding.weight"]
     if "decoder.from_word.weight" in tensors:
-        return vectors @ tensors["decoder.from_word.weight"].T + tensors["decoder.from_word.bias"]
+        projected: Floats = vectors @ tensors["decoder.from_word.weight"].T
+        projected += tensors["decoder.from_word.bias"]
+        return projected
     # Two blocks, and then the vector itself: the input of some MUT cells.
     blocks = vectors @ tensors["decoder.from_word.blocks.weight"].T
     through = "decoder.from_word.through.weight"

@@ -21,6 +21,7 @@ from model.runtime.openvino_graph import CompiledGraph, read_graph
 from model.runtime.openvino_sequence import SEQUENCE_CELLS, sequence_graph
 from model.runtime.options import Precision
 from model.runtime.quantization import quantise
+from model.runtime.usual_words import usual_words
 
 __all__ = ["OpenVinoRunner", "OpenVinoTextRunner"]
 
@@ -64,8 +65,7 @@ class OpenVinoRunner:
             self._encode, self._encode_context, self._step = graphs
         self._grid_shape = self._encode_context.fixed_sizes("grid")  # (rows, columns, channels)
         self.channels = self._grid_shape[-1]
-        usual = tensors.get("decoder.detector.usual")
-        self.usual_words = None if usual is None else usual.astype(np.float32)
+        self.usual_words = usual_words(tensors)
         self._encoded: tuple[NDArray[Any], ImageContext] | None = None  # the last grid
         self._last_context: ImageContext | None = None
         self._states = [name for name in self._step.inputs if name.startswith("state.")]

@@ -14,6 +14,7 @@ from model.networks.image_context import DecoderState, ImageContext
 from model.networks.text_network import TextNetwork
 from model.runtime.base import TextState, WholeSearch
 from model.runtime.options import Precision
+from model.runtime.usual_words import usual_words
 
 if TYPE_CHECKING:  # they import timm and torchvision, which language models do without
     from model.networks.caption_network import CaptionNetwork
@@ -48,9 +49,12 @@ class TorchRunner:
         self.channels = network.encoder.channels
         self._dtype: torch.dtype = getattr(torch, precision)
         network = network.eval().to(device)
-        detector = network.decoder.detector
-        self.usual_words: NDArray[np.float32] | None = (
-            None if detector is None else detector.usual.detach().float().cpu().numpy().copy()
+        self.usual_words = usual_words(
+            {
+                name: tensor.cpu().numpy()
+                for name, tensor in network.state_dict().items()
+                if name.endswith((".usual", ".class_names.words"))
+            }
         )
         # Folded before it is rounded.
         self.encoder = inference_encoder(network.encoder, size)[0].to(self._dtype)

@@ -54,7 +54,11 @@ def calibrate_tags(
     if usual is None:
         return None
     words = captioner.vocabulary.tokens[_FIRST : _FIRST + len(usual)]
-    places = [place for place, word in enumerate(words) if word_kind(word) is not None]
+    places = [
+        place
+        for place, word in enumerate(words)
+        if word_kind(word) is not None and np.isfinite(usual[place])
+    ]
     ids = [_FIRST + place for place in places]
     evidence, said = [], []
     for dataset in datasets:

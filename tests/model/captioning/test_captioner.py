@@ -22,7 +22,7 @@ KINDS = [
     {"attention": "dot", "attention_heads": 2},
     {"kind": "global"},
     {"tie_output": False},
-    {"detected_words": 9},
+    {"detected_words": 9, "classes": 6, "class_names": 5},
     {"embedding_size": 16, "detected_words": 9},  # the output of which can be folded
 ]
 

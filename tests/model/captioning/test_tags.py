@@ -52,6 +52,18 @@ def test_probabilities_are_the_calibrated_log_odds_of_the_detector():
         assert all(tag.kind == word_kind(tag.word) for tag in tags)
 
 
+def test_words_that_name_classes_are_tags_too():
+    captioner = with_tags(tiny_captioner(detected_words=9, classes=6, class_names=5))
+    usual, words = captioner.runner.usual_words, captioner.vocabulary.tokens[4:]
+    detected, between, named = np.split(usual, [9, len(words) - 5])
+    assert np.isfinite(detected).all()
+    assert np.isinf(between).all()
+    assert named == pytest.approx([-4.0] * 5)
+    tags = {tag.word for tags in captioner.tags(grid_of(captioner)) for tag in tags}
+    assert tags & set(words[-5:])
+    assert not tags & set(words[9:-5])
+
+
 @pytest.mark.parametrize("kind", ["attention", "global"])
 def test_both_runtimes_find_the_same_tags(tmp_path: Path, monkeypatch, kind):
     bundle = save_tiny_captioner(tmp_path / "bundle", kind=kind, detected_words=12)
