@@ -1,6 +1,6 @@
 """Let a trained captioner name what its CNN's own classifier recognises.
 
-    python scripts/name_classes.py runs/captioner/bundle recipes/imagenet-words.toml runs/named \
+    python scripts/name_classes.py runs/captioner/bundle scripts/imagenet-words.toml runs/named \
         --classifier runs/encoders/tf_efficientnet_lite2.safetensors \
         --dataset dataset_flickr8k.json --pictures 'flickr8k-*.tar'
 

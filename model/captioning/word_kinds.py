@@ -26,10 +26,12 @@ def is_compounding(word: str) -> bool:
 
 @cache
 def _word_kinds() -> Mapping[str, WordKind | None]:
-    """Read the list of kinds, which was made by hand for the shipped captioner's 1,500 words.
+    """Read the list of kinds.
 
-    Each was put where people's captions mostly use it: a "surf board" is a thing, "surfs" an
-    action, and "parked" says what was done with a car. Under `none` are words that name nothing.
+    It was made by hand for the shipped captioner's 1,500 commonest words, and for those that name
+    what its CNN's classifier recognises. Each was put where people's captions mostly use it: a
+    "surf board" is a thing, "surfs" an action, and "parked" says what was done with a car. Under
+    `none` are words that name nothing.
     """
     lists = _read_lists()
     names: dict[str, WordKind | None] = {

@@ -159,6 +159,11 @@ class CaptionerRecipe:
             raise ValueError(
                 "keep_vocabulary keeps that of a bundle: initial_weights must name its folder"
             )
+        if self.decoder.class_names and not self.keep_vocabulary:
+            raise ValueError(
+                "class_names are given to a trained captioner by scripts/name_classes.py: leave "
+                "them out, or keep those of a bundle with initial_weights and keep_vocabulary"
+            )
         return self
 
 

@@ -1,6 +1,6 @@
 """Teach a captioner the names of what its CNN's classifier recognises, without training.
 
-A table (`recipes/imagenet-words.toml`) says which words name which classes. How often people use a
+A table (`scripts/imagenet-words.toml`) says which words name which classes. How often people use a
 word for a class is counted on the training pictures that belong to it. A word that the vocabulary
 lacks is added: it is written like a word that captions do have, whose vector it copies (the direct
 transfer of Hendricks et al. 2016, "Deep Compositional Captioning").

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
+from model.training.captioner.naming import ClassWord, name_classes
 from model.training.trainer import Trainer
 from tests.model.training.recipes import (
     TUNED,
@@ -120,7 +123,32 @@ def test_a_bundle_may_keep_its_vocabulary_on_other_words(tmp_path, data, before)
     assert trained.vocabulary.tokens == vocabulary.tokens
 
 
+def test_names_of_classes_are_kept(tmp_path, data, before):
+    captioner = Captioner.load(before / "bundle", "cpu", runtime="torch")
+    classifier = torch.randn(3, captioner.network.encoder.channels), torch.zeros(3)
+    words = [ClassWord("lion", (0, 2), "dog")]
+    decoder, state, vocabulary = name_classes(
+        captioner, classifier, words, torch.eye(3), [["a lion"], ["a dog"], ["a dog"]]
+    )
+    config = replace(captioner.config, decoder=decoder)
+    save_bundle(tmp_path / "named", config, state, vocabulary, captioner.card)
+
+    kept = {"keep_vocabulary": True, "decoder": {"classes": 3, "class_names": 1}}
+    recipe = write_recipe(tmp_path, data, starts_from(tmp_path / "named"), kept)
+    trained = Captioner.load(train(recipe, tmp_path / "run") / "bundle", "cpu", runtime="torch")
+    assert trained.vocabulary.tokens[-1] == "lion"
+    after = trained.network.state_dict()
+    for name in [name for name in state if ".class_names." in name]:
+        torch.testing.assert_close(after[name], state[name], atol=1e-3, rtol=1e-3)  # in 16 bits
+
+
 # What does not fit
+
+
+def test_names_cannot_be_made_by_training(tmp_path, data):
+    named = {"decoder": {"classes": 3, "class_names": 1}}
+    with pytest.raises(ValueError, match=r"scripts/name_classes\.py: leave them out, or keep"):
+        make_trainer(write_recipe(tmp_path, data, named), tmp_path / "run")
 
 
 def refused(tmp_path: Path, data: Path, path: Path, *changes: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ def test_a_wrong_table_is_refused(tmp_path, table, message):
 
 
 def test_the_table_of_imagenet_names_its_classes():
-    words = read_class_words(REPOSITORY / "recipes" / "imagenet-words.toml", 1000)
+    words = read_class_words(REPOSITORY / "scripts" / "imagenet-words.toml", 1000)
     named = {word.word: word for word in words}
     assert 967 in named["coffee"].classes  # espresso
     assert named["lion"] == ClassWord("lion", (291,), "tiger")
