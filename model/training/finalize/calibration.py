@@ -54,10 +54,8 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
 
     If there are several beam sizes, the size is always one of the features, so that the fit holds
     for each of them: the log-loss over all captions may hide that one is off. Every set of up to
-    three features is fitted to four fifths of the pictures and measured on the others, in turn.
-    The smallest set is chosen, and among these the best, whose held-out log-loss is within one
-    standard error (of the difference, by picture) of the best of all (Breiman et al. 1984,
-    section 3.4.3).
+    three features is fitted to four fifths of the pictures and measured on the others, in turn; the
+    set with the lowest held-out log-loss is chosen.
 
     Args:
         samples: captions; those of one picture are held out together.
@@ -92,17 +90,8 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
     if not held_out:
         raise ValueError("all captions are equally likely: there is nothing to fit")
 
-    losses = {chosen: _log_loss(logits, good) for chosen, logits in held_out.items()}
-    means = {chosen: float(loss.mean()) for chosen, loss in losses.items()}
-    best = min(means, key=lambda chosen: means[chosen])
-
-    def is_as_good(chosen: tuple[FeatureName, ...]) -> bool:
-        worse = torch.zeros(len(pictures), dtype=torch.float64).index_add(
-            0, place, losses[chosen] - losses[best]
-        )
-        return bool(worse.mean() <= worse.std() / len(pictures) ** 0.5)
-
-    chosen = min(filter(is_as_good, means), key=lambda chosen: (len(chosen), means[chosen]))
+    losses = {chosen: float(_log_loss(logits, good).mean()) for chosen, logits in held_out.items()}
+    chosen = min(losses, key=lambda chosen: losses[chosen])
     coefficients, intercept = fit_logistic(table[:, [names.index(name) for name in chosen]], good)
     config = CalibrationConfig(
         features=chosen,
@@ -110,7 +99,7 @@ def calibrate(samples: Sequence[Sample], level: float) -> Calibrated:
         intercept=intercept,
         level=level,
     )
-    return Calibrated(config, held_out[chosen].sigmoid(), means)
+    return Calibrated(config, held_out[chosen].sigmoid(), losses)
 
 
 def fit_logistic(features: Tensor, good: Tensor, *, steps: int = 100) -> tuple[Tensor, float]:
