@@ -13,10 +13,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
+
+CLASS_WORDS = "decoder.class_names.words"
 
 
 def main() -> None:
@@ -65,7 +68,12 @@ def difference(one: Captioner, other: Captioner) -> str | None:
     for part in ("encoder", "decoder", "preprocessing"):
         if getattr(one.config, part) != getattr(other.config, part):
             return part
-    return None if one.vocabulary.tokens == other.vocabulary.tokens else "vocabulary"
+    if one.vocabulary.tokens != other.vocabulary.tokens:
+        return "vocabulary"
+    words = [captioner.network.state_dict().get(CLASS_WORDS) for captioner in (one, other)]
+    if words[0] is not None and words[1] is not None and not torch.equal(words[0], words[1]):
+        return "names of classes"
+    return None
 
 
 def average(states: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from model.data.karpathy import CaptionDataset
 from model.training.captioner.naming import (
     classify,
     name_classes,
+    new_words,
     read_class_words,
     read_classifier,
 )
@@ -46,6 +47,7 @@ def main() -> None:
     try:
         classifier = read_classifier(arguments.classifier, captioner.network.encoder.channels)
         words = read_class_words(arguments.words, len(classifier[1]))
+        added = new_words(captioner, words)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     datasets = [CaptionDataset(path, arguments.pictures) for path in arguments.dataset]
@@ -67,7 +69,7 @@ def main() -> None:
     save_bundle(arguments.output, config, state, vocabulary, captioner.card)
     print(
         f"wrote {arguments.output}: {len(words)} words name {len(classifier[1])} classes, "
-        f"{len(vocabulary) - len(captioner.vocabulary)} of them new"
+        f"{len(added)} of them new"
     )
 
 

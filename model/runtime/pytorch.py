@@ -51,7 +51,7 @@ class TorchRunner:
         network = network.eval().to(device)
         self.usual_words = usual_words(
             {
-                name: tensor.cpu().numpy()
+                name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()
                 for name, tensor in network.state_dict().items()
                 if name.endswith((".usual", ".class_names.words"))
             }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
 from tests.tiny import save_finalized_captioner, save_tiny_captioner
 
@@ -53,3 +54,16 @@ def test_a_different_network_is_refused(tmp_path):
     assert done.returncode == 2
     assert f"{two} differs in its decoder from {one}" in done.stderr
     assert not (tmp_path / "mean").exists()
+
+
+@pytest.mark.slow
+def test_other_names_of_classes_are_refused(tmp_path):
+    names = {"detected_words": 6, "classes": 4, "class_names": 3}
+    one, two = (save_tiny_captioner(tmp_path / name, **names) for name in ("one", "two"))
+    captioner = Captioner.load(two, device="cpu")
+    captioner.network.decoder.class_names.words.copy_(torch.tensor([9, 8, 7]))
+    state = captioner.network.state_dict()
+    save_bundle(two, captioner.config, state, captioner.vocabulary, captioner.card)
+    done = average(one, two, tmp_path / "mean")
+    assert done.returncode == 2
+    assert f"{two} differs in its names of classes from {one}" in done.stderr

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +26,13 @@ __all__ = [
     "classify",
     "count_rates",
     "name_classes",
+    "new_words",
     "read_class_words",
     "read_classifier",
     "usual_log_odds",
 ]
 
-# What is assumed of a class without training pictures, and as how many pictures it counts.
+# How often captions of a class's imaginary pictures say its words, and how many of them there are.
 PRIOR_RATE, PRIOR_PICTURES = 0.5, 4.0
 
 # Pictures that belong to a class less surely than this do not count for it.
@@ -39,7 +41,10 @@ _LEAST_SURE = 0.2
 # A word is taken to be no rarer than this, however rare it is in captions: log-odds.
 _RAREST = -9.0
 
-# How much less likely than the word that it is like a new word is, unless its class is seen: nats.
+# What the libraries call a CNN's last layer.
+_CLASSIFIERS = ("classifier", "classifier.1", "fc", "head", "head.fc")
+
+# By how many nats a new word is less likely than the word that it copies, unless its class is seen.
 _UNTRAINED = 1.0
 
 
@@ -48,8 +53,8 @@ class ClassWord:
     """A word that names classes.
 
     Attributes:
-        word: lower case.
-        classes: indices of the classifier's classes.
+        word: one word, lower case.
+        classes: indices of the classifier's classes, at least one.
         like: a word that captions use in the same way, for a word that the vocabulary lacks.
     """
 
@@ -66,21 +71,28 @@ def read_class_words(path: Path, classes: int) -> list[ClassWord]:
         classes: how many the classifier has.
 
     Raises:
-        ValueError: it is no such table, or a class is out of range.
+        ValueError: it is no such table, or empty, or a class is out of range.
         FileNotFoundError: there is no such file.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
+    if not table:
+        raise ValueError(f"{path} names no class: give it lines such as cat = [281, 282]")
     return [_read_word(path, word, entry, classes) for word, entry in table.items()]
 
 
 def _read_word(path: Path, word: str, entry: object, classes: int) -> ClassWord:
-    like = entry.get("like") if isinstance(entry, dict) else None
-    numbers = entry.get("classes") if isinstance(entry, dict) else entry
-    if not isinstance(numbers, list) or not all(isinstance(n, int) for n in numbers):
+    fields: dict[str, Any] = entry if isinstance(entry, dict) else {"classes": entry}
+    numbers, like = fields.get("classes"), fields.get("like")
+    if unknown := fields.keys() - {"classes", "like"}:
+        raise ValueError(f"{path}: {word} has classes and like, but no {min(unknown)}")
+    if not isinstance(numbers, list) or not numbers or not all(type(n) is int for n in numbers):
         raise ValueError(f"{path}: {word} must be a list of classes, such as [281, 282]")
+    for one in (word, like):
+        if one is not None and (not isinstance(one, str) or split(one, "word") != [one]):
+            raise ValueError(f"{path}: {one!r} is not one word in lower case")
     if out := [number for number in numbers if not 0 <= number < classes]:
         raise ValueError(f"{path}: {word} names class {out[0]}, but there are 0 to {classes - 1}")
     return ClassWord(word, tuple(numbers), like)
@@ -98,8 +110,8 @@ def count_rates(
 ) -> Tensor:
     """Count how often captions of each class's pictures say the words that name it.
 
-    A picture counts as much as it is likely to belong to the class. A class without pictures has
-    the rate 0.5, which counts as four pictures more in every class.
+    A picture counts as much as it is likely to belong to the class. Every class begins with four
+    imaginary pictures, half of whose captions say its words.
 
     Args:
         chances: of the classes of each training picture (pictures, classes).
@@ -123,6 +135,26 @@ def count_rates(
     return names * (sure.T @ said + PRIOR_PICTURES * PRIOR_RATE) / (pictures + PRIOR_PICTURES)
 
 
+def new_words(captioner: Captioner, words: Sequence[ClassWord]) -> list[ClassWord]:
+    """Return the words that a captioner's vocabulary lacks.
+
+    Raises:
+        ValueError: the captioner cannot get names, or a new word is like none that it knows.
+    """
+    config, vocabulary = captioner.config.decoder, captioner.vocabulary
+    if not config.detected_words or not config.tie_output or config.class_names:
+        raise ValueError(
+            "names need a captioner with detected_words and tie_output that has no names yet"
+        )
+    added = [named for named in words if named.word not in vocabulary]
+    for named in added:
+        if named.like is None or named.like not in vocabulary:
+            raise ValueError(
+                f"{named.word} is not in the vocabulary: give a word that is, as what it is like"
+            )
+    return added
+
+
 def name_classes(
     captioner: Captioner,
     classifier: tuple[Tensor, Tensor],
@@ -143,60 +175,54 @@ def name_classes(
         The configuration of its decoder, the weights of its network, and its vocabulary.
 
     Raises:
-        ValueError: the captioner cannot get names, or a new word is like none that it knows.
+        ValueError: see `new_words`.
     """
-    config, vocabulary = captioner.config.decoder, captioner.vocabulary
-    if not config.detected_words or not config.tie_output or config.class_names:
-        raise ValueError(
-            "names need a captioner with detected_words and tie_output that has no names yet"
-        )
-    added = [named for named in words if named.word not in vocabulary]
-    for named in added:
-        if named.like is None or named.like not in vocabulary:
-            raise ValueError(
-                f"{named.word} is not in the vocabulary: say which word of it it is like"
-            )
-    vocabulary = Vocabulary([*vocabulary.tokens, *(named.word for named in added)])
+    added = new_words(captioner, words)
+    vocabulary = Vocabulary([*captioner.vocabulary.tokens, *(named.word for named in added)])
+    place = {token: i for i, token in enumerate(vocabulary.tokens)}
     texts = [text for several in captions for text in several]
     usual = usual_log_odds(vocabulary.tokens, texts)  # (vocabulary,)
-    state = dict(captioner.network.state_dict())
+    state = {name: tensor.cpu() for name, tensor in captioner.network.state_dict().items()}
     known = state["decoder.detector.usual"]
     first = vocabulary.unknown_id + 1
     usual[first : first + len(known)] = known.clamp(min=_RAREST)
 
-    config = replace(config, classes=len(classifier[1]), class_names=len(words))
-    ids = torch.tensor([vocabulary.encode(named.word)[0] for named in words])
-    if added:
-        new = torch.tensor([vocabulary.encode(named.word)[0] for named in added])
-        like = torch.tensor([vocabulary.encode(named.like or "")[0] for named in added])
-        bias = state["decoder.output_bias"]
-        rarer = (usual[new] - usual[like]).clamp(max=0)
-        state["decoder.output_bias"] = torch.cat([bias, bias[like] + rarer - _UNTRAINED])
-        vectors = state["decoder.embedding.weight"]
-        state["decoder.embedding.weight"] = torch.cat([vectors, vectors[like]])
-    weight, bias = classifier
+    ids = torch.tensor([place[named.word] for named in words])
+    new = torch.tensor([place[named.word] for named in added], dtype=torch.long)
+    like = torch.tensor([place[named.like or ""] for named in added], dtype=torch.long)
+    vectors, bias = state["decoder.embedding.weight"], state["decoder.output_bias"]
+    rarer = (usual[new] - usual[like]).clamp(max=0)
     state |= {
-        "decoder.class_names.classifier.weight": weight,
-        "decoder.class_names.classifier.bias": bias,
+        "decoder.embedding.weight": torch.cat([vectors, vectors[like]]),
+        "decoder.output_bias": torch.cat([bias, bias[like] + rarer - _UNTRAINED]),
+        "decoder.class_names.classifier.weight": classifier[0],
+        "decoder.class_names.classifier.bias": classifier[1],
         "decoder.class_names.rates": count_rates(chances, captions, words),
         "decoder.class_names.usual": usual[ids],
         "decoder.class_names.words": ids,
     }
-    return config, state, vocabulary
+    decoder = replace(
+        captioner.config.decoder,
+        detected_words=len(known),  # a larger vocabulary has room for more
+        classes=len(classifier[1]),
+        class_names=len(words),
+    )
+    return decoder, state, vocabulary
 
 
 def read_classifier(path: Path, channels: int) -> tuple[Tensor, Tensor]:
-    """Read the classifier from a file of a CNN's weights with timm's names.
+    """Read the classifier from a file of a CNN's weights with timm's or torchvision's names.
 
     Raises:
         ValueError: the file has no classifier of as many channels.
         FileNotFoundError: there is no such file.
     """
     tensors = read_weights(path)
-    weight, bias = tensors.get("classifier.weight"), tensors.get("classifier.bias")
-    if weight is None or bias is None or weight.shape != (len(bias), channels):
-        raise ValueError(f"{path} has no classifier of {channels} channels")
-    return weight, bias
+    for name in _CLASSIFIERS:
+        weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+        if weight is not None and bias is not None and weight.shape == (len(bias), channels):
+            return weight, bias
+    raise ValueError(f"{path} has no classifier of {channels} channels")
 
 
 def classify(features: Tensor, classifier: tuple[Tensor, Tensor]) -> Tensor:

@@ -42,6 +42,16 @@ def test_captions_equal_those_of_the_modules(decoder, tmp_path):
     assert {1, 4, 8} <= set(capture.batches) <= {1, 2, 4, 8}  # 2: those that go on for longer
 
 
+@pytest.mark.parametrize("kind", ["attention", "global"])
+def test_a_word_detector_runs_in_half_precision(kind, tmp_path):
+    """Also where the output is not folded, so that the decoder itself is rounded."""
+    names = {"detected_words": 9, "classes": 6, "class_names": 5}
+    folder = save_tiny_captioner(tmp_path / "tiny", kind=kind, **names)
+    captured = load_captured(folder, capture=EagerCapture(), precision="bfloat16")
+    assert captured.runner.usual_words.dtype == np.float32
+    assert captured.caption(pictures(2), beam_size=2)[1][0].text
+
+
 @pytest.mark.slow
 def test_a_finalized_captioner_returns_the_same_details(tmp_path):
     folder = save_finalized_captioner(tmp_path / "finalized")

@@ -1,11 +1,13 @@
 """Names for the classes of a CNN's own classifier."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from model.networks.caption_network import CaptionNetwork
 from model.training.captioner.naming import (
     ClassWord,
     classify,
@@ -43,6 +45,14 @@ def test_a_table_names_classes(tmp_path):
         ('lion = { like = "cat" }', "lion must be a list of classes"),
         ("cat = [0, 3]", "cat names class 3, but there are 0 to 2"),
         ("cat = [-1]", "cat names class -1"),
+        ("cat = [true]", "cat must be a list of classes"),
+        ("cat = []", "cat must be a list of classes"),
+        ("", "names no class: give it lines"),
+        ('"sea lion" = [1]', "'sea lion' is not one word in lower case"),
+        ("Lion = [1]", "'Lion' is not one word"),
+        ('"<END>" = [1]', "'<END>' is not one word"),
+        ('lion = { classes = [1], like = ["cat"] }', r"\['cat'\] is not one word"),
+        ('lion = { classes = [1], as = "cat" }', "lion has classes and like, but no as"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, table, message):
@@ -108,8 +118,18 @@ def test_known_words_leave_the_vocabulary_as_it_is():
 
 @pytest.mark.parametrize("like", [None, "tiger"])
 def test_a_new_word_must_be_like_a_known_one(like):
-    with pytest.raises(ValueError, match="lion is not in the vocabulary: say which word"):
+    with pytest.raises(ValueError, match="lion is not in the vocabulary: give a word that is"):
         named_captioner([ClassWord("lion", (1,), like)])
+
+
+def test_a_small_vocabulary_has_no_more_detected_words_than_before():
+    captioner = tiny_captioner(detected_words=500)  # of the 18 that there are
+    classifier = torch.zeros(3, captioner.network.encoder.channels), torch.zeros(3)
+    decoder, state, vocabulary = name_classes(
+        captioner, classifier, WORDS, torch.eye(3), [["a"]] * 3
+    )
+    network = CaptionNetwork(replace(captioner.config, decoder=decoder), len(vocabulary))
+    network.load_state_dict(state)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +155,8 @@ def test_a_classifier_is_read_from_the_weights_of_a_cnn(tmp_path):
     torch.testing.assert_close(chances, torch.full((2, 3), 1 / 3))
     with pytest.raises(ValueError, match="has no classifier of 5 channels"):
         read_classifier(path, 5)
+    save_file({"fc.weight": torch.ones(3, 4), "fc.bias": torch.zeros(3)}, path)  # a ResNet's
+    assert read_classifier(path, 4)[0].shape == (3, 4)
     save_file({"conv_stem.weight": torch.ones(3)}, path)
     with pytest.raises(ValueError, match="has no classifier of 4 channels"):
         read_classifier(path, 4)
