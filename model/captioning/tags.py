@@ -1,9 +1,10 @@
-"""Tags of a picture: the words that the word detector finds in it, with calibrated probabilities.
+"""Tags of a picture: the words for which there is evidence in it, with calibrated probabilities.
 
     probability = sigmoid(evidence x E + usual x U + intercept)
 
-E is the detector's evidence for a word (see `model.networks.word_detector`) and U the log-odds of
-that word for any picture. `model.training.finalize.tagging` fits the three numbers.
+E is the evidence for a word (see `model.networks.word_detector` and `model.networks.class_names`)
+and U the log-odds of that word for any picture. `model.training.finalize.tagging` fits the three
+numbers.
 """
 
 from dataclasses import dataclass

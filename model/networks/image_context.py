@@ -15,8 +15,8 @@ class ImageContext(NamedTuple):
 
     `values` and `keys` are the grid as attention reads it (None without attention), which some
     runners split by heads (see `model.networks.heads`); `gates` is what the picture adds to the
-    first cell's projected input; `evidence` comes from the word detector; `start` is the state
-    before the first token, each array (batch, hidden).
+    first cell's projected input; `evidence` is for words (see `Decoder.detect`); `start` is the
+    state before the first token, each array (batch, hidden).
     """
 
     gates: Array | None  # (batch, width)
