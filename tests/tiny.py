@@ -71,7 +71,7 @@ def tiny_network(config: CaptionerConfig, seed: int = 0) -> CaptionNetwork:
 def _name_classes(names: ClassNames) -> None:
     """Let the last words of the vocabulary name classes that are about as likely."""
     names.rates.copy_(torch.rand_like(names.rates))
-    names.usual.fill_(-4.0)
+    names.usual.fill_(-3.0)
     names.words.copy_(torch.arange(len(tiny_vocabulary()))[-len(names.words) :])
 
 

@@ -58,7 +58,7 @@ def test_words_that_name_classes_are_tags_too():
     detected, between, named = np.split(usual, [9, len(words) - 5])
     assert np.isfinite(detected).all()
     assert np.isinf(between).all()
-    assert named == pytest.approx([-4.0] * 5)
+    assert named == pytest.approx([-3.0] * 5)
     tags = {tag.word for tags in captioner.tags(grid_of(captioner)) for tag in tags}
     assert tags & set(words[-5:])
     assert not tags & set(words[9:-5])

@@ -126,8 +126,12 @@ def test_what_agrees_is_surer_where_agreement_foretells():
         evidence = Evidence((-1.0, -chance.random()), True, 3, agreement)
         good = chance.random() < 1 / (1 + math.exp(4 - 8 * agreement))
         samples.append(Sample(str(number), evidence, good))
-    fitted = calibrate(samples, level=0.4).config
+    found = calibrate(samples, level=0.4)
+    fitted = found.config
     assert "agreement" in fitted.features
+    assert found.losses[fitted.features] == min(found.losses.values())
+    others = [loss for features, loss in found.losses.items() if "agreement" not in str(features)]
+    assert found.losses[fitted.features] < min(others) - 0.05
     unsure, sure = (
         estimate_confidence(fitted, Evidence((-1.0, -0.5), True, 3, a)) for a in (0.1, 0.9)
     )
