@@ -1,16 +1,18 @@
-"""Read the safetensors files of a bundle or a run, and compare them with what a network needs."""
+"""Read and write the safetensors files of a bundle, and compare them with what a network needs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from model.bundle.format import CONFIG, MEND, VOCABULARY, BundleError
 
-__all__ = ["check_tensors", "complete_safetensors", "read_arrays", "read_shapes"]
+__all__ = ["arrays_bytes", "check_tensors", "complete_safetensors", "read_arrays", "read_shapes"]
 
 
 class _HasShape(Protocol):
@@ -49,6 +51,14 @@ def read_arrays(path: Path) -> dict[str, Any]:
     """
     with complete_safetensors(path):
         return load_file(path)
+
+
+def arrays_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the file that `read_arrays` reads, whatever the arrays' order in memory.
+
+    The library writes memory as it lies there, and notes the shape alone.
+    """
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 def check_tensors(

@@ -15,12 +15,11 @@ decoder finds even "a" at the beginning of a sentence unlikely.
 from collections.abc import Sequence
 
 import numpy as np
-from safetensors.numpy import save as safetensors_bytes
 
 from model.arrays import to_numpy
 from model.bundle.format import MEAN_PICTURE, MEND, BundleError
 from model.bundle.read import Bundle
-from model.bundle.tensors import read_arrays
+from model.bundle.tensors import arrays_bytes, read_arrays
 from model.captioning.scoring import score_tokens
 from model.config import CaptionerConfig
 from model.networks.image_context import ImageContext
@@ -54,7 +53,7 @@ def mean_context_file(mean_context: ImageContext) -> dict[str, bytes]:
     """Return the bundle's file of a mean picture, in half precision, by its name."""
     named = mean_context.to_dict().items()
     halves = {name: to_numpy(part).astype(np.float16) for name, part in named}
-    return {MEAN_PICTURE: safetensors_bytes(halves)}
+    return {MEAN_PICTURE: arrays_bytes(halves)}
 
 
 def read_mean_context(bundle: Bundle[CaptionerConfig], runner: Runner) -> ImageContext | None:
