@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument(
         "--repeat-nouns", action=argparse.BooleanOptionalAction, help="default: the bundle's"
     )
+    parser.add_argument(
+        "--open-endings", action=argparse.BooleanOptionalAction, help="default: the bundle's"
+    )
     arguments = parser.parse_args()
 
     captioner = Captioner.load(arguments.bundle, device="cpu", runtime="torch")
@@ -60,8 +63,9 @@ def main() -> None:
         )
         if (value := getattr(arguments, name)) is not None
     }
-    if arguments.repeat_nouns is not None:  # argparse reads any --no-... as its opposite
-        changes["no_repeat_nouns"] = not arguments.repeat_nouns
+    for name in ("repeat_nouns", "open_endings"):  # argparse reads any --no-... as its opposite
+        if (allowed := getattr(arguments, name)) is not None:
+            changes[f"no_{name}"] = not allowed
     files: dict[str, bytes] = {}
     config = replace(
         captioner.config,

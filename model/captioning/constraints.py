@@ -6,13 +6,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from model.captioning.word_kinds import is_compounding, word_kind
+from model.captioning.word_kinds import is_compounding, is_open, word_kind
 from model.config import DecodingConfig
 from model.decoding.constraints import (
     Constraint,
     ForbiddenTokens,
     MinLength,
     NoEcho,
+    NoOpenEnding,
     NoRepeatNgram,
     NoRepeatNoun,
 )
@@ -32,18 +33,26 @@ def decoding_constraints(vocabulary: Vocabulary, decoding: DecodingConfig) -> li
         NoRepeatNgram(decoding.no_repeat_ngram_size),
         NoEcho(words),
     ]
+    if decoding.no_open_endings and vocabulary.level == "word":
+        constraints.append(_no_open_ending(vocabulary))
     if decoding.no_repeat_nouns:  # last, since it leaves what others have left
         constraints.append(_no_repeat_noun(vocabulary))
     return constraints
 
 
 @lru_cache(maxsize=8)
-def _no_repeat_noun(vocabulary: Vocabulary) -> NoRepeatNoun:
-    def tokens_that(holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        return np.array([holds(token) for token in vocabulary.tokens], dtype=np.bool_)
+def _no_open_ending(vocabulary: Vocabulary) -> NoOpenEnding:
+    return NoOpenEnding(_tokens_that(vocabulary, is_open), vocabulary.end_id)
 
+
+@lru_cache(maxsize=8)
+def _no_repeat_noun(vocabulary: Vocabulary) -> NoRepeatNoun:
     return NoRepeatNoun(
-        nouns=tokens_that(lambda word: word_kind(word) == "noun"),
-        compounding=tokens_that(is_compounding),
-        articles=tokens_that(lambda word: word in _ARTICLES),
+        nouns=_tokens_that(vocabulary, lambda word: word_kind(word) == "noun"),
+        compounding=_tokens_that(vocabulary, is_compounding),
+        articles=_tokens_that(vocabulary, lambda word: word in _ARTICLES),
     )
+
+
+def _tokens_that(vocabulary: Vocabulary, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
+    return np.array([holds(token) for token in vocabulary.tokens], dtype=np.bool_)

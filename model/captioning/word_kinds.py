@@ -6,7 +6,18 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["WordKind", "is_compounding", "word_kind"]
+__all__ = ["WordKind", "is_compounding", "is_open", "word_kind"]
+
+# Only captions that were cut off end with these. Words such as "up", "by" or "her" are not listed:
+# "a dog watches as a car drives by" is complete.
+_OPEN = frozenset(
+    (
+        *("a", "an", "the", "his", "its", "their", "that"),
+        *("and", "as", "because", "or", "while"),
+        *("are", "is"),
+        *("at", "for", "from", "in", "into", "of", "on", "to", "with"),
+    )
+)
 
 WordKind = Literal["noun", "verb", "other"]
 
@@ -22,6 +33,11 @@ def word_kind(word: str) -> WordKind | None:
 def is_compounding(word: str) -> bool:
     """Return whether a word is a noun that often stands before another, as "tennis" or "train"."""
     return word in _compounding()
+
+
+def is_open(word: str) -> bool:
+    """Return whether a caption cannot end with a word, as with "the" or "with"."""
+    return word in _OPEN
 
 
 @cache

@@ -64,11 +64,15 @@ class DecodingConfig:
             '"a wave on a wave", but not "a dog and a black dog" or "a train at a train station".',
         ),
     ] = False
+    no_open_endings: Annotated[
+        bool,
+        Field(description='No finished caption ends where it cannot: rules out "a dog with a".'),
+    ] = False
     consensus: Annotated[
         bool,
         Field(
-            description="Order the captions of a beam by their agreement with captions of similar "
-            "pictures; needs a bundle with a neighbour index."
+            description="Order the captions of a beam by their agreement with the words that "
+            "people would use of the picture; needs a bundle with expected words."
         ),
     ] = False
     temperature: Annotated[

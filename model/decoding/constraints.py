@@ -19,6 +19,7 @@ __all__ = [
     "ForbiddenTokens",
     "MinLength",
     "NoEcho",
+    "NoOpenEnding",
     "NoRepeatNgram",
     "NoRepeatNoun",
 ]
@@ -115,6 +116,34 @@ class NoEcho:
             echo = is_word[:, :, middle] & xp.all(before[..., :-1] == after, axis=-1)
             echoes.append(echo[..., None])
         _mask_where(scores, xp.concat(candidates, axis=-1), xp.concat(echoes, axis=-1))
+
+
+class NoOpenEnding:
+    """A ban on the end where a sentence cannot end: "a dog with a".
+
+    Args:
+        is_open: for each token of the vocabulary, whether something must follow it (vocabulary,).
+        end_token: its id.
+    """
+
+    def __init__(self, is_open: NDArray[np.bool_], end_token: int) -> None:
+        self._is_open = is_open
+        self._end_token = end_token
+        self._placed: dict[object, Array] = {}  # the former, on each device
+
+    def mask(self, scores: Array, tokens: Array) -> None:
+        """See `Constraint.mask`; leaves the end where nothing else was left before."""
+        if not tokens.shape[-1]:
+            return
+        xp, where = array_namespace(tokens), device(tokens)
+        key = xp, where
+        if key not in self._placed:  # where they stay: graphs refer to them
+            self._placed[key] = xp.asarray(self._is_open, device=where)
+        is_open = self._placed[key][tokens[..., -1]]  # (batch, beam)
+        others = xp.sum(xp.astype(scores > _NEVER, xp.int32), axis=-1) > 1  # (batch, beam)
+        never = xp.full((), _NEVER, dtype=scores.dtype, device=where)
+        end = scores[..., self._end_token]
+        scores[..., self._end_token] = xp.where(is_open & others, never, end)
 
 
 class NoRepeatNoun:

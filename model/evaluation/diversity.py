@@ -7,15 +7,11 @@ score well. There is no grammar here: words alone decide what counts as badly fo
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from model.captioning.word_kinds import is_open
 from model.evaluation.ngrams import count_ngrams
 from model.evaluation.tokenizer import tokenize
 
 __all__ = ["Diversity", "Known", "ends_badly", "known_captions", "measure_diversity", "repeats"]
-
-# Only captions that were cut off end with these. Words such as "up", "by" or "her" are not listed:
-# "a dog watches as a car drives by" is complete.
-_UNFINISHED = """a an and are as at because for from his in into is its of on or that the their to
-while with"""
 
 
 Known = frozenset[tuple[str, ...]]
@@ -90,4 +86,4 @@ def repeats(tokens: Sequence[str]) -> bool:
 
 def ends_badly(tokens: Sequence[str]) -> bool:
     """Check whether a caption is empty or ends with a word that cannot end it, such as "the"."""
-    return not tokens or tokens[-1] in _UNFINISHED.split()
+    return not tokens or is_open(tokens[-1])

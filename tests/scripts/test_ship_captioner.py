@@ -51,6 +51,7 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
         "--no-repeat-ngram-size",
         "2",
         "--no-repeat-nouns",
+        "--no-open-endings",
     )
     assert shipped.config.scores["toys/test"]["3"]["cider"] == 0.5246
     assert "meteor" not in shipped.config.scores["toys/test"]["3"]
@@ -58,7 +59,8 @@ def test_scores_and_decoding_go_into_the_bundle(tmp_path):
         shipped.config.decoding.length_penalty,
         shipped.config.decoding.no_repeat_ngram_size,
         shipped.config.decoding.no_repeat_nouns,
-    ) == (0.5, 2, True)
+        shipped.config.decoding.no_open_endings,
+    ) == (0.5, 2, True, True)
     assert "| toys test (7 pictures) | 3 | 60.0 | 20.0 | 45.0 | - | 52.5 |" in shipped.card
     assert "calibration error 4.1 (3.0 " in shipped.card
     assert "| 20 to 30 | 5 | 24.4 | 40.0 |" in shipped.card

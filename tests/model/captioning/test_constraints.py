@@ -6,7 +6,7 @@ import pytest
 
 from model.captioning.captioner import Captioner
 from model.captioning.constraints import decoding_constraints
-from model.captioning.word_kinds import word_kind
+from model.captioning.word_kinds import is_open, word_kind
 from model.config import DecodingConfig
 from model.decoding.constraints import NoRepeatNoun
 from model.vocabulary import Vocabulary
@@ -70,3 +70,26 @@ def test_the_kinds_of_a_vocabulary_are_looked_up_once():
     assert first is again
     without = decoding_constraints(vocabulary, DecodingConfig())
     assert not any(isinstance(constraint, NoRepeatNoun) for constraint in without)
+
+
+@pytest.mark.parametrize("drawn", [False, True], ids=["searched", "drawn"])
+def test_no_caption_ends_where_it_cannot(drawn):
+    options = {"temperature": 2.0, "seed": 7} if drawn else {"beam_size": 10, "length_penalty": 2.0}
+    ends: dict[bool, list[str]] = {False: [], True: []}
+    for seed in range(4):
+        captioner = captioner_of_tennis(seed)
+        for allowed, found in ends.items():
+            options |= {"num_captions": 10, "max_length": 12, "no_open_endings": allowed}
+            for captions in captioner.caption(pictures(6), **options):
+                found += [one.text.split()[-1] for one in captions if one.finished]
+    assert any(map(is_open, ends[False]))
+    assert ends[True]
+    assert not any(map(is_open, ends[True]))
+
+
+def test_letters_are_not_taken_for_words():
+    letters = Vocabulary.build(["a pizza"], level="character")
+    plain, without = (
+        decoding_constraints(letters, DecodingConfig(no_open_endings=on)) for on in (False, True)
+    )
+    assert list(map(type, without)) == list(map(type, plain))

@@ -15,6 +15,7 @@ from model.decoding.constraints import (
     ForbiddenTokens,
     MinLength,
     NoEcho,
+    NoOpenEnding,
     NoRepeatNgram,
     NoRepeatNoun,
     _mask_where,
@@ -100,6 +101,23 @@ def test_a_token_that_completes_an_echo_is_masked(
     expected = [echoing(s) for s in given]
     found = masked(NoEcho(words, longest), array, [given[:20], given[20:]])
     assert found == [expected[:20], expected[20:]]
+
+
+@LIBRARIES
+def test_no_sequence_ends_after_an_open_token(array: Make) -> None:
+    is_open = np.array([True, False, False, True, False, False])
+    constraint = NoOpenEnding(is_open, END)
+    found = masked(constraint, array, [[[2, 0], [0, 2]], [[5, 3], [3, 5]]])
+    assert found == [[{END}, set()], [{END}, set()]]
+    assert masked(constraint, array, [[[], []]]) == [[set(), set()]]  # before the first token
+
+
+@LIBRARIES
+def test_a_sequence_that_cannot_go_on_may_end_after_an_open_token(array: Make) -> None:
+    constraint = NoOpenEnding(np.array([True, False, False]), END)
+    scores = array(np.array([[[-np.inf, 0.5, -np.inf], [-np.inf, 0.5, 0.1]]], np.float32))
+    constraint.mask(scores, array(np.array([[[0], [0]]])))
+    assert np.isneginf(np.asarray(scores)).tolist() == [[[True, False, True], [True, True, False]]]
 
 
 NOUNS, COMPOUNDING, ARTICLES = {2, 3, 4}, {3, 4}, {0}

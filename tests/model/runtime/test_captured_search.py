@@ -21,6 +21,7 @@ OPTIONS = [
         "no_repeat_ngram_size": 2,
         "no_echo_words": ("and", "a"),
         "no_repeat_nouns": True,
+        "no_open_endings": True,
     },
 ]
 

@@ -31,6 +31,7 @@ def test_one_model_has_its_card_and_defaults(client: httpx.Client) -> None:
         "no_repeat_ngram_size": 0,
         "no_echo_words": [],
         "no_repeat_nouns": False,
+        "no_open_endings": False,
         "consensus": False,
         "temperature": None,
         "top_k": 0,
