@@ -33,7 +33,7 @@ from model.networks.class_names import ClassNames
 from model.networks.image_context import ImageContext
 from model.networks.text_network import TextNetwork
 from model.text.language_model import LanguageModel
-from model.training.finalize.neighbours import build_neighbour_index
+from model.training.finalize.expected_words import fit_expected_words
 from model.vocabulary import Level, Vocabulary
 
 VERSE = "Twinkle, twinkle, little star,\nHow I wonder what you are.\n"
@@ -112,15 +112,15 @@ SAID = (("a red ball on the grass", "a ball"), ("blue water",), ("a woman in the
 def tiny_consensus(
     captioner: Captioner, config: ConsensusConfig | None = None
 ) -> ConsensusReranker:
-    """A reranker that knows what was said of three pictures of one colour each."""
+    """A reranker fitted to what was said of three pictures of one colour each."""
     pictures = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
     features = captioner.encode(captioner.prepare(pictures)).mean((1, 2))
-    known = build_neighbour_index(features, SAID, captioner.vocabulary, min_pictures=1)
-    return ConsensusReranker(known, config or ConsensusConfig(2), len(captioner.vocabulary))
+    words = fit_expected_words(features, SAID, captioner.vocabulary, min_pictures=1)
+    return ConsensusReranker(words, config or ConsensusConfig(), len(captioner.vocabulary))
 
 
 def save_finalized_captioner(folder: Path, seed: int = 0) -> Path:
-    """A tiny bundle with a neighbour index, a calibration, a mean picture and a golden picture."""
+    """A tiny bundle with a consensus, a calibration, a mean picture and a golden picture."""
     bare = Captioner.load(save_tiny_captioner(folder, seed), "cpu", runtime="torch")
     reranker = tiny_consensus(bare)
     config = replace(

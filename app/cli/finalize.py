@@ -48,7 +48,8 @@ def finalize_captioner(
         str, typer.Option(help="The split for the mean picture and the consensus.")
     ] = "train",
     consensus: Annotated[
-        bool, typer.Option(help="Rerank captions by agreement with captions of similar pictures.")
+        bool,
+        typer.Option(help="Rerank captions by agreement with the words that people would use."),
     ] = True,
     level: Annotated[
         float,

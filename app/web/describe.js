@@ -189,7 +189,7 @@ class DescribePart extends Part {
         Say “person” for men and women, in the list and the alt text</label>
       ${this.drawing ? nothing : html`<label class="check"><input type="checkbox" .checked=${options.consensus}
         @change=${({target}) => this.set('consensus', target.checked)}>
-        Prefer what people say of similar photographs</label>`}
+        Prefer the words that people would use</label>`}
     </section>`;
   }
 }

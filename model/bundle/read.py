@@ -2,7 +2,7 @@
 
 A bundle is a folder of `config.json`, `model.safetensors`, `vocabulary.json` and `README.md`; a
 captioner's may also hold `mean-picture.safetensors` (see `model.captioning.image_gain`),
-`consensus.safetensors` (see `model.captioning.neighbours`) and pictures in `golden/` (see
+`consensus.safetensors` (see `model.captioning.expected_words`) and pictures in `golden/` (see
 `model.captioning.self_test`); any bundle may bring the graphs that OpenVINO runs, in `graphs/` (see
 `model.runtime.export`). Nothing in it is ever unpickled. Every file is compared with its
 sha256, and every tensor's name and shape with what the configuration requires, before any memory is

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from model.bundle.read import Bundle
 from model.captioning.consensus import ConsensusReranker, read_reranker
+from model.captioning.expected_words import expected_words_file
 from model.captioning.image_gain import mean_context_file, read_mean_context
-from model.captioning.neighbours import neighbours_file
 from model.captioning.self_test import GoldenPicture, golden_files, read_golden
 from model.captioning.tags import Tagger
 from model.config import CaptionerConfig, DecodingConfig
@@ -156,7 +156,7 @@ class CaptionerBase:
         context, reranker = self._mean_context, self.reranker
         return {
             **({} if context is None else mean_context_file(context)),
-            **({} if reranker is None else neighbours_file(reranker.index)),
+            **({} if reranker is None else expected_words_file(reranker.words)),
             **golden_files(self._golden),
         }
 
@@ -187,7 +187,10 @@ class CaptionerBase:
             )
         needs = {
             "image_gain": (image_gain and not self.has_image_gain, "a mean picture"),
-            "consensus": (decoding.consensus and not self.has_consensus, "a neighbour index"),
+            "consensus": (
+                decoding.consensus and not self.has_consensus,
+                "a table of expected words",
+            ),
             "tags": (tags and not self.has_tags, "calibrated probabilities of words"),
             "min_confidence": (
                 min_confidence and self.config.calibration is None,

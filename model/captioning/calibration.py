@@ -44,7 +44,6 @@ FEATURES: dict[FeatureName, Callable[[Evidence], float]] = {
     # A wider beam finds likelier captions, which are hardly better.
     "log_beam_size": lambda given: math.log(given.beam_size),
     "agreement": lambda given: given.agreement,
-    # Its first hundredths matter most.
     "log_agreement": lambda given: math.log(max(given.agreement, LEAST_AGREEMENT)),
 }
 

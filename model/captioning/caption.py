@@ -48,7 +48,7 @@ class Caption:
     `mean_logprob` that over the number of tokens. A caption that is not `finished` was cut at the
     greatest length. If a search found the caption, and the bundle supports it, `confidence` is the
     chance that it is good, 0 to 1 (see `model.captioning.calibration`; only for finished captions),
-    and `agreement` how well it agrees with people's captions of similar pictures, 0 to 1 (see
+    and `agreement` how well it agrees with the words that people would use, 0 to 1 (see
     `model.captioning.consensus`). `alt_text`, if asked for, is the text as a sentence for people
     who cannot see the picture (see `model.captioning.wording`).
     """

@@ -4,7 +4,7 @@
 
 The captions of the frames are the candidates for the whole. Each is scored on every frame as a
 caption of a picture is, by the consensus of `model.captioning.consensus`, and the best mean wins:
-for a clip that stands still, that is the caption of its picture. Without a neighbour index, or
+for a clip that stands still, that is the caption of its picture. Without expected words, or
 without consensus, the score is `logprob / length ** length_penalty`. A frame counts as often as its
 weight says.
 

@@ -1,62 +1,59 @@
-"""Rerank the captions of a beam by agreement with captions of similar pictures.
+"""Rerank the captions of a beam by how well they agree with what people would say of the picture.
 
     score = agreement + likelihood x mean_logprob
 
-Consensus reranking (Devlin et al. 2015, "Exploring Nearest Neighbor Approaches for Image
-Captioning"; Mao et al. 2015, section 8, order an m-RNN's captions so). For a picture unlike those
-it was trained on, the likeliest caption is often a bold guess; one that would also be true of
-similar pictures is more often right. `agreement` is the mean over n = 1 to 4 of the cosine between
-a caption's TF-IDF vector of n-grams and those of the captions of similar pictures (CIDEr, Vedantam
-et al. 2015, equation 2), except that repeating an n-gram gains nothing (CIDEr-D clips for that
-reason, section 6). It is linear in the latter, so their mean is all that is needed.
+The likeliest caption of a picture unlike those that the captioner was trained on is often a bold
+guess; one whose words people use of pictures like it is more often right (Devlin et al. 2015,
+"Exploring Nearest Neighbor Approaches for Image Captioning"; Mao et al. 2015, section 8). Which
+words those are says a regression from the picture's features (`expected_words.py`).
+
+`agreement` is the cosine between the TF-IDF vector of a caption's words and that of the expected
+ones (CIDEr of single words, Vedantam et al. 2015, equation 2), except that repeating a word gains
+nothing (CIDEr-D clips for that reason, section 6), and that words of which the regression knows
+nothing are left out.
 
 The order of captions changes, never their log-probabilities.
 """
 
-from __future__ import annotations
-
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
-from numpy.typing import NDArray
 
-from model.arrays import Array, to_numpy, top_k
+from model.arrays import Array, argsort_descending, to_numpy
 from model.bundle.read import Bundle
-from model.captioning.neighbours import MAX_ORDER, NeighbourIndex, count_ngrams, read_neighbours
+from model.captioning.expected_words import ExpectedWords, read_expected_words
 from model.config import CaptionerConfig, ConsensusConfig
 from model.decoding.hypothesis import Hypothesis, RankedHypothesis
-
-if TYPE_CHECKING:
-    from model.captioning.batch_consensus import BatchReranker
+from model.decoding.results import TracedArrays
 
 __all__ = ["ConsensusReranker", "read_reranker"]
 
+_TINY = 1e-12
+
 
 class ConsensusReranker:
-    """A reranker of captions by agreement with people's captions of similar pictures.
+    """A reranker of captions by their agreement with the words that are expected of a picture.
 
     Args:
-        index: those pictures.
-        config: how many of them count, and how.
-        vocabulary_size: of the captioner, whose token ids the n-grams are of.
+        words: those words.
+        config: how agreement is weighed.
+        vocabulary_size: of the captioner, whose token ids captions consist of.
     """
 
-    def __init__(
-        self, index: NeighbourIndex, config: ConsensusConfig, vocabulary_size: int
-    ) -> None:
-        self.index = index
+    def __init__(self, words: ExpectedWords, config: ConsensusConfig, vocabulary_size: int) -> None:
+        self.words = words
         self.config = config
-        self._vocabulary_size = vocabulary_size
-        self._mean = index.mean.astype(np.float32)
-        self._basis = index.basis.astype(np.float32)
-        self._pictures = _unit(index.pictures.astype(np.float32))
-        self._placed: tuple[Any, tuple[Array, ...]] | None = None  # those three, on a device
-        self._batched: tuple[str, BatchReranker] | None = None
-        self._keys = np.append(index.ngrams, -1)  # so that there is one after the last
-        self._rarity = np.append(index.rarity, 0).astype(np.float64)
-        self._weights = index.weights.astype(np.float32)
+        columns = np.zeros(vocabulary_size, np.int64)
+        columns[words.tokens] = np.arange(len(words.tokens))
+        rarity = np.zeros(vocabulary_size, np.float32)  # a token without one counts for nothing
+        rarity[words.tokens] = words.rarity
+        # An expected word's TF-IDF is its share times its rarity; both are linear in the features.
+        weights = words.weights * (words.scales * words.rarity)  # (channels, words)
+        self._arrays = weights, words.shares * words.rarity, rarity, columns
+        self._placed: dict[object, tuple[Array, ...]] = {}  # those four, on each device
 
     def agreements(
         self, features: Array, captions: Sequence[Sequence[Sequence[int]]]
@@ -65,53 +62,56 @@ class ConsensusReranker:
 
         Args:
             features: of the pictures, the mean of the encoder's grid (batch, channels).
-            captions: of each picture, token ids; special tokens are ignored.
+            captions: of each picture, token ids.
         """
-        similar, nearest = self._nearest(features)
-        scaled = similar / self.config.temperature
-        shares = np.exp(scaled - scaled[:, :1])
-        shares /= shares.sum(1, keepdims=True)
-        flat = [caption for sentences in captions for caption in sentences]
-        ends = np.cumsum([0, *map(len, captions)])  # captions before each picture, and all
-        ngrams = count_ngrams(flat, self._vocabulary_size)
-        columns = np.searchsorted(self.index.ngrams, ngrams.keys)
-        known = self._keys[columns] == ngrams.keys
-        rarity = np.where(known, self._rarity[columns], self.index.unseen)
-        starts = np.searchsorted(ngrams.captions, ends)
-        said = self._said(nearest, shares, columns, starts)
-        # Sums by caption and order. What is said counts once, however often it is repeated.
-        place, size = ngrams.captions * MAX_ORDER + ngrams.orders, len(flat) * MAX_ORDER
-        shared = np.bincount(place, np.where(known, rarity * said, 0), minlength=size)
-        lengths = np.sqrt(np.bincount(place, (ngrams.counts * rarity) ** 2, minlength=size))
-        cosines = np.divide(shared, lengths, out=np.zeros(size), where=lengths > 0)
-        agreements = cosines.reshape(-1, MAX_ORDER).mean(1).tolist()
-        return [agreements[ends[i] : ends[i + 1]] for i in range(len(captions))]
+        words = [[Counter(caption) for caption in each] for each in captions]
+        most = max(map(len, words), default=0)
+        longest = max((len(counted) for each in words for counted in each), default=0)
+        tokens, counts = np.zeros((2, len(captions), most, longest), np.int64)
+        for i, each in enumerate(words):
+            for j, counted in enumerate(each):
+                tokens[i, j, : len(counted)] = list(counted)
+                counts[i, j, : len(counted)] = list(counted.values())
+        xp, where = array_namespace(features), device(features)
+        placed = (xp.asarray(part, device=where) for part in (tokens, counts))
+        agreements = to_numpy(self._agree(features, *placed)).tolist()
+        return [row[: len(each)] for row, each in zip(agreements, captions, strict=True)]
 
-    def batched(self, where: str) -> BatchReranker:
-        """Return what does the same to the arrays of a PyTorch device."""
-        if self._batched is None or self._batched[0] != where:
-            from model.captioning.batch_consensus import (  # noqa: PLC0415 - imports PyTorch
-                BatchReranker,
-            )
+    def _agree(self, features: Array, tokens: Array, counts: Array) -> Array:
+        """Return the agreement of every caption, 0 to 1: (batch, captions).
 
-            self._batched = (
-                where,
-                BatchReranker(self.index, self.config, self._vocabulary_size, where),
-            )
-        return self._batched[1]
+        Args:
+            features: of the pictures, the mean of the encoder's grid (batch, channels).
+            tokens: each of a caption's once, in any order (batch, captions, steps).
+            counts: how often it is there; 0 fills up captions (batch, captions, steps).
+        """
+        xp = array_namespace(features)
+        weights, constant, rarity, columns = self._on(features)
+        features = xp.astype(features, xp.float32)
+        expected = xp.clip(_product(features, weights) + constant, 0, None)  # (batch, words)
+        lengths = xp.sqrt(xp.sum(expected * expected, axis=1))[:, None]  # (batch, 1)
+        batch, captions, steps = tokens.shape
+        places = xp.reshape(columns[tokens], (batch, captions * steps))
+        theirs = xp.reshape(xp.take_along_axis(expected, places, axis=1), tokens.shape)
+        ours = rarity[tokens] * counts
+        # What is said counts once, however often it is repeated.
+        shared = xp.sum(rarity[tokens] * theirs * (counts > 0), axis=-1)  # (batch, captions)
+        own = xp.sqrt(xp.sum(ours * ours, axis=-1))
+        return xp.clip(shared / xp.clip(own * lengths, _TINY, None), 0, 1)
 
     def rank(
         self, features: Array, found: Sequence[Sequence[Hypothesis]], *, reorder: bool = True
     ) -> list[list[RankedHypothesis]]:
-        """Return the hypotheses of each picture with their agreement, reranked if asked for.
+        """Return the captions of every picture with their agreement, best first.
+
+        Unfinished captions follow finished ones, as in the search.
 
         Args:
-            features: see `agreements`.
-            found: by a search, best first.
-            reorder: whether to put the finished ones into the order of their scores, and the
-                others after them likewise.
+            features: of the pictures, the mean of the encoder's grid (batch, channels).
+            found: captions of each picture, best first.
+            reorder: whether agreement decides the order; otherwise it stays as it is.
         """
-        captions = [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
+        captions = [[one.tokens for one in hypotheses] for hypotheses in found]
         ranked = [
             list(map(RankedHypothesis, hypotheses, agreements))
             for hypotheses, agreements in zip(
@@ -123,8 +123,33 @@ class ConsensusReranker:
                 best.sort(key=self._score, reverse=True)
         return ranked
 
-    def score(self, agreement: float, mean_logprob: float) -> float:
-        """Return what captions are ranked by."""
+    def rerank(self, grid: Array, traced: TracedArrays, *, reorder: bool) -> TracedArrays:
+        """Do what `rank` does to arrays, and look at no value.
+
+        Args:
+            grid: of the pictures (batch, rows, columns, channels).
+            traced: found by a search, best first.
+            reorder: see `rank`.
+        """
+        xp = array_namespace(grid)
+        tokens = traced.tokens
+        same = tokens[..., :, None] == tokens[..., None, :]  # (batch, captions, steps, steps)
+        is_first = ~xp.any(xp.tril(same, k=-1), axis=-1)
+        counts = xp.sum(same, axis=-1) * is_first
+        agreements = self._agree(xp.mean(grid, axis=(1, 2)), tokens, counts)
+        traced = traced._replace(agreements=agreements)
+        if not reorder:
+            return traced
+        lengths = xp.clip(traced.lengths, 1, None)
+        scores = self.score(agreements, xp.sum(traced.logprobs, axis=2) / lengths)
+        # Finished ones first, and those that are not there last.
+        classes = xp.astype(traced.finished, xp.float64) + (traced.lengths > 0)
+        order = argsort_descending(scores + 1e6 * classes)  # (batch, captions)
+        rows = xp.arange(order.shape[0], device=device(order))[:, None]
+        return TracedArrays(*(part[rows, order] for part in traced))
+
+    def score(self, agreement: Any, mean_logprob: Any) -> Any:
+        """Return what captions are ranked by, of numbers or of arrays."""
         return agreement + self.config.likelihood * mean_logprob
 
     def _score(self, ranked: RankedHypothesis) -> tuple[bool, float]:
@@ -132,53 +157,13 @@ class ConsensusReranker:
         mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
         return hypothesis.finished, self.score(ranked.agreement or 0.0, mean_logprob)
 
-    def _nearest(self, features: Array) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return cosines and indices of the nearest pictures, each (batch, neighbours)."""
-        count = min(self.config.neighbours, len(self._pictures))
-        if is_numpy_array(features):
-            # Sums over indices rather than matrix products: NumPy's are threaded, and its threads
-            # spin for a while after, on a core that the next picture's encoder needs.
-            centred = features.astype(np.float32) - self._mean
-            axes = _unit(np.einsum("bc,cd->bd", centred, self._basis))  # (batch, dimensions)
-            return top_k(np.einsum("bd,pd->bp", axes, self._pictures), count)
+    def _on(self, features: Array) -> tuple[Array, ...]:
+        """Return its arrays on a device, where they stay: graphs refer to them."""
         xp, where = array_namespace(features), device(features)
-        if self._placed is None or self._placed[0] != where:
-            arrays = (self._mean, self._basis, self._pictures.T)
-            self._placed = where, tuple(xp.asarray(array, device=where) for array in arrays)
-        mean, basis, pictures = self._placed[1]
-        axes = (xp.astype(features, xp.float32) - mean) @ basis
-        lengths = xp.sqrt(xp.sum(axes * axes, axis=1, keepdims=True))
-        similar, nearest = top_k(axes / xp.clip(lengths, 1e-12, None) @ pictures, count)
-        return to_numpy(similar), to_numpy(nearest)
-
-    def _said(
-        self,
-        nearest: NDArray[np.int64],
-        shares: NDArray[np.float32],
-        columns: NDArray[np.int64],
-        starts: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
-        """Return how much the captions of similar pictures have of n-grams: (ngrams,).
-
-        Args:
-            nearest, shares: the similar pictures of each, and their weights (batch, neighbours).
-            columns: of the n-grams in the index (ngrams,).
-            starts: where those of each picture begin, and their end (batch + 1,).
-        """
-        first, end = self.index.starts[nearest], self.index.starts[nearest + 1]
-        lengths = (end - first).ravel()  # entries of each neighbour (batch * neighbours,)
-        ends = lengths.cumsum()
-        entries = np.arange(lengths.sum()) + np.repeat(first.ravel() - (ends - lengths), lengths)
-        weights = self._weights[entries] * np.repeat(shares.ravel(), lengths)
-        bounds = [0, *ends.reshape(nearest.shape)[:, -1]]
-        said = np.empty(len(columns))
-        for i in range(len(nearest)):
-            own, mine = slice(bounds[i], bounds[i + 1]), slice(starts[i], starts[i + 1])
-            sums = np.bincount(
-                self.index.columns[entries[own]], weights[own], minlength=len(self._keys)
-            )
-            said[mine] = sums[columns[mine]]
-        return said
+        key = xp, where
+        if key not in self._placed:
+            self._placed[key] = tuple(xp.asarray(each, device=where) for each in self._arrays)
+        return self._placed[key]
 
 
 def read_reranker(
@@ -192,15 +177,18 @@ def read_reranker(
         vocabulary_size: of its vocabulary.
 
     Raises:
-        BundleError: see `read_neighbours`.
+        BundleError: see `read_expected_words`.
     """
     if bundle.config.consensus is None:
         return None
-    index = read_neighbours(bundle, channels)
-    return ConsensusReranker(index, bundle.config.consensus, vocabulary_size)
+    words = read_expected_words(bundle, channels, vocabulary_size)
+    return ConsensusReranker(words, bundle.config.consensus, vocabulary_size)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
-    return unit
+def _product(features: Array, weights: Array) -> Array:
+    """Return (batch, channels) @ (channels, words)."""
+    if is_numpy_array(features) and len(features) == 1:
+        # A sum rather than a matrix product: NumPy's are threaded, and its threads spin for a while
+        # after, on a core that the next picture's encoder needs.
+        return np.einsum("bc,cw->bw", features, weights)
+    return features @ weights

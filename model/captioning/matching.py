@@ -4,8 +4,8 @@
 
 A sentence that the captioner finds likely may only be a usual one, and a sentence that it finds
 unlikely may only be worded otherwise. What tells texts of this picture from texts of another is how
-much likelier the picture makes them (the image gain), and whether people said the like of similar
-pictures (the agreement). `model.evaluation.matching` measures each, and fits the numbers.
+much likelier the picture makes them (the image gain), and whether it has the words that people
+would use (the agreement). `model.evaluation.matching` measures each, and fits the numbers.
 """
 
 import math
@@ -33,7 +33,7 @@ class Evidence:
         mean_logprob: of its tokens given the picture, the end token's included.
         image_gain: how many nats a token of that the picture gives, see
             `model.captioning.image_gain`.
-        agreement: with people's captions of similar pictures, 0 to 1, see
+        agreement: with the words that people would use, 0 to 1, see
             `model.captioning.consensus`.
         unknown: the share of its words that the captioner does not know, 0 to 1.
     """
@@ -54,15 +54,15 @@ FEATURES = ("mean_logprob", "image_gain", "log_agreement")
 
 # Fitted by `unrolled evaluate audit` with the shipped captioner, to 200 pictures of Flickr8k's
 # validation split. The log-probability adds nothing to the other two.
-INTERCEPT = 3.811
-COEFFICIENTS = {"image_gain": 3.084, "log_agreement": 0.813}
+INTERCEPT = 2.725
+COEFFICIENTS = {"image_gain": 2.904, "log_agreement": 1.318}
 
 
 class Matcher:
     """Compares texts with pictures, by what a captioner finds likely.
 
     Args:
-        captioner: with a mean picture and a neighbour index.
+        captioner: with a mean picture and a table of expected words.
 
     Raises:
         ValueError: it lacks one of them.
@@ -71,9 +71,9 @@ class Matcher:
     def __init__(self, captioner: Captioner) -> None:
         if captioner.mean_context is None or captioner.reranker is None:
             raise ValueError(
-                "comparing texts with pictures needs a mean picture and a neighbour index, which "
-                f"the captioner {captioner.config.name!r} lacks: `unrolled finalize captioner` "
-                "adds them"
+                "comparing texts with pictures needs a mean picture and a table of expected "
+                f"words, which the captioner {captioner.config.name!r} lacks: `unrolled finalize "
+                "captioner` adds them"
             )
         self.captioner = captioner
         self._mean_context = captioner.mean_context

@@ -57,7 +57,7 @@ def find_hypotheses(
     if runner.search is not None and not decoding.sampled and recorder is None:
         if cancelled():
             raise DecodingCancelled
-        rerank = None if reranker is None else reranker.batched(runner.device)
+        rerank = None if reranker is None else reranker.rerank
         return runner.search(grid, decoding, rerank=rerank, **arguments)
     context = runner.encode_context(grid)
 

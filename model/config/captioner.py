@@ -116,7 +116,7 @@ class CalibrationConfig:
     probability = sigmoid(intercept + sum of coefficient x feature). The features are the sum
     (`logprob`), mean (`mean_logprob`) and minimum (`lowest_logprob`) of a caption's
     log-probabilities; the number of tokens; whether it is finished (1 or 0); the natural logarithm
-    of the beam size; and its agreement with people's captions of similar pictures.
+    of the beam size; and its agreement with the words that people would use of the picture.
 
     A caption is good if it is closer to people's captions of its picture, by CIDEr-D, than the
     share `level` of people's own captions are to each other (see `model.evaluation.quality`).
@@ -141,18 +141,25 @@ class CalibrationConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ConsensusConfig:
-    """How captions are reranked by their agreement with people's captions of similar pictures.
+    """How captions are reranked by their agreement with the words that people would use.
 
-    The captions of the `neighbours` pictures with the most similar features count, each with the
-    weight exp(cosine / `temperature`); captions are ranked by their agreement with these, 0 to 1,
-    plus `likelihood` times `mean_logprob` (see `model.captioning.consensus`). The search keeps
-    `candidates` times its beam size of captions that have ended, which takes it no more steps.
+    Captions are ranked by that agreement, 0 to 1, plus `likelihood` times `mean_logprob` (see
+    `model.captioning.consensus`). The search keeps `candidates` times its beam size of captions
+    that have ended, which takes it no more steps.
     """
 
-    neighbours: Positive = 20
-    temperature: Annotated[float, Field(gt=0)] = 0.2
-    likelihood: Annotated[float, Field(ge=0)] = 0.1
+    likelihood: Annotated[float, Field(ge=0)] = 0.15
     candidates: Annotated[int, Field(ge=1, le=10)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_by_neighbours(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "neighbours" in data:
+            raise ValueError(
+                "this consensus is of the kind before version 4.3, which is not read any more: run "
+                "`unrolled finalize captioner` again on the bundle that was finalized"
+            )
+        return data
 
 
 @dataclass(frozen=True, config=STRICT)

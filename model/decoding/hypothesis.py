@@ -50,7 +50,7 @@ class Hypothesis:
 class RankedHypothesis(NamedTuple):
     """A hypothesis, with what is known of its rank.
 
-    `agreement` is that with captions of similar pictures, and `confidence` the chance that it is
+    `agreement` is that with the words that people would use, and `confidence` the chance that it is
     good, see `model.captioning.calibration`; each 0 to 1, or None if unknown.
     """
 

@@ -58,9 +58,9 @@ class CaptionResult(Result):
         None,
         ge=0,
         le=1,
-        description="How well the caption agrees with people's captions of similar pictures: the "
-        "mean cosine similarity of TF-IDF vectors of 1- to 4-grams; 0.2 is already high. Absent if "
-        "the model has no consensus reranker.",
+        description="How well the caption agrees with the words that people would use of the "
+        "picture, by a regression on its features: the cosine of TF-IDF vectors. Absent if the "
+        "model has no consensus reranker.",
     )
     tokens: list[TokenResult]
 
@@ -109,26 +109,26 @@ class TimingResult(Result):
 # The response of the shipped captioner to examples/chelsea.jpg.
 _CAPTION_EXAMPLE: dict[str, Any] = {
     "model": "captioner",
-    "model_version": "4",
+    "model_version": "4.3",
     "request_id": "0d5b9d4ec41841369068e80fe55d1b73",
     "captions": [
         {
             "text": "a cat is sitting on top of a couch",
-            "logprob": -2.354,
-            "mean_logprob": -0.2354,
+            "logprob": -2.338,
+            "mean_logprob": -0.2338,
             "finished": True,
-            "confidence": 0.794,
-            "agreement": 0.138,
+            "confidence": 0.619,
+            "agreement": 0.505,
             "tokens": [
                 {"token": "a", "logprob": -0.0414},
-                {"token": "cat", "logprob": -0.2209},
+                {"token": "cat", "logprob": -0.2032},
                 {"token": "is", "logprob": -0.3874},
                 {"token": "sitting", "logprob": -0.5052},
                 {"token": "on", "logprob": -0.0323},
                 {"token": "top", "logprob": -0.2389},
                 {"token": "of", "logprob": -0.0067},
                 {"token": "a", "logprob": -0.0304},
-                {"token": "couch", "logprob": -0.8881},
+                {"token": "couch", "logprob": -0.8899},
                 {"token": "<END>", "logprob": -0.0027},
             ],
         }

@@ -53,7 +53,7 @@ class CaptionerDetail(_Detail):
         "this one has."
     )
     consensus: ConsensusConfig | None = Field(
-        description="How captions are reranked by agreement with captions of similar pictures."
+        description="How captions are reranked by agreement with the words that people would use."
     )
     calibration: CalibrationConfig | None = Field(
         description="How a caption's `confidence` is computed, and what it is the probability of."

@@ -1,6 +1,6 @@
 """Add to a captioner what can only be computed once it is trained.
 
-The neighbour index of its training pictures, for the consensus reranker; a confidence, and the
+The words that people would use of a picture, for the consensus reranker; a confidence, and the
 probabilities of tags, calibrated on pictures it has not seen; the mean context, for the image gain;
 golden pictures with their captions, for the self-test. `unrolled finalize captioner` runs this. All
 of it belongs to exactly the weights and the default decoding that it was computed with: finalize a
@@ -30,7 +30,7 @@ from model.evaluation.quality import LEVEL, Judge
 from model.evaluation.reliability import measure_reliability
 from model.reporting.progress import batches
 from model.training.finalize.calibration import Sample, calibrate
-from model.training.finalize.neighbours import build_neighbour_index
+from model.training.finalize.expected_words import fit_expected_words
 from model.training.finalize.report import FinalizeReport, SetReport
 from model.training.finalize.tagging import calibrate_tags
 from model.training.finalize.training_pictures import (
@@ -60,9 +60,9 @@ class FinalizeSettings:
 
     Attributes:
         split: of each data set, not trained on: the confidence is fitted to it.
-        training_split: of each data set, trained on: gives the mean context and the neighbour
-            index.
-        consensus: how captions are reranked by default; None builds no neighbour index.
+        training_split: of each data set, trained on: gives the mean context and the expected
+            words.
+        consensus: how captions are reranked by default; None: not at all.
         beam_sizes: for which the confidence is fitted.
         level: the share of people's captions that are not good, 0 to 1 (see `Judge`).
         limit: the most pictures of a split, evenly spread; None takes all.
@@ -116,7 +116,7 @@ def finalize(
     golden: Sequence[Image.Image],
     settings: FinalizeSettings,
 ) -> Finalized:
-    """Build the neighbour index, mean context and golden pictures, and fit the confidence.
+    """Fit the expected words, build mean context and golden pictures, and fit the confidence.
 
     Args:
         captioner: trained; its decoding, except for the consensus, is kept.
@@ -202,8 +202,8 @@ def _with_consensus(
     """Return the captioner with a consensus reranker on by default, or without one."""
     reranker = None
     if config is not None:
-        index = build_neighbour_index(training.features, training.captions, captioner.vocabulary)
-        reranker = ConsensusReranker(index, config, len(captioner.vocabulary))
+        words = fit_expected_words(training.features, training.captions, captioner.vocabulary)
+        reranker = ConsensusReranker(words, config, len(captioner.vocabulary))
     decoding = replace(captioner.config.decoding, consensus=config is not None)
     return Captioner.of(
         captioner.network,

@@ -40,7 +40,7 @@ class FinalizeReport:
         losses: held-out log-loss, in nats, for each set of features that was tried.
         sets: the confidence on each set at each beam size; each caption's by a fit without its
             picture.
-        training_pictures: how many the mean context, and the neighbour index if there is one,
+        training_pictures: how many the mean context, and the consensus if there is one,
             were computed from.
         consensus: how captions are reranked; None: not at all.
         tagging: how probable tags are; None without a word detector.
@@ -133,8 +133,8 @@ class FinalizeReport:
         if self.consensus is None:
             return "Captions are ordered by their log-probabilities."
         return (
-            f"Captions are reranked by agreement with the captions of the "
-            f"{self.consensus.neighbours} of these that look most similar."
+            "Captions are reranked by agreement with the words that people would use, by a "
+            "regression on these."
         )
 
     def _panels(self) -> list[Panel]:

@@ -107,9 +107,7 @@ def test_tables_that_cannot_be_used(run: Run, tmp_path: Path, bundle: Path, tabl
         assert message in unframed(refused.stderr)
     lacking = run("audit", table, "--weights", bundle)
     assert lacking.exit_code == 1
-    assert "a mean picture and a neighbour index, which the captioner 'tiny' lacks" in (
-        lacking.stderr
-    )
+    assert "a table of expected words, which the captioner 'tiny' lacks" in lacking.stderr
 
 
 def test_a_path_that_no_file_can_have_does_not_stop_the_rest(

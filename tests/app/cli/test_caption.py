@@ -70,7 +70,7 @@ def test_optional_fields_that_a_bundle_lacks_are_left_out(run: Run, folder: Path
     assert "image_gain needs a mean picture" in unframed(refused.stderr)
     refused = run("caption", folder, "--consensus")
     assert refused.exit_code == 2
-    assert "consensus needs a neighbour index" in unframed(refused.stderr)
+    assert "consensus needs a table of expected words" in unframed(refused.stderr)
 
 
 def test_confidence_and_image_gain_in_every_format(

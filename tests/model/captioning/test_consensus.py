@@ -1,18 +1,22 @@
-"""Agreement against CIDEr itself, the order of captions, and that probabilities stay the same."""
+"""Agreement by its formula, the order of captions, and that probabilities stay the same."""
 
+import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from model.bundle.format import BundleError
 from model.captioning.captioner import Captioner
 from model.captioning.consensus import ConsensusReranker
+from model.captioning.expected_words import ExpectedWords
 from model.config import CaptionerConfig, ConsensusConfig
-from model.decoding.hypothesis import Hypothesis
-from model.evaluation.cider import Cider, DocumentFrequencies
-from model.training.finalize.neighbours import build_neighbour_index
+from model.decoding.hypothesis import Hypothesis, RankedHypothesis
+from model.decoding.results import TracedArrays, read_traced
+from model.training.finalize.expected_words import fit_expected_words
 from model.vocabulary import Vocabulary
 from tests.model.captioning.test_captioner import pictures
 from tests.tiny import (
@@ -33,19 +37,16 @@ SAID = [
 FEATURES = torch.tensor([[3.0, 0, 1], [-3, 0, 1], [0, 2, 1], [0, -2, 1]])
 
 
-def make(config: ConsensusConfig, said: list[list[str]] = SAID) -> ConsensusReranker:
-    known = build_neighbour_index(FEATURES, said, tiny_vocabulary(), min_pictures=1)
-    return ConsensusReranker(known, config, len(tiny_vocabulary()))
+def make(config: ConsensusConfig) -> ConsensusReranker:
+    words = fit_expected_words(FEATURES, SAID, tiny_vocabulary(), min_pictures=1)
+    return ConsensusReranker(words, config, len(tiny_vocabulary()))
 
 
 def agreement(consensus: ConsensusReranker, feature: Tensor, text: str) -> float:
-    """By the host's lookups, and by tensors."""
+    """Compute it with NumPy's arrays, and with tensors."""
     tokens = [*tiny_vocabulary().encode(text), Vocabulary.end_id]
-    ((found,),) = consensus.agreements(feature[None], [[tokens]])
-    padded = torch.tensor([[[*tokens, 0, 0]]])
-    assert consensus.batched("cpu").agreements(feature[None], padded).item() == pytest.approx(
-        found, abs=1e-6
-    )
+    ((found,),) = consensus.agreements(feature[None].numpy(), [[tokens]])
+    assert consensus.agreements(feature[None], [[tokens]]) == [[pytest.approx(found, abs=1e-6)]]
     return found
 
 
@@ -54,41 +55,44 @@ def agreement(consensus: ConsensusReranker, feature: Tensor, text: str) -> float
     ["a dog runs on grass", "a cat sits on the ball", "a dog", "water", "woman woman woman woman"],
 )
 @pytest.mark.parametrize("picture", range(4))
-def test_with_one_neighbour_agreement_is_clipped_cider_with_its_captions(text, picture):
-    words = [[caption.split() for caption in captions] for captions in SAID]
-    cider = Cider(DocumentFrequencies.of(words), variant="CIDEr-D")
-    cider._sigma = math.inf  # agreement does not depend on length
-    references = [cider.vector(caption) for caption in words[picture]]
-    expected = cider.similarity(cider.vector(text.split()), references) / 10
-    found = agreement(make(ConsensusConfig(neighbours=1)), FEATURES[picture], text)
-    assert found == pytest.approx(expected, abs=2e-3)  # half precision
+def test_agreement_is_the_cosine_of_tf_idf_vectors(text, picture):
+    words = make(ConsensusConfig()).words
+    shares = FEATURES[picture].numpy() @ (words.weights * words.scales) + words.shares
+    tokens = tiny_vocabulary().encode(text)
+    rarity = dict(zip(words.tokens.tolist(), words.rarity.tolist(), strict=True))
+    expected = {
+        token: max(0, share) * rarity[token]
+        for token, share in zip(words.tokens.tolist(), shares.tolist(), strict=True)
+    }
+    ours = {token: tokens.count(token) * rarity[token] for token in tokens if token in rarity}
+    shared = sum(rarity[token] * expected[token] for token in ours if token in rarity)
+    cosine = shared / math.hypot(*ours.values()) / math.hypot(*expected.values())
+    found = agreement(make(ConsensusConfig()), FEATURES[picture], text)
+    assert found == pytest.approx(cosine, abs=1e-6)
+
+
+def test_what_people_said_of_the_picture_agrees_best():
+    for picture, feature in enumerate(FEATURES):
+        own, *others = (
+            max(agreement(make(ConsensusConfig()), feature, text) for text in SAID[i])
+            for i in (picture, *(other for other in range(4) if other != picture))
+        )
+        assert own > max(others)
 
 
 def test_repeating_a_word_gains_nothing():
-    consensus = make(ConsensusConfig(neighbours=1))
-    once, twice = (agreement(consensus, FEATURES[0], text) for text in ("a dog", "a dog a dog"))
-    assert 0 < twice < once
-
-
-def test_neighbours_count_by_their_cosines():
-    feature = torch.tensor([3.0, 1.0, 1.0])
-    directions = FEATURES - FEATURES.mean(0)
-    cosines = torch.cosine_similarity(directions, (feature - FEATURES.mean(0))[None])
-    config = ConsensusConfig(neighbours=3, temperature=0.5)
-    nearest = cosines.topk(3).indices
-    shares = (cosines[nearest] / 0.5).softmax(0)
-    alone = make(ConsensusConfig(neighbours=1))
-    expected = sum(
-        float(share) * agreement(alone, FEATURES[index], "a dog runs")
-        for share, index in zip(shares, nearest, strict=True)
+    once, again = (
+        agreement(make(ConsensusConfig()), FEATURES[0], text) for text in ("a dog", "a dog dog")
     )
-    found = agreement(make(config), feature, "a dog runs")
-    assert found == pytest.approx(expected, abs=2e-3)
+    assert once > again > 0
 
 
-def test_more_neighbours_than_pictures_takes_all_pictures():
-    found = agreement(make(ConsensusConfig(neighbours=99)), FEATURES[0], "a dog runs")
-    assert found == agreement(make(ConsensusConfig(neighbours=4)), FEATURES[0], "a dog runs") > 0
+def test_a_word_that_was_never_seen_counts_for_nothing():
+    vocabulary = tiny_vocabulary()
+    consensus = make(ConsensusConfig())
+    assert vocabulary.encode("blue")[0] not in consensus.words.tokens
+    with_it = agreement(consensus, FEATURES[0], "a blue dog")
+    assert with_it == agreement(consensus, FEATURES[0], "a dog") > 0
 
 
 def test_a_caption_without_words_agrees_with_nothing():
@@ -110,7 +114,7 @@ def test_captions_are_ordered_by_agreement_and_likelihood():
     cut = hypothesis("a dog runs on grass", -2.0, finished=False)
     found = [[likely, agreeing, cut]]
     for likelihood, first in ((0.0, agreeing), (1000.0, likely)):
-        consensus = make(ConsensusConfig(neighbours=1, likelihood=likelihood))
+        consensus = make(ConsensusConfig(likelihood=likelihood))
         (ranked,) = consensus.rank(FEATURES[:1], found)
         assert ranked[0].hypothesis is first
         assert ranked[2].hypothesis is cut  # whatever it agrees with
@@ -126,6 +130,78 @@ def test_equals_keep_their_order():
     (ranked,) = make(ConsensusConfig()).rank(FEATURES[:1], [twins])
     assert [one.hypothesis for one in ranked] == twins
     assert ranked[0].hypothesis is twins[0]
+
+
+WORDS, CHANNELS, STEPS, END = 9, 12, 8, 2
+
+
+def draw_captions(rng: np.random.Generator, count: int) -> list[list[int]]:
+    """Draw captions of few words, which repeat themselves; some without an end."""
+    drawn = [
+        [
+            *rng.integers(4, 4 + WORDS, rng.integers(0, STEPS)).tolist(),
+            *[END] * (rng.random() < 0.8),
+        ]
+        for _ in range(count)
+    ]
+    return [tokens for tokens in drawn if tokens]
+
+
+def draw_reranker(rng: np.random.Generator) -> ConsensusReranker:
+    count = WORDS - 2  # two words are not expected at all
+    words = ExpectedWords(
+        tokens=np.sort(4 + rng.permutation(WORDS)[:count]).astype(np.int32),
+        weights=rng.integers(-127, 128, (CHANNELS, count)).astype(np.int8),
+        scales=rng.uniform(0, 0.01, count).astype(np.float32),
+        shares=rng.uniform(0, 1, count).astype(np.float32),
+        rarity=rng.uniform(0.1, 5, count).astype(np.float32),
+    )
+    return ConsensusReranker(words, ConsensusConfig(likelihood=0.1), WORDS + 4)
+
+
+def as_arrays(found: list[list[Hypothesis]], results: int) -> TracedArrays:
+    """Return hypotheses as a search has them on its device."""
+    shape = (len(found), results)
+    tokens, logprobs = (
+        torch.zeros(*shape, STEPS, dtype=kind) for kind in (torch.int64, torch.float32)
+    )
+    lengths, finished = (torch.zeros(shape, dtype=kind) for kind in (torch.int64, torch.bool))
+    for i, hypotheses in enumerate(found):
+        for j, one in enumerate(hypotheses):
+            length = len(one.tokens)
+            tokens[i, j, :length] = torch.tensor(one.tokens)
+            logprobs[i, j, :length] = torch.tensor(one.logprobs)
+            lengths[i, j], finished[i, j] = length, one.finished
+    return TracedArrays(tokens, logprobs, lengths, finished, torch.full(shape, math.nan))
+
+
+def plain(ranked: list[list[RankedHypothesis]]) -> list[list[tuple[int, ...]]]:
+    return [[one.hypothesis.tokens for one in best] for best in ranked]
+
+
+@pytest.mark.parametrize("reorder", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_arrays_are_ranked_as_lists_are(seed, reorder):
+    rng = np.random.default_rng(seed)
+    reranker = draw_reranker(rng)
+    found = []
+    for _ in range(6):
+        drawn = sorted(draw_captions(rng, 7), key=lambda tokens: END not in tokens)
+        found.append(
+            [
+                Hypothesis(tuple(t), tuple(rng.uniform(-3, 0, len(t)).astype(np.float32)), END in t)
+                for t in drawn
+            ]
+        )
+    grid = torch.tensor(rng.normal(size=(6, 2, 3, CHANNELS)), dtype=torch.float32)
+    expected = reranker.rank(grid.mean((1, 2)).numpy(), found, reorder=reorder)
+    ranked = read_traced(reranker.rerank(grid, as_arrays(found, 7), reorder=reorder))
+    assert plain(ranked) == plain(expected)
+    for best, known in zip(ranked, expected, strict=True):
+        agreements = [[one.agreement for one in row] for row in (best, known)]
+        assert agreements[0] == pytest.approx(agreements[1], abs=1e-5)
+        assert [one.hypothesis for one in best] == [one.hypothesis for one in known]
+        assert all(0 <= one.agreement <= 1 for one in best)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +230,7 @@ def test_a_search_reorders_the_captions_of_its_beam(captioner):
 
 def test_more_candidates_agree_better_and_take_no_more_steps(captioner, monkeypatch):
     config = replace(captioner.reranker.config, candidates=4)
-    reranker = ConsensusReranker(captioner.reranker.index, config, len(captioner.vocabulary))
+    reranker = ConsensusReranker(captioner.reranker.words, config, len(captioner.vocabulary))
     wider = rebuild(captioner, replace(captioner.config, consensus=config), reranker=reranker)
     steps = []
     step = captioner.runner.step
@@ -211,10 +287,10 @@ def test_confidence_can_depend_on_agreement(tmp_path):
             assert caption.confidence == pytest.approx(expected)
 
 
-def test_consensus_without_a_neighbour_index_is_refused():
+def test_consensus_without_expected_words_is_refused():
     captioner = tiny_captioner()
     with pytest.raises(
-        ValueError, match=r"consensus needs a neighbour index, which .* 'tiny' lacks"
+        ValueError, match=r"consensus needs a table of expected words, which .* 'tiny' lacks"
     ):
         captioner.caption(pictures(1), consensus=True)
     (plain,) = captioner.caption(pictures(1), consensus=False)
@@ -235,3 +311,12 @@ def test_a_configuration_that_asks_for_a_missing_consensus_is_refused(tmp_path, 
     with pytest.raises(ValueError, match="ask for a consensus, and the bundle has none"):
         replace(config, consensus=None, **changes[part])
     assert isinstance(replace(config, **changes[part]), CaptionerConfig)
+
+
+def test_a_bundle_with_a_consensus_of_before_says_what_to_do(tmp_path):
+    folder = save_finalized_captioner(tmp_path / "b")
+    config = json.loads((folder / "config.json").read_text())
+    config["consensus"] = {"neighbours": 20, "temperature": 0.2, "likelihood": 0.1}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BundleError, match=r"before version 4\.3.* `unrolled finalize captioner`"):
+        Captioner.load(folder, "cpu")

@@ -1,6 +1,4 @@
-"""The neighbour index in a bundle: read as it was saved, or refused; n-grams by number."""
-
-import itertools
+"""The expected words in a bundle: read as they were saved, or refused."""
 
 import numpy as np
 import pytest
@@ -10,14 +8,11 @@ from model.bundle.format import CONSENSUS, BundleError
 from model.bundle.read import load_bundle
 from model.bundle.write import save_bundle
 from model.captioning.captioner import Captioner
-from model.captioning.neighbours import (
-    count_ngrams,
-    neighbours_file,
-    ngram_key,
-    read_neighbours,
-)
+from model.captioning.expected_words import expected_words_file, read_expected_words
 from model.config import CaptionerConfig
-from tests.tiny import save_finalized_captioner, save_tiny_captioner, sign
+from tests.tiny import save_finalized_captioner, save_tiny_captioner, sign, tiny_consensus
+
+WORDS = ("tokens", "weights", "scales", "shares", "rarity")
 
 
 @pytest.fixture
@@ -25,63 +20,32 @@ def bundle(tmp_path):
     return save_finalized_captioner(tmp_path / "bundle")
 
 
-def test_every_ngram_has_its_own_number():
-    grams = [gram for order in range(1, 5) for gram in itertools.product(range(6), repeat=order)]
-    assert len({ngram_key(gram, 6) for gram in grams}) == len(grams)
-
-
-def ngrams(*captions: list[int]) -> dict[tuple[int, int, int], int]:
-    """Return how often each caption has each n-gram, by caption, order and key."""
-    captions, orders, keys, counts = (each.tolist() for each in count_ngrams(captions, 10))
-    return dict(zip(zip(captions, orders, keys, strict=True), counts, strict=True))
-
-
-def test_ngrams_are_counted_without_special_tokens():
-    counts = ngrams([1, 7, 8, 7, 8, 2])
-    expected = {
-        (7,): 2, (8,): 2,
-        (7, 8): 2, (8, 7): 1,
-        (7, 8, 7): 1, (8, 7, 8): 1,
-        (7, 8, 7, 8): 1,
-    }  # fmt: skip
-    assert counts == {
-        (0, len(gram) - 1, ngram_key(gram, 10)): count for gram, count in expected.items()
-    }
-
-
-def test_no_ngram_crosses_from_one_caption_into_the_next():
-    assert ngrams([5], [], [6, 5]) == {
-        (0, 0, ngram_key([5], 10)): 1,
-        (2, 0, ngram_key([6], 10)): 1,
-        (2, 0, ngram_key([5], 10)): 1,
-        (2, 1, ngram_key([6, 5], 10)): 1,
-    }
-
-
-@pytest.mark.parametrize("captions", [[], [[]], [[1, 2]]])
-def test_without_words_there_are_no_ngrams(captions):
-    assert ngrams(*captions) == {}
-
-
-def test_a_bundle_keeps_the_index_byte_for_byte(bundle):
+def test_a_bundle_keeps_the_words_byte_for_byte(bundle):
     captioner = Captioner.load(bundle, "cpu")
     assert captioner.has_consensus
     written = (bundle / CONSENSUS).read_bytes()
     assert captioner.optional_files()[CONSENSUS] == written
-    index = read_neighbours(load_bundle(bundle, CaptionerConfig), captioner.runner.channels)
-    assert neighbours_file(index) == {CONSENSUS: written}
+    words = read_expected_words(
+        load_bundle(bundle, CaptionerConfig), captioner.runner.channels, len(captioner.vocabulary)
+    )
+    assert expected_words_file(words) == {CONSENSUS: written}
 
 
-def test_no_sentence_can_be_read_from_the_file(bundle):
-    """Words are numbers there, and the n-grams of a caption are not in its order."""
+def test_what_is_read_is_what_was_fitted(bundle):
+    """A solver's arrays may lie in memory column by column."""
+    captioner = Captioner.load(bundle, "cpu", runtime="torch")
+    fitted = tiny_consensus(captioner).words
+    for name in WORDS:
+        found = getattr(captioner.reranker.words, name)
+        np.testing.assert_array_equal(found, getattr(fitted, name))
+
+
+def test_no_word_can_be_read_from_the_file(bundle):
     assert b"water" not in (bundle / CONSENSUS).read_bytes()
-    columns = load_file(bundle / CONSENSUS)["columns"]
-    starts = load_file(bundle / CONSENSUS)["starts"]
-    for start, end in itertools.pairwise(starts):
-        assert (np.diff(columns[start:end].astype(int)) > 0).all()
+    assert load_file(bundle / CONSENSUS)["tokens"].dtype == np.int32
 
 
-def test_a_bundle_without_an_index_has_no_consensus(tmp_path):
+def test_a_bundle_without_expected_words_has_no_consensus(tmp_path):
     assert not Captioner.load(save_tiny_captioner(tmp_path / "b"), "cpu").has_consensus
 
 
@@ -103,22 +67,20 @@ def test_a_configuration_without_its_file_is_not_saved(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda a: a.pop("rarity"), "does not hold mean, basis"),
-        (lambda a: a.update(other=np.zeros(1)), "does not hold mean, basis"),
-        (lambda a: a.update(columns=a["columns"].astype(np.int64)), "does not hold mean, basis"),
-        (lambda a: a.update(mean=a["mean"][:-1]), "holds no pictures"),
-        (lambda a: a.update(basis=a["basis"][:-1]), "holds no pictures"),
-        (lambda a: a.update(basis=a["basis"][0]), "holds no pictures"),
-        (lambda a: a.update(pictures=a["pictures"][:-1]), "holds no pictures"),
-        (lambda a: a.update(ngrams=a["ngrams"][::-1].copy()), "holds no pictures"),
-        (lambda a: a.update(rarity=a["rarity"][:-1]), "holds no pictures"),
-        (lambda a: a.update(weights=a["weights"][:-1]), "holds no pictures"),
-        (lambda a: a.update(starts=a["starts"] * 0), "holds no pictures"),
-        (lambda a: a.update(starts=a["starts"][:0]), "holds no pictures"),
-        (lambda a: a.update(starts=a["starts"] - 1), "holds no pictures"),
-        (lambda a: a["columns"].fill(60_000), "holds no pictures"),
-        (lambda a: a["weights"].fill(np.nan), "not finite"),
-        (lambda a: a["unseen"].fill(np.inf), "not finite"),
+        (lambda a: a.pop("rarity"), "does not hold tokens, weights"),
+        (lambda a: a.update(other=np.zeros(1)), "does not hold tokens, weights"),
+        (lambda a: a.update(tokens=a["tokens"].astype(np.int64)), "does not hold tokens, weights"),
+        (lambda a: a.update(weights=a["weights"][:-1]), "holds no words"),
+        (lambda a: a.update(weights=a["weights"][0]), "holds no words"),
+        (lambda a: a.update(scales=a["scales"][:-1]), "holds no words"),
+        (lambda a: a.update(shares=a["shares"][:-1]), "holds no words"),
+        (lambda a: a.update(rarity=a["rarity"][:-1]), "holds no words"),
+        (lambda a: a.update(tokens=a["tokens"][::-1].copy()), "holds no words"),
+        (lambda a: a.update(tokens=a["tokens"] - 4), "holds no words"),
+        (lambda a: a.update(tokens=a["tokens"] + 60_000), "holds no words"),
+        (lambda a: a.update({name: a[name][..., :0] for name in WORDS}), "holds no words"),
+        (lambda a: a["shares"].fill(np.nan), "not finite"),
+        (lambda a: a["rarity"].fill(np.inf), "not finite"),
     ],
 )
 def test_a_file_with_other_contents_is_refused(bundle, change, fault):

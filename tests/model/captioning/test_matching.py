@@ -42,5 +42,5 @@ def test_the_chance_rises_with_each_number_that_it_uses() -> None:
 
 
 def test_a_captioner_without_the_means_is_refused() -> None:
-    with pytest.raises(ValueError, match="a mean picture and a neighbour index"):
+    with pytest.raises(ValueError, match="a mean picture and a table of expected words"):
         Matcher(tiny_captioner())

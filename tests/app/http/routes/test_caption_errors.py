@@ -38,7 +38,7 @@ def _same_captions_afterwards(client: httpx.Client) -> Iterator[None]:
         ({"consensus": "perhaps"}, "consensus"),
         (
             {"consensus": True},
-            "consensus needs a neighbour index, which",
+            "consensus needs a table of expected words, which",
         ),
         ({"beamsize": 3}, "beamsize: unknown parameter"),
     ],
