@@ -20,6 +20,8 @@ from model.reporting.tables import table
 
 __all__ = ["FinalizeReport", "SetReport"]
 
+_FEW_PICTURES = 1000  # measured: docs/recipes.md, version 4.3
+
 
 @dataclass(frozen=True)
 class SetReport:
@@ -132,10 +134,16 @@ class FinalizeReport:
     def _order(self) -> str:
         if self.consensus is None:
             return "Captions are ordered by their log-probabilities."
-        return (
+        order = (
             "Captions are reranked by agreement with the words that people would use, by a "
             "regression on these."
         )
+        if self.training_pictures < _FEW_PICTURES:
+            order += (
+                f" With fewer than {_FEW_PICTURES:,} it may do more harm than good: compare with "
+                "a bundle that is finalized with `--no-consensus`."
+            )
+        return order
 
     def _panels(self) -> list[Panel]:
         colours = [colour for name, colour in COLOURS.items() if name != "rnn"]

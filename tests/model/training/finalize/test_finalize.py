@@ -87,6 +87,9 @@ def test_the_report_has_every_set_and_beam_size(finalized, tmp_path):
     assert report["consensus"] == {"likelihood": 0.15, "candidates": 4}
     table = files["calibration.md"].read_text()
     assert table.count("| toys/val |") == 2
+    few = "With fewer than 1,000 it may do more harm than good"
+    assert few in table
+    assert few not in replace(finalized.report, training_pictures=1000).as_markdown()
     assert "sigmoid(" in table
     with Image.open(files["reliability.png"]) as picture:
         assert picture.format == "PNG"
