@@ -64,7 +64,7 @@ def test_the_table_of_imagenet_names_its_classes():
     words = read_class_words(REPOSITORY / "scripts" / "imagenet-words.toml", 1000)
     named = {word.word: word for word in words}
     assert 967 in named["coffee"].classes  # espresso
-    assert named["lion"] == ClassWord("lion", (291,), "tiger")
+    assert named["lion"] == ClassWord("lion", (291,), "bear")
 
 
 def test_a_word_is_as_usual_as_captions_say_it():

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.app.photos import encoded, photo
 
-RED = encoded(Image.new("RGB", (30, 20), "red"))
+NAVY = encoded(Image.new("RGB", (30, 20), "navy"))
 PHOTO = encoded(photo(), "JPEG", quality=95)
 
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from model.captioning.wording import alt_text
-from tests.app.http.compat.openai.chats import ASKED, PHOTO, RED, data_uri, image, text, user
+from tests.app.http.compat.openai.chats import ASKED, NAVY, PHOTO, data_uri, image, text, user
 from tests.app.servers import Service
 
 DRAWN = {"temperature": 1.5, "seed": 13}
@@ -68,7 +68,7 @@ def test_a_picture_is_captioned(api: openai.OpenAI, openai_service: Service) -> 
         [user({"type": "image_url", "image_url": {"url": base64.b64encode(PHOTO).decode()}})],
         [user({"type": "image_url", "image_url": {"url": data_uri(PHOTO, "image/png")}})],
         [user(image(), {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})],
-        [user(image(RED)), {"role": "assistant", "content": "Red."}, user(image())],
+        [user(image(NAVY)), {"role": "assistant", "content": "Navy."}, user(image())],
         [user(image()), {"role": "assistant", "content": "A photo."}, user(text("Of what?"))],
         [user(image()), {"role": "assistant", "content": None, "tool_calls": []}],
     ],
@@ -76,21 +76,21 @@ def test_a_picture_is_captioned(api: openai.OpenAI, openai_service: Service) -> 
 def test_the_picture_may_be_anywhere(
     api: openai.OpenAI, openai_service: Service, messages: list[dict]
 ) -> None:
-    assert caption(openai_service) != caption(openai_service, RED)
+    assert caption(openai_service) != caption(openai_service, NAVY)
     assert ask(api, messages) == caption(openai_service)
 
 
 @pytest.mark.parametrize(
     "messages",
     [
-        [user(image(), image(RED), text("Compare them."))],
-        [user(image()), user(image(RED)), {"role": "user", "content": "Compare them."}],
+        [user(image(), image(NAVY), text("Compare them."))],
+        [user(image()), user(image(NAVY)), {"role": "user", "content": "Compare them."}],
     ],
 )
 def test_several_pictures_have_a_line_each(
     api: openai.OpenAI, openai_service: Service, messages: list[dict]
 ) -> None:
-    lines = [caption(openai_service), caption(openai_service, RED)]
+    lines = [caption(openai_service), caption(openai_service, NAVY)]
     answer = api.chat.completions.create(model="x", messages=messages)
     assert answer.choices[0].message.content == "\n".join(lines)
     assert [one["text"] for one in answer.choices[0].unrolled] == lines
@@ -138,7 +138,7 @@ def test_a_caption_may_be_cut_off(api: openai.OpenAI, name: str) -> None:
 def test_the_logprobs_are_those_of_the_captions_words(
     api: openai.OpenAI, openai_service: Service
 ) -> None:
-    messages = [user(image(), image(RED))]
+    messages = [user(image(), image(NAVY))]
     answer = api.chat.completions.create(
         model="x", messages=messages, logprobs=True, top_logprobs=3, **DRAWN
     )
@@ -152,7 +152,7 @@ def test_the_logprobs_are_those_of_the_captions_words(
         assert list(top.values()) == sorted(top.values(), reverse=True)
         assert top.get(token.token, token.logprob) == pytest.approx(token.logprob, abs=1e-4)
     (first,) = captions(openai_service, **DRAWN)
-    (second,) = captions(openai_service, RED, **DRAWN)
+    (second,) = captions(openai_service, NAVY, **DRAWN)
     expected = [token["logprob"] for token in (*first["tokens"][:-1], *second["tokens"][:-1])]
     assert [token.logprob for token in tokens] == pytest.approx(expected, abs=1e-4)
 
@@ -247,11 +247,11 @@ def test_a_json_object_may_have_the_keys_of_the_prompt(
 ) -> None:
     prompt = 'Give JSON with the keys "title", `altText`, \'keywords\' and "colour".'
     form = {"type": "json_object"}
-    answer = json.loads(ask(api, [user(text(prompt), image(RED))], response_format=form))
-    said = caption(openai_service, RED)
+    answer = json.loads(ask(api, [user(text(prompt), image(NAVY))], response_format=form))
+    said = caption(openai_service, NAVY)
     assert answer["title"] == said
     assert answer["altText"] == said
-    assert answer["keywords"] == [said] == ["grass"]
+    assert answer["keywords"] == [said] == ["dog"]
     assert set(answer) == {"title", "altText", "keywords"}
 
 
@@ -269,8 +269,8 @@ def test_a_json_schema_is_filled(api: openai.OpenAI, openai_service: Service) ->
 
 
 def test_alt_text_is_a_sentence(api: openai.OpenAI, openai_service: Service) -> None:
-    answer = ask(api, [user(text("Write alt text for this image."), image(), image(RED))])
-    expected = [alt_text(caption(openai_service, data)) for data in (PHOTO, RED)]
+    answer = ask(api, [user(text("Write alt text for this image."), image(), image(NAVY))])
+    expected = [alt_text(caption(openai_service, data)) for data in (PHOTO, NAVY)]
     assert answer.splitlines() == expected
     assert all(line.endswith(".") for line in expected)
 

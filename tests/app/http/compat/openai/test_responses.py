@@ -6,7 +6,7 @@ import json
 import openai
 import pytest
 
-from tests.app.http.compat.openai.chats import PHOTO, RED, data_uri
+from tests.app.http.compat.openai.chats import NAVY, PHOTO, data_uri
 from tests.app.http.compat.openai.test_chat import DRAWN, caption, captions
 from tests.app.servers import Service
 
@@ -34,7 +34,7 @@ def test_a_picture_is_captioned(api: openai.OpenAI, openai_service: Service) -> 
 def test_the_input_is_a_list_of_items(
     api: openai.OpenAI, openai_service: Service, kind: str | None
 ) -> None:
-    items = [{**item, **({"type": kind} if kind else {})} for item in shown(PHOTO, RED)]
+    items = [{**item, **({"type": kind} if kind else {})} for item in shown(PHOTO, NAVY)]
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
     answer = api.responses.create(
         model="x",
@@ -49,7 +49,7 @@ def test_the_input_is_a_list_of_items(
     assert answer.instructions == "Describe pictures."
     assert answer.output_text.splitlines() == [
         caption(openai_service),
-        caption(openai_service, RED),
+        caption(openai_service, NAVY),
     ]
 
 
@@ -79,13 +79,13 @@ def test_json(api: openai.OpenAI, openai_service: Service) -> None:
 
 
 def test_a_stream(api: openai.OpenAI, base_url: str, openai_service: Service) -> None:
-    events = list(api.responses.create(model="x", input=shown(PHOTO, RED), stream=True))
+    events = list(api.responses.create(model="x", input=shown(PHOTO, NAVY), stream=True))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert [event.type.removeprefix("response.") for event in events] == [
         "created", "output_item.added", "content_part.added", "output_text.delta",
         "output_text.done", "content_part.done", "output_item.done", "completed",
     ]  # fmt: skip
-    expected = f"{caption(openai_service)}\n{caption(openai_service, RED)}"
+    expected = f"{caption(openai_service)}\n{caption(openai_service, NAVY)}"
     assert events[3].delta == events[4].text == events[-1].response.output_text == expected
     with api.responses.stream(model="x", input=shown(PHOTO)) as stream:
         for _ in stream:

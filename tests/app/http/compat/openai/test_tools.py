@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from model.captioning.wording import alt_text
-from tests.app.http.compat.openai.chats import RED
+from tests.app.http.compat.openai.chats import NAVY
 from tests.app.http.compat.openai.test_chat import caption
 from tests.app.http.compat.openai.tool_requests import EVENT, LABELS, TAGS, TOOL_REQUESTS
 from tests.app.servers import Service
@@ -33,7 +33,7 @@ def answer(client: httpx.Client, tool: str) -> str:
 
 
 def test_every_tool_gets_what_it_reads(openai_service: Service, answers: dict[str, str]) -> None:
-    one, other = caption(openai_service), caption(openai_service, RED)
+    one, other = caption(openai_service), caption(openai_service, NAVY)
     for tool in ("nextcloud integration_openai", "home assistant llmvision", "frigate"):
         assert answers.pop(tool).splitlines() == [one, other], tool
     assert answers.pop("mastodon img-alt-api") == alt_text(one)

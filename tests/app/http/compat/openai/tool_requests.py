@@ -1,12 +1,12 @@
 """Requests of the shapes that tools send, written from what their code does; prompts are ours.
 
-Each is a path and a JSON body, with the pictures PHOTO and, where a tool sends several, RED.
+Each is a path and a JSON body, with the pictures PHOTO and, where a tool sends several, NAVY.
 """
 
 import base64
 from typing import Any
 
-from tests.app.http.compat.openai.chats import PHOTO, RED, data_uri, image, text, user
+from tests.app.http.compat.openai.chats import NAVY, PHOTO, data_uri, image, text, user
 
 __all__ = ["TOOL_REQUESTS"]
 
@@ -68,7 +68,7 @@ TOOL_REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
             "messages": [
                 {"role": "system", "content": "Answer from the pictures."},
                 user(image()),
-                user(image(RED)),
+                user(image(NAVY)),
                 {"role": "user", "content": "What do they show?"},
             ],
             "n": 1,
@@ -84,7 +84,9 @@ TOOL_REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
             "model": "gpt-4o-mini",
             "messages": [
                 {"role": "system", "content": "You watch a camera."},
-                user(text("Image 1:"), image(), text("front door:"), image(RED), text("Describe.")),
+                user(
+                    text("Image 1:"), image(), text("front door:"), image(NAVY), text("Describe.")
+                ),
             ],
             "max_completion_tokens": 100,
             "temperature": 0,
@@ -193,7 +195,7 @@ TOOL_REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "model": "gpt-4o",
             "messages": [
-                user(text("Describe the person."), image(detail="low"), image(RED, detail="low"))
+                user(text("Describe the person."), image(detail="low"), image(NAVY, detail="low"))
             ],
         },
     ),
