@@ -107,7 +107,8 @@ def test_tables_that_cannot_be_used(run: Run, tmp_path: Path, bundle: Path, tabl
         assert message in unframed(refused.stderr)
     lacking = run("audit", table, "--weights", bundle)
     assert lacking.exit_code == 1
-    assert "a table of expected words, which the captioner 'tiny' lacks" in lacking.stderr
+    needed = "a mean picture and a table of expected words"
+    assert f"{needed}, which the captioner 'tiny' lacks" in lacking.stderr
 
 
 def test_a_path_that_no_file_can_have_does_not_stop_the_rest(
