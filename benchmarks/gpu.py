@@ -30,6 +30,7 @@ from benchmarks.timing import interleave, quantile, seconds
 from model.bundle.read import load_text_bundle
 from model.captioning.captioner import Captioner
 from model.preprocessing import Pixels
+from model.runtime.cuda import CudaGraphRunner
 from model.runtime.options import Precision, Runtime
 from model.runtime.pytorch import TorchRunner
 from model.text.language_model import LanguageModel
@@ -129,7 +130,7 @@ def _over_http(bench: Bench, device: str) -> Table:
         calls: dict[str, Callable[[], LoadResult]] = {
             str(clients): partial(_load, server.port, bench, clients) for clients in _CLIENTS
         }
-        loads = interleave(calls, rounds=bench.slow_rounds, warmups=1)
+        loads = interleave(calls, rounds=bench.slow_rounds, warmups=2)
     rows: list[Row] = []
     for clients, results in loads.items():
         milliseconds = [1000 * latency for load in results for latency in load.latencies]
@@ -144,7 +145,7 @@ def _over_http(bench: Bench, device: str) -> Table:
         f"`unrolled serve` on {_name(device)}, {usable_cores()} cores, which the clients share, "
         f"with batches of {_SERVED_BATCH} and a queue of {_QUEUE}; beam {_BEAM_SIZE}, "
         f"{SIZE[0]}x{SIZE[1]} JPEG; median [quartiles] of {bench.slow_rounds} rounds in turn, "
-        "after one that does not count.",
+        "after two that do not count.",
     ]
     return Table("Requests per second on a GPU", rows, notes)
 
@@ -205,6 +206,11 @@ def _rows(bench: Bench, captioners: dict[str, Captioner], precision: str) -> lis
         for size in _BATCH_SIZES:
             batch = prepared[np.arange(size) % len(prepared)]
             calls[f"{name}, {size}"] = seconds(partial(_caption, captioner, batch))
+    for call in calls.values():
+        call()
+    for captioner in captioners.values():
+        if isinstance(captioner.runner, CudaGraphRunner):
+            captioner.runner.finish_captures()
     one = eager.prepare(pictures[:1])
     calls["baseline"] = seconds(partial(_baseline, eager, one))
     product, multiply_adds = _matmul_probe(eager.device, precision)

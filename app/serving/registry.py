@@ -166,8 +166,12 @@ def load_models(settings: Settings) -> ModelRegistry:
                 threads=threads,
                 precision=settings.precision,
             )
+            white = Image.new("RGB", (640, 480), "white")
             if not (settings.self_test and captioner.self_test()):
-                captioner.caption([Image.new("RGB", (640, 480), "white")])
+                captioner.caption([white])
+            for size in captioner.runner.captured_sizes:  # in the background
+                if size <= settings.batch_size:
+                    captioner.caption([white] * size)
         parameters, folder = count_parameters(bundle), bundle.folder
     limit = settings.language_models_megabytes * 10**6
     cache = ModelCache(language_models, device, limit, threads, settings.runtime)

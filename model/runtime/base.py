@@ -56,6 +56,7 @@ class Runner(CaptionDecoder, Protocol):
             former, step by step.
         takes_bytes: whether `encode` takes the bytes of pictures rather than normalised numbers,
             see `model.preprocessing`.
+        captured_sizes: of batches, which it captures when it sees them first; none if it does not.
         usual_words: log-odds of each word for any picture, see `model.runtime.usual_words`; None
             without a word detector.
     """
@@ -66,6 +67,7 @@ class Runner(CaptionDecoder, Protocol):
     exact: bool
     search: WholeSearch | None
     takes_bytes: bool
+    captured_sizes: tuple[int, ...]
     usual_words: NDArray[np.float32] | None
 
     def encode(self, pixels: NDArray[Any]) -> Array:

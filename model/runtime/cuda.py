@@ -11,7 +11,7 @@ from model.decoding.hypothesis import SearchState, StepFunction
 from model.networks.caption_network import CaptionNetwork
 from model.networks.image_context import DecoderState, ImageContext
 from model.runtime.captured_search import CapturedSearch
-from model.runtime.cuda_graphs import Capture, CapturedGraphs, CudaGraphCapture
+from model.runtime.cuda_graphs import BATCH_SIZES, Capture, CapturedGraphs, CudaGraphCapture
 from model.runtime.graphs import ContextEncoder, DecoderStep, step_context
 from model.runtime.options import Precision
 from model.runtime.pytorch import TorchRunner, full_precision
@@ -25,10 +25,11 @@ class CudaGraphRunner(TorchRunner):
     Args:
         network, size, device, precision: as for `TorchRunner`.
         tables: of the pictures' bytes, see `Preprocessing`; None: it takes no bytes.
-        capture: how a call is captured; None captures CUDA graphs.
+        capture: how a call is captured; None captures CUDA graphs, in the background.
     """
 
     name = "cuda_graphs"
+    captured_sizes = BATCH_SIZES
 
     def __init__(
         self,
@@ -48,13 +49,19 @@ class CudaGraphRunner(TorchRunner):
             self._step_names = tuple(n for n in self._context_names if not n.startswith("start."))
             step = DecoderStep(decoder, self._step_names).to(dtype)  # folded before it is rounded
         super().__init__(network, size, device, precision)
-        capture = CudaGraphCapture() if capture is None else capture
+        capture = CudaGraphCapture(background=True) if capture is None else capture
+        self._capture = capture
         encoder, states = self.encoder, len(self._context_names) - len(self._step_names)
-        self._encode = CapturedGraphs(lambda pixels: (encoder(pixels),), capture)
+
+        def encode(pixels: Tensor) -> tuple[Tensor, ...]:
+            with full_precision:
+                return (encoder(pixels),)
+
+        self._encode = CapturedGraphs(encode, capture)
         self.takes_bytes = tables is not None
         if tables is not None:
             self.normalise = normalise = _Normalise(tables).to(device, dtype)
-            self._encode_bytes = CapturedGraphs(lambda p: (encoder(normalise(p)),), capture)
+            self._encode_bytes = CapturedGraphs(lambda pixels: encode(normalise(pixels)), capture)
         self._encode_context = CapturedGraphs(ContextEncoder(decoder), capture)
         self._decoder_step = step
         self._step = CapturedGraphs(
@@ -66,11 +73,10 @@ class CudaGraphRunner(TorchRunner):
     @torch.inference_mode()
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """Run the encoder, see `Runner.encode`."""
-        with full_precision():
-            if pixels.dtype in (np.uint8, torch.uint8):
-                return self._encode_bytes(self.place(pixels))[0].float()
-            on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
-            return self._encode(on_device)[0].float()
+        if pixels.dtype in (np.uint8, torch.uint8):
+            return self._encode_bytes(self.place(pixels))[0].float()
+        on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
+        return self._encode(on_device)[0].float()
 
     @torch.inference_mode()
     def encode_context(self, grid: Tensor) -> ImageContext:
@@ -92,6 +98,11 @@ class CudaGraphRunner(TorchRunner):
         logprobs, *rest = self._step(tokens, *wide, *self._last_context[1])
         weights = rest[len(state)] if len(rest) > len(state) else None
         return logprobs, tuple(rest[: len(state)]), weights
+
+    def finish_captures(self) -> None:
+        """Wait until every shape that was seen is captured, or cannot be."""
+        if isinstance(self._capture, CudaGraphCapture):
+            self._capture.wait()
 
     def _start_search(self, grid: Tensor) -> tuple[SearchState, StepFunction]:
         """Begin a search for the captions of a grid, see `CapturedSearch`."""

@@ -2,28 +2,38 @@
 
 On a GPU a step of a small network is over before Python has launched its next kernel; a CUDA graph
 launches all of them at once (`torch.cuda.CUDAGraph`). Batches are padded to one of a few sizes, so
-that few graphs serve them all. For one thread at a time.
+that few graphs serve them all. Capturing takes up to seconds, so it may be done in the background,
+while calls of the same shape are computed as they come. For one thread at a time.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
-__all__ = ["Capture", "CapturedGraphs", "CudaGraphCapture"]
+__all__ = ["BATCH_SIZES", "Capture", "CapturedGraphs", "CudaGraphCapture", "Replay"]
 
 Function = Callable[..., tuple[Tensor, ...]]
 
-# Calls a function once. Returns what repeats that call on whatever its inputs then hold, and the
-# outputs, which every replay overwrites.
-Capture = Callable[[Function, tuple[Tensor, ...]], tuple[Callable[[], None], tuple[Tensor, ...]]]
+# What repeats a call on whatever its inputs then hold, and the outputs, which every replay
+# overwrites.
+Replay = tuple[Callable[[], None], tuple[Tensor, ...]]
 
-_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+# Calls a function once, now or soon, so that the call can be repeated.
+Capture = Callable[[Function, tuple[Tensor, ...]], Future[Replay]]
+
+_log = logging.getLogger(__name__)
+
+BATCH_SIZES: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
 _MAX_GRAPHS = 64  # each keeps some memory of the device
 _WARM_UPS = 3  # calls before which libraries have not chosen their kernels
+_one_at_a_time = Lock()  # all captures in a process use the same stream
 
 
 @dataclass
@@ -31,8 +41,7 @@ class _CapturedGraph:
     """A captured call; `sources` are the tensors that its inputs were last filled from."""
 
     inputs: tuple[Tensor, ...]
-    replay: Callable[[], None]
-    outputs: tuple[Tensor, ...]
+    captured: Future[Replay]
     sources: tuple[Tensor, ...] = ()
 
     def fill(self, sources: tuple[Tensor, ...]) -> None:
@@ -63,37 +72,57 @@ class CapturedGraphs:
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Compute the outputs, which are copies that no later call overwrites."""
         batch = len(inputs[0])
-        size = next((size for size in _BATCH_SIZES if size >= batch), None)
+        size = next((size for size in BATCH_SIZES if size >= batch), None)
         if size is None or batch == 0:
             return self._function(*inputs)
         key = (size, *((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs))
         if key not in self._graphs:
             # Padded with copies of the first row, which are values like any other.
             buffers = tuple(torch.cat([tensor[:1]] * size) for tensor in inputs)
-            self._graphs[key] = _CapturedGraph(buffers, *self._capture(self._function, buffers))
+            captured = self._capture(self._function, buffers)
+            captured.add_done_callback(_warn_of_failure)
+            self._graphs[key] = _CapturedGraph(buffers, captured)
             if len(self._graphs) > _MAX_GRAPHS:
                 self._graphs.popitem(last=False)  # the least recently used
         self._graphs.move_to_end(key)
         graph = self._graphs[key]
+        if not graph.captured.done() or graph.captured.exception():
+            return self._function(*inputs)
         graph.fill(inputs)
-        graph.replay()
-        return tuple(output[:batch].clone() for output in graph.outputs)
+        replay, outputs = graph.captured.result()
+        replay()
+        return tuple(output[:batch].clone() for output in outputs)
 
 
 class CudaGraphCapture:
     """Captures calls on one CUDA device as graphs; a `Capture`.
 
     The graphs share memory for intermediate results, so only one may run at a time.
+
+    Args:
+        background: whether calls are captured in a thread of their own, one after the other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, background: bool = False) -> None:
         self._graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+        self._executor = ThreadPoolExecutor(1, "capture") if background else None
 
-    def __call__(
-        self, function: Function, inputs: tuple[Tensor, ...]
-    ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+    def __call__(self, function: Function, inputs: tuple[Tensor, ...]) -> Future[Replay]:
         """Capture a call on its inputs' device, see `Capture`."""
-        with torch.cuda.device(inputs[0].device):
+        if self._executor is not None:
+            return self._executor.submit(self._capture, function, inputs)
+        done: Future[Replay] = Future()
+        done.set_result(self._capture(function, inputs))
+        return done
+
+    def wait(self) -> None:
+        """Wait until everything is captured that is to be."""
+        if self._executor is not None:
+            self._executor.submit(lambda: None).result()
+
+    @torch.inference_mode()
+    def _capture(self, function: Function, inputs: tuple[Tensor, ...]) -> Replay:
+        with _one_at_a_time, torch.cuda.device(inputs[0].device):
             warm_up = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             warm_up.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(warm_up):
@@ -109,3 +138,8 @@ class CudaGraphCapture:
                 outputs = function(*inputs)
         self._graphs.add(graph)
         return graph.replay, outputs
+
+
+def _warn_of_failure(captured: Future[Replay]) -> None:
+    if error := captured.exception():
+        _log.warning("a shape stays slow, for it cannot be captured as a CUDA graph: %s", error)

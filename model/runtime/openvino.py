@@ -39,6 +39,7 @@ class OpenVinoRunner:
 
     name = "openvino"
     takes_bytes = False
+    captured_sizes: tuple[int, ...] = ()
     device = "cpu"
     search: WholeSearch | None = None
 

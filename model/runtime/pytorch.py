@@ -1,6 +1,6 @@
 """Run networks with PyTorch, on any device."""
 
-from contextlib import AbstractContextManager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class TorchRunner:
 
     name = "torch"
     takes_bytes = False
+    captured_sizes: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class TorchRunner:
     def encode(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """Run the encoder, see `Runner.encode`."""
         on_device = self.place(pixels).contiguous(memory_format=torch.channels_last)
-        with full_precision():
+        with full_precision:
             grid: Tensor = self.encoder(on_device)
         return grid.float()  # as stored features are; and NumPy has no bfloat16
 
@@ -88,17 +89,39 @@ class TorchRunner:
 
     def synchronize(self) -> None:
         """Wait for the device, see `Runner.synchronize`."""
-        if self.device != "cpu":
+        if self.device.startswith("cuda"):  # not the whole device, which may be capturing a graph
+            torch.cuda.current_stream(self.device).synchronize()
+        elif self.device != "cpu":
             torch.accelerator.synchronize(self.device)
 
 
-def full_precision() -> AbstractContextManager[None]:
-    """Let float32 convolutions on an NVIDIA GPU be that, and not TF32.
+class _FullPrecision:
+    """Lets float32 convolutions on an NVIDIA GPU be that, and not TF32.
 
     PyTorch's default keeps ten bits of each factor, which changes a caption's log-probability in
-    its first decimal.
+    its first decimal. The setting is the whole process's, so the last thread to leave restores it.
     """
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._threads = 0
+        self._before = True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._threads == 0:
+                self._before = torch.backends.cudnn.allow_tf32
+                torch.backends.cudnn.allow_tf32 = False
+            self._threads += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._threads == 0:
+                torch.backends.cudnn.allow_tf32 = self._before
+
+
+full_precision = _FullPrecision()
 
 
 class TorchTextRunner:

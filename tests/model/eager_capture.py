@@ -1,12 +1,13 @@
 """Captured graphs without a GPU: a replay calls the function again, on the same tensors."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 import torch
 from torch import Tensor
 
-from model.runtime.cuda_graphs import CudaGraphCapture
+from model.runtime.cuda_graphs import CudaGraphCapture, Replay
 
 DEVICES = [
     "cpu",
@@ -26,7 +27,7 @@ class EagerCapture:
 
     def __call__(
         self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]
-    ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+    ) -> Future[Replay]:
         self.batches.append(len(inputs[0]))
         self.widths.append(inputs[0].shape[-1])
         outputs = tuple(output.clone() for output in function(*inputs))
@@ -35,7 +36,9 @@ class EagerCapture:
             for output, result in zip(outputs, function(*inputs), strict=True):
                 output.copy_(result)
 
-        return replay, outputs
+        captured: Future[Replay] = Future()
+        captured.set_result((replay, outputs))
+        return captured
 
 
 def capture_on(device: str) -> EagerCapture | CudaGraphCapture:

@@ -48,6 +48,21 @@ def test_captioner_and_language_models_are_loaded_and_warmed_up(weights: Path) -
     assert {models.cache.load(name).network for name in models.cache.loaded} < set(called)
 
 
+def test_every_size_of_a_batch_that_is_captured_is_seen_at_startup(weights: Path) -> None:
+    sizes: list[int] = []
+    encode = TorchRunner.encode
+
+    def noting_encode(runner: TorchRunner, pixels: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pixels))
+        return encode(runner, pixels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TorchRunner, "encode", noting_encode)
+        patch.setattr(TorchRunner, "captured_sizes", (1, 2, 4, 8))
+        load(weights, batch_size=5)
+    assert sizes == [1, 1, 2, 4]
+
+
 def test_language_models_are_loaded_on_demand(weights: Path) -> None:
     models = load(weights)
     assert list(models.all) == ["tiny", "notes", "verse"]

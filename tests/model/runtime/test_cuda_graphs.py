@@ -1,11 +1,15 @@
 """A captured function returns what the function returns, batch by batch, from few graphs."""
 
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
 from model.runtime import cuda_graphs
-from model.runtime.cuda_graphs import CapturedGraphs, CudaGraphCapture
+from model.runtime.cuda_graphs import CapturedGraphs, CudaGraphCapture, Replay
 from tests.model.eager_capture import EagerCapture
 
 needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
@@ -64,6 +68,68 @@ def test_the_same_tensor_is_not_copied_again():
     others += 1  # which callers must not do
     assert torch.equal(captured(rows, others)[0], expected)
     torch.testing.assert_close(captured(rows, others.clone())[0], expected + 1)
+
+
+class LaterCapture(EagerCapture):
+    """Captures when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pending: list[tuple[Future[Replay], Callable[[], Future[Replay]]]] = []
+
+    def __call__(self, function, inputs) -> Future[Replay]:
+        captured: Future[Replay] = Future()
+        self.pending.append((captured, partial(super().__call__, function, inputs)))
+        return captured
+
+    def finish(self) -> None:
+        for captured, capture in self.pending:
+            captured.set_result(capture().result())
+
+
+def test_calls_are_computed_as_they_come_until_their_shape_is_captured():
+    capture, calls = LaterCapture(), []
+
+    def noted(rows: Tensor, others: Tensor) -> tuple[Tensor, ...]:
+        calls.append(len(rows))
+        return double(rows, others)
+
+    captured = CapturedGraphs(noted, capture)
+    for batch in (3, 4, 3):
+        given = inputs(batch)
+        assert torch.equal(captured(*given)[0], double(*given)[0])
+    assert calls == [3, 4, 3]  # not padded
+    assert len(capture.pending) == 1  # they share a graph, which is asked for once
+    capture.finish()
+    for batch in (3, 4):
+        given = inputs(batch)
+        assert torch.equal(captured(*given)[0], double(*given)[0])
+    assert calls == [3, 4, 3, 4, 4, 4]  # the capture's own call, and two padded ones
+
+
+def test_what_cannot_be_captured_is_computed_as_it_comes(caplog: pytest.LogCaptureFixture):
+    capture = LaterCapture()
+    captured = CapturedGraphs(double, capture)
+    captured(*inputs(3))
+    capture.pending[0][0].set_exception(RuntimeError("out of memory"))
+    assert caplog.messages == [
+        "a shape stays slow, for it cannot be captured as a CUDA graph: out of memory"
+    ]
+    given = inputs(3)
+    assert torch.equal(captured(*given)[0], double(*given)[0])
+    assert len(capture.pending) == 1
+
+
+@needs_a_gpu
+def test_shapes_are_captured_in_the_background():
+    capture = CudaGraphCapture(background=True)
+    captured = CapturedGraphs(double, capture)
+    for width in (3, 5, 3, 5):
+        for batch in (3, 1, 4, 2):
+            given = tuple(one.cuda() for one in inputs(batch, width))
+            torch.testing.assert_close(captured(*given)[0], double(*given)[0])
+        capture.wait()
+    assert len(capture._graphs) == 6
 
 
 @needs_a_gpu
