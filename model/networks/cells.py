@@ -13,6 +13,7 @@ are uniform within 1 / sqrt(input size), PyTorch's default. Biases are zero, exc
 LSTM's forget gate.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
@@ -36,6 +37,10 @@ __all__ = [
     "make_cell",
     "wide",
 ]
+
+# On an NVIDIA GPU the matrices of a cell, which are parameters of their own, are copied side by
+# side for each sequence that is read: little work beside reading it.
+warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
 
 CellState = tuple[Tensor, ...]  # h, or h and c; h is also the output
 
