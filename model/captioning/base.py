@@ -60,11 +60,7 @@ class CaptionerBase:
         self.card = card
         self.preprocessing = Preprocessing(config.preprocessing)
         self._config = config
-        self._mean_context = None
-        if mean_context is not None:
-            arrays = mean_context.to_dict()
-            placed = {name: runner.place(array) for name, array in arrays.items()}
-            self._mean_context = ImageContext.from_dict(placed)
+        self._mean_context = None if mean_context is None else mean_context.map(runner.place)
         self.reranker = reranker
         self._tagger = None
         if runner.usual_words is not None and config.tagging is not None:

@@ -163,11 +163,10 @@ def read_states(
     tokens = _padded([[caption]], context)
     steps = [state for _, _, state in _read(decoder, context, tokens)]
     parts = zip(context.start, *steps, strict=True)
-    arrays = {name: _float32(array) for name, array in context.to_dict().items()}
     return CaptionStates(
         np.array([Vocabulary.start_id, *caption[:-1]]),
         tuple(np.stack([_float32(step).reshape(-1) for step in part]) for part in parts),
-        ImageContext.from_dict(arrays),
+        context.map(_float32),
     )
 
 

@@ -1,6 +1,6 @@
 """What a decoder keeps of a batch of pictures, as arrays of any library."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
 from model.arrays import Array
@@ -42,3 +42,7 @@ class ImageContext(NamedTuple):
             arrays.get("evidence"),
             tuple(arrays[f"start.{i}"] for i in range(starts)),
         )
+
+    def map(self, function: Callable[[Array], Array]) -> Self:
+        """Return the context with a function of each array, such as its copy on a device."""
+        return self.from_dict({name: function(array) for name, array in self.to_dict().items()})

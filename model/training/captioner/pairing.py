@@ -98,7 +98,7 @@ class Matcher:
         candidates: int = 36,
     ) -> None:
         self._captioner = captioner
-        self._mean_context = mean_context
+        self._mean_context = mean_context.map(captioner.runner.place)
         self._corpus = corpus
         self._candidates = candidates
 

@@ -6,7 +6,6 @@ from PIL import Image
 
 from model.captioning.captioner import Captioner
 from model.captioning.scoring import score_tokens
-from model.networks.image_context import ImageContext
 from model.training.captioner.pairing import Matcher, SentenceIndex
 from tests.tiny import tiny_captioner
 
@@ -71,7 +70,7 @@ def make_matcher(candidates: int = 36) -> tuple[Matcher, Captioner]:
     grid = captioner.encode(captioner.prepare([Image.new("RGB", (32, 32), "gray")]))
     with torch.inference_mode():
         picture = captioner.network.decoder.encode_context(grid)
-    mean = ImageContext.from_dict({name: part * 0.5 for name, part in picture.to_dict().items()})
+    mean = picture.map(lambda part: 0.5 * part.numpy())  # as a file holds it, on no device
     return Matcher(captioner, mean, SentenceIndex(sentences), candidates), captioner
 
 
