@@ -19,7 +19,7 @@ import torch
 from rich.filesize import decimal
 from torch import Tensor
 
-from model.data.augmentation import augment
+from model.data.augmentation import USUAL_CROPS, CropConfig, augment
 from model.data.karpathy import CaptionDataset, Entry
 from model.files import atomic_write
 from model.networks.encoder import Encoder
@@ -47,6 +47,7 @@ class FeatureCache:
         folder: of all caches.
         dataset, entries: the pictures.
         views: how many views of each picture (see `model.data.augmentation`).
+        crops: how much its crops differ.
         encoder, preprocessing: compute the features; the encoder must be frozen.
         device, dtype: where and how it runs (bfloat16 is several times faster on some CPUs).
 
@@ -63,6 +64,7 @@ class FeatureCache:
         encoder: Encoder,
         preprocessing: Preprocessing,
         views: int = 1,
+        crops: CropConfig = USUAL_CROPS,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -74,7 +76,8 @@ class FeatureCache:
         self._dataset = dataset
         self._encoder, self._preprocessing = encoder, preprocessing
         self._device, self._dtype = device or torch.device("cpu"), dtype
-        digest = _digest(dataset, entries, encoder, preprocessing, dtype)
+        self._crops = crops
+        digest = _digest(dataset, entries, encoder, preprocessing, f"{dtype} {crops}")
         self._parts = [
             _Part(
                 folder / digest / f"view{view}-{start:06d}.npy",
@@ -114,6 +117,7 @@ class FeatureCache:
                 self._dataset,
                 self._encoder.to(self._device),
                 self._preprocessing,
+                crops=self._crops,
                 device=self._device,
                 dtype=self._dtype,
             )
@@ -165,9 +169,9 @@ def _digest(
     entries: Sequence[Entry],
     encoder: Encoder,
     preprocessing: Preprocessing,
-    dtype: torch.dtype,
+    settings: str,
 ) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {asdict(preprocessing.config)} {dtype} {_PART}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {asdict(preprocessing.config)} {settings} {_PART}".encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().float().numpy().tobytes())
@@ -183,6 +187,7 @@ def _write(
     encoder: Encoder,
     preprocessing: Preprocessing,
     *,
+    crops: CropConfig,
     device: torch.device,
     dtype: torch.dtype,
     batch_size: int = 32,
@@ -191,7 +196,7 @@ def _write(
     grids = []
     for start in range(0, len(part.entries), batch_size):
         pictures = [
-            augment(dataset.picture(entry), part.view, entry.filename)
+            augment(dataset.picture(entry), part.view, entry.filename, crops)
             for entry in part.entries[start : start + batch_size]
         ]
         pixels = torch.from_numpy(preprocessing(pictures))

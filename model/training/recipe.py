@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from model.bundle.format import CONFIG
 from model.config import (
     DecoderConfig,
     DecodingConfig,
@@ -24,9 +23,11 @@ from model.config import (
     Version,
     describe_fault,
 )
+from model.data.augmentation import CropConfig
 from model.vocabulary import Level
 
 __all__ = [
+    "KEPT_FROM_A_BUNDLE",
     "CaptionerRecipe",
     "DataConfig",
     "OptimisationConfig",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+KEPT_FROM_A_BUNDLE = "keep_vocabulary keeps that of a bundle: initial_weights must name its folder"
 
 Recipe = TypeVar("Recipe", "CaptionerRecipe", "TextRecipe")
 
@@ -120,9 +123,10 @@ class CaptionerRecipe:
     a whole network, from another run: its `best.safetensors`, or a bundle. `self_critical` rewards
     the captions that the network draws (None: cross-entropy alone). `views` is the number of views
     of a picture: unchanged, mirrored, and crops. A frozen encoder's cache holds them all; with a
-    tuned encoder the crops are new in each epoch. `min_count` is how often a word must occur in
-    the training captions to be learned; with `keep_vocabulary` it is ignored, and the words are
-    those of the bundle that `initial_weights` names. Any other word is then an unknown word.
+    tuned encoder the crops are new in each epoch. `crops` says how much they differ from the
+    picture. `min_count` is how often a word must occur in the training captions to be learned; with
+    `keep_vocabulary` it is ignored, and the words are those of the bundle that `initial_weights`
+    names. Any other word is then an unknown word.
     `device` `auto` is a GPU if there is one.
     """
 
@@ -143,6 +147,7 @@ class CaptionerRecipe:
     keep_vocabulary: bool = False
     max_words: Annotated[int, Field(ge=1, le=50)] = 20
     views: Positive = 2
+    crops: CropConfig = CropConfig()
     feature_cache: str = "cache/features"
     device: Literal["auto", "cpu"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -155,10 +160,8 @@ class CaptionerRecipe:
             raise ValueError(
                 "initial_weights include the encoder's: leave out encoder_weights and pretrained"
             )
-        if self.keep_vocabulary and not Path(self.initial_weights or "").joinpath(CONFIG).is_file():
-            raise ValueError(
-                "keep_vocabulary keeps that of a bundle: initial_weights must name its folder"
-            )
+        if self.keep_vocabulary and not self.initial_weights:
+            raise ValueError(KEPT_FROM_A_BUNDLE)
         if self.decoder.class_names and not self.keep_vocabulary:
             raise ValueError(
                 "class_names are given to a trained captioner by scripts/name_classes.py: leave "

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from model.bundle.format import CONFIG
 from model.bundle.read import load_bundle
 from model.config import CaptionerConfig
 from model.data.augmentation import augment, is_mirrored, mirror_caption
@@ -21,7 +22,7 @@ from model.data.lookalikes import read_lookalikes
 from model.networks.encoder import Encoder
 from model.preprocessing import Preprocessing
 from model.reporting.progress import progress
-from model.training.recipe import CaptionerRecipe, data_path
+from model.training.recipe import KEPT_FROM_A_BUNDLE, CaptionerRecipe, data_path
 from model.vocabulary import Vocabulary
 
 __all__ = ["Batches", "TrainingData"]
@@ -76,6 +77,7 @@ class TrainingData:
                 encoder=encoder,
                 preprocessing=self.preprocessing,
                 views=views,
+                crops=self.recipe.crops,
                 device=device,
                 dtype=dtype,
             )
@@ -143,14 +145,17 @@ class TrainingData:
             rows = [self._train_features[i.dataset]([i.index], [i.view]) for i in batch]
             return torch.cat(rows), captions
         pictures = [
-            augment(self.sets[item.dataset].picture(entry), item.view, seed)
+            augment(self.sets[item.dataset].picture(entry), item.view, seed, self.recipe.crops)
             for item, entry, seed in zip(batch, entries, seeds, strict=True)
         ]
         return torch.from_numpy(self.preprocessing(pictures)), captions
 
     def _build_vocabulary(self) -> Vocabulary:
         if self.recipe.keep_vocabulary and self.recipe.initial_weights:
-            return load_bundle(self.recipe.initial_weights, CaptionerConfig).vocabulary
+            folder = Path(self.recipe.initial_weights)
+            if not folder.joinpath(CONFIG).is_file():
+                raise ValueError(f"{KEPT_FROM_A_BUNDLE}, and there is none in {folder}")
+            return load_bundle(folder, CaptionerConfig).vocabulary
         return Vocabulary.build(
             (text for entries in self.train for entry in entries for text in entry.captions),
             min_count=self.recipe.min_count,

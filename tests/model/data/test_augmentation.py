@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.data.augmentation import augment, is_mirrored, mirror_caption
+from model.data.augmentation import CropConfig, augment, is_mirrored, mirror_caption
 from tests.model.data.toys import draw
 
 SEEDS = [f"picture-{i}.jpg" for i in range(40)]
@@ -82,3 +82,31 @@ def test_half_of_the_crops_are_mirrored():
 )
 def test_a_mirrored_caption_swaps_left_and_right(caption, mirrored):
     assert mirror_caption(caption) == mirrored
+
+
+def test_crops_may_be_smaller_and_differ_more_in_colour():
+    crops = CropConfig(smallest_side=0.3, colour=0.9)
+    views = [augment(draw(1, (100, 60)), 2, seed, crops) for seed in SEEDS]
+    assert 30 <= min(view.width for view in views) < 50
+    assert 18 <= min(view.height for view in views) < 30
+    brightness = [pixels(view).mean() for view in views]
+    usual = [pixels(augment(draw(1, (100, 60)), 2, seed)).mean() for seed in SEEDS]
+    assert max(brightness) - min(brightness) > 2 * (max(usual) - min(usual))
+
+
+def test_half_of_the_crops_lose_a_grey_rectangle():
+    white = Image.new("RGB", (100, 100), "white")
+    crops = CropConfig(smallest_side=1.0, colour=0.0, erased=0.5)
+    lost = [(pixels(augment(white, 2, f"{i}", crops)) == 127).all(-1) for i in range(200)]
+    shares = [grey.mean() for grey in lost if grey.any()]
+    assert 70 < len(shares) < 130
+    assert max(shares) <= 0.25
+    for grey in lost:  # one rectangle
+        rows, columns = grey.any(1).sum(), grey.any(0).sum()
+        assert grey.sum() == rows * columns
+
+
+@pytest.mark.parametrize("crops", [{"smallest_side": 0}, {"colour": 1}, {"erased": 1}])
+def test_crops_out_of_range_are_refused(crops):
+    with pytest.raises(ValueError, match=next(iter(crops))):
+        CropConfig(**crops)
