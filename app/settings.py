@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.keys import check_keys, read_keys
 from model.bundle.discovery import SHIPPED_WEIGHTS
 from model.config import MOST_FRAMES
-from model.runtime.options import Device, Precision, Runtime
+from model.runtime.options import Device, PrecisionChoice, Runtime
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -65,11 +65,11 @@ class Settings(BaseSettings):
         "the captioner captured once for each size of a batch) or auto (OpenVINO on a CPU, "
         "cuda_graphs on an NVIDIA GPU, else torch).",
     )
-    precision: Precision = Field(
-        "float32",
-        description="Arithmetic of the captioner. bfloat16 and float16 are faster where the "
-        "hardware supports them, int8 on a CPU with OpenVINO; log-probabilities become less "
-        "precise.",
+    precision: PrecisionChoice = Field(
+        "auto",
+        description="Arithmetic of the captioner: auto (float16 on an NVIDIA GPU, else float32), "
+        "float32, bfloat16 and float16, which are faster where the hardware supports them, or int8 "
+        "on a CPU with OpenVINO; below float32 log-probabilities become less precise.",
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None,

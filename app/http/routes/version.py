@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from app.http.deps import EngineDep, NoQuery, error_responses
 from app.http.schemas.version import ModelVersion, Version
 from app.version import VERSION
+from model.runtime.device import choose_precision
 
 __all__ = ["router"]
 
@@ -22,7 +23,7 @@ async def version(engine: EngineDep) -> Version:
         python=platform.python_version(),
         runtime=models.runtime,
         device=models.cache.device,
-        precision=engine.settings.precision,
+        precision=choose_precision(engine.settings.precision, models.cache.device),
         models=[
             ModelVersion(name=model.config.name, version=model.config.version)
             for model in models.all.values()

@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 from model.captioning.base import UnsupportedOption
 from model.captioning.captioner import Captioner
 from model.config import DecodingConfig
-from model.runtime.device import choose_device
 from model.vocabulary import Vocabulary
 from tests.tiny import WORDS, save_tiny_captioner, tiny_captioner
 
@@ -415,15 +414,6 @@ def test_the_shipped_captioner_is_the_default_in_any_folder(tmp_path, monkeypatc
     assert captioner.config.name == Captioner.load(None, "cpu").config.name
     assert captioner.has_image_gain
     assert not os.listdir(tmp_path)  # noqa: PTH208
-
-
-def test_a_device_is_checked():
-    assert choose_device("cpu") == "cpu"
-    assert choose_device("auto") in {"cuda", "mps", "cpu"}
-    with pytest.raises(ValueError, match="must be auto, cpu, cuda or mps"):
-        choose_device("toaster")
-    with pytest.raises(ValueError, match="has no device"):
-        choose_device("cuda" if not torch.cuda.is_available() else "mps")
 
 
 def test_wrong_types_are_refused_in_a_sentence(captioner):

@@ -3,6 +3,7 @@
 import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_logprob_may_differ_by_the_tolerance(exact):
     ]:
         with pytest.raises(BundleError, match=r"should be 'a dog' \(-3\.000\)"):
             check(text, logprob)
+
+
+def test_rounding_may_put_another_caption_first_where_arithmetic_is_not_exact(bundle):
+    captioner = load(bundle)
+    (golden,) = captioner._golden
+    worse = captioner.caption(golden.picture, num_captions=2)[1]
+    expected = replace(golden.expected, text=worse.text, logprob=worse.logprob + 0.4)
+    captioner._golden = (replace(golden, expected=expected),)
+    with pytest.raises(BundleError, match="the self-test fails"):
+        captioner.self_test()
+    captioner.runner.exact = False
+    assert captioner.self_test() == 1
+    expected = replace(expected, logprob=worse.logprob + 0.6)
+    captioner._golden = (replace(golden, expected=expected),)
+    with pytest.raises(BundleError, match="the self-test fails"):
+        captioner.self_test()
 
 
 def test_a_golden_picture_that_is_damaged_or_missing_is_named(bundle):

@@ -1,0 +1,25 @@
+"""The device and the arithmetic that are chosen, and what is said where they cannot be had."""
+
+import pytest
+import torch
+
+from model.runtime.device import choose_device, choose_precision
+
+
+def test_a_device_is_chosen_or_refused() -> None:
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in {"cuda", "mps", "cpu"}
+    with pytest.raises(ValueError, match="not 'toaster'"):
+        choose_device("toaster")
+    with pytest.raises(ValueError, match="has no device"):
+        choose_device("cuda" if not torch.cuda.is_available() else "mps")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [("cpu", "float32"), ("mps", "float32"), ("cuda", "float16"), ("cuda:1", "float16")],
+)
+def test_precision_follows_the_device_unless_it_is_given(device: str, precision: str) -> None:
+    assert choose_precision("auto", device) == precision
+    assert choose_precision("bfloat16", device) == "bfloat16"
+    assert choose_precision("float32", device) == "float32"
