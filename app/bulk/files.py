@@ -48,8 +48,9 @@ Result = TypeVar("Result")
 # A prepared picture is small (0.8 MB at 260 x 260), however large the photograph was.
 BATCHES_AHEAD = 2
 
-# Each thread holds one whole photograph in memory: 50 million pixels take 0.4 GB.
-MAX_THREADS = 8
+# Each thread holds one whole photograph in memory: 50 million pixels take 0.4 GB. With more than 16
+# threads Python itself is the limit.
+MAX_THREADS = 16
 
 
 # A tag is likelier right than wrong.
