@@ -11,9 +11,8 @@ from model.config import MOST_FRAMES, DecodingConfig
 
 __all__ = ["CaptionParameters"]
 
-_ConfigParameters: Any = create_model(
-    "_ConfigParameters", **optional_fields(DecodingConfig), **optional_fields(WordingConfig)
-)
+_DECODING, _WORDING = optional_fields(DecodingConfig), optional_fields(WordingConfig)
+_ConfigParameters: Any = create_model("_ConfigParameters", **_DECODING, **_WORDING)
 
 
 class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from configurations
@@ -71,8 +70,7 @@ class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from co
 
     def decoding(self) -> dict[str, Any]:
         """Return the changes to the model's `DecodingConfig`."""
-        changes: dict[str, Any] = self.model_dump(include=set(optional_fields(DecodingConfig)))
-        return changes
+        return {name: getattr(self, name) for name in _DECODING}
 
     def wording(self) -> WordingConfig:
         """Return how captions are put into words.
@@ -80,4 +78,4 @@ class CaptionParameters(_ConfigParameters):  # type: ignore[misc] # made from co
         Raises:
             ValueError: the options contradict each other.
         """
-        return WordingConfig().merge(**self.model_dump(include=set(optional_fields(WordingConfig))))
+        return WordingConfig().merge(**{name: getattr(self, name) for name in _WORDING})
