@@ -8,14 +8,16 @@ from typing import Literal
 
 __all__ = ["WordKind", "is_compounding", "is_open", "word_kind"]
 
-# Only captions that were cut off end with these. Words such as "up", "by" or "her" are not listed:
-# "a dog watches as a car drives by" is complete.
+# Only captions that were cut off end with these: of people's 5,081 with "holding", "wearing" or
+# "carrying", 12 do. Words such as "up", "by" or "her" are not listed: "a dog watches as a car
+# drives by" is complete.
 _OPEN = frozenset(
     (
         *("a", "an", "the", "his", "its", "their", "that"),
         *("and", "as", "because", "or", "while"),
         *("are", "is"),
         *("at", "for", "from", "in", "into", "of", "on", "to", "with"),
+        *("carries", "carrying", "has", "holding", "holds", "wearing", "wears"),
     )
 )
 

@@ -148,7 +148,7 @@ class ConsensusConfig:
     that have ended, which takes it no more steps.
     """
 
-    likelihood: Annotated[float, Field(ge=0)] = 0.15
+    likelihood: Annotated[float, Field(ge=0)] = 0.25
     candidates: Annotated[int, Field(ge=1, le=10)] = 1
 
     @model_validator(mode="before")

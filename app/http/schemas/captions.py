@@ -109,7 +109,7 @@ class TimingResult(Result):
 # The response of the shipped captioner to examples/chelsea.jpg.
 _CAPTION_EXAMPLE: dict[str, Any] = {
     "model": "captioner",
-    "model_version": "4.3",
+    "model_version": "5",
     "request_id": "0d5b9d4ec41841369068e80fe55d1b73",
     "captions": [
         {

@@ -59,6 +59,8 @@ def test_repetition_is_found(caption, expected):
         ("a dog runs by", False),
         ("a dog", False),
         ("on a hill", False),
+        ("a boy in a red shirt is holding", True),
+        ("a dog is running", False),
     ],
 )
 def test_unfinished_captions_are_found(caption, expected):
