@@ -11,4 +11,4 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Runtime = Literal["auto", "torch", "openvino", "cuda_graphs"]
 # Of a network's arithmetic; all but float32 lose digits of log-probabilities.
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
-PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+PrecisionChoice = Literal["auto", Precision]
