@@ -1,6 +1,6 @@
 """Caption the frames of a clip, and find the caption that fits all of them.
 
-    score = mean over the frames of (agreement + likelihood x mean_logprob)
+    score = mean over the frames of (agreement + likelihood x mean_logprob) + rarity x its rarity
 
 The captions of the frames are the candidates for the whole. Each is scored on every frame as a
 caption of a picture is, by the consensus of `model.captioning.consensus`, and the best mean wins:
@@ -177,7 +177,8 @@ class _Ranking:
             agreements = [frame[index] for frame in self._agreements]
             agreement = float(np.average(agreements, weights=self._weights))
             if self._decoding.consensus:
-                score = reranker.score(agreement, hypothesis.logprob / len(tokens))
+                mean_logprob = hypothesis.logprob / len(tokens)
+                score = reranker.score(agreement, mean_logprob, reranker.rarity(tokens))
         return score, Caption.of(hypothesis, self._captioner.vocabulary, agreement=agreement)
 
 

@@ -1,6 +1,6 @@
 """Rerank the captions of a beam by how well they agree with what people would say of the picture.
 
-    score = agreement + likelihood x mean_logprob
+    score = agreement + likelihood x mean_logprob + rarity x rarity of the rarest words
 
 The likeliest caption of a picture unlike those that the captioner was trained on is often a bold
 guess; one whose words people use of pictures like it is more often right (Devlin et al. 2015,
@@ -11,6 +11,11 @@ words those are says a regression from the picture's features (`expected_words.p
 ones (CIDEr of single words, Vedantam et al. 2015, equation 2), except that repeating a word gains
 nothing (CIDEr-D clips for that reason, section 6), and that words of which the regression knows
 nothing are left out.
+
+Of captions that agree as well and are as likely, the one that says more comes first: a caption's
+rarity is the mean of log(pictures / pictures whose captions have the word) over its three rarest
+words, such as the nouns that tell its picture from others. Left to the other two, the order prefers
+words that fit most pictures.
 
 The order of captions changes, never their log-probabilities.
 """
@@ -33,6 +38,9 @@ __all__ = ["ConsensusReranker", "read_reranker"]
 
 _TINY = 1e-12
 
+# So many of a caption's words count for its rarity.
+_RAREST = 3
+
 
 class ConsensusReranker:
     """A reranker of captions by their agreement with the words that are expected of a picture.
@@ -50,6 +58,7 @@ class ConsensusReranker:
         columns[words.tokens] = np.arange(len(words.tokens))
         rarity = np.zeros(vocabulary_size, np.float32)  # a token without one counts for nothing
         rarity[words.tokens] = words.rarity
+        self._rarity = rarity
         # An expected word's TF-IDF is its share times its rarity; both are linear in the features.
         weights = words.weights * (words.scales * words.rarity)  # (channels, words)
         self._arrays = weights, words.shares * words.rarity, rarity, columns
@@ -141,21 +150,31 @@ class ConsensusReranker:
         if not reorder:
             return traced
         lengths = xp.clip(traced.lengths, 1, None)
-        scores = self.score(agreements, xp.sum(traced.logprobs, axis=2) / lengths)
+        mean_logprobs = xp.sum(traced.logprobs, axis=2) / lengths
+        _, _, rarities, _ = self._on(grid)
+        rarest = xp.sort(rarities[tokens] * (counts > 0), axis=-1)[..., -_RAREST:]
+        scores = self.score(agreements, mean_logprobs, xp.sum(rarest, axis=-1) / _RAREST)
         # Finished ones first, and those that are not there last.
         classes = xp.astype(traced.finished, xp.float64) + (traced.lengths > 0)
         order = argsort_descending(scores + 1e6 * classes)  # (batch, captions)
         rows = xp.arange(order.shape[0], device=device(order))[:, None]
         return TracedArrays(*(part[rows, order] for part in traced))
 
-    def score(self, agreement: Any, mean_logprob: Any) -> Any:
+    def rarity(self, tokens: Sequence[int]) -> float:
+        """Return how rare the rarest words of a caption are, in nats: 0 or more."""
+        rarest = np.sort(self._rarity[list(set(tokens))])[-_RAREST:]
+        return float(rarest.sum()) / _RAREST
+
+    def score(self, agreement: Any, mean_logprob: Any, rarity: Any) -> Any:
         """Return what captions are ranked by, of numbers or of arrays."""
-        return agreement + self.config.likelihood * mean_logprob
+        config = self.config
+        return agreement + config.likelihood * mean_logprob + config.rarity * rarity
 
     def _score(self, ranked: RankedHypothesis) -> tuple[bool, float]:
         hypothesis = ranked.hypothesis
         mean_logprob = hypothesis.logprob / len(hypothesis.tokens)
-        return hypothesis.finished, self.score(ranked.agreement or 0.0, mean_logprob)
+        rarity = self.rarity(hypothesis.tokens)
+        return hypothesis.finished, self.score(ranked.agreement or 0.0, mean_logprob, rarity)
 
     def _on(self, features: Array) -> tuple[Array, ...]:
         """Return its arrays on a device, where they stay: graphs refer to them."""

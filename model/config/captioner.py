@@ -143,12 +143,14 @@ class CalibrationConfig:
 class ConsensusConfig:
     """How captions are reranked by their agreement with the words that people would use.
 
-    Captions are ranked by that agreement, 0 to 1, plus `likelihood` times `mean_logprob` (see
-    `model.captioning.consensus`). The search keeps `candidates` times its beam size of captions
-    that have ended, which takes it no more steps.
+    Captions are ranked by that agreement, 0 to 1, plus `likelihood` times `mean_logprob`, plus
+    `rarity` times how rare their rarest words are, in nats (see `model.captioning.consensus`). The
+    search keeps `candidates` times its beam size of captions that have ended, which takes it no
+    more steps.
     """
 
-    likelihood: Annotated[float, Field(ge=0)] = 0.25
+    likelihood: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.25
+    rarity: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     candidates: Annotated[int, Field(ge=1, le=10)] = 1
 
     @model_validator(mode="before")

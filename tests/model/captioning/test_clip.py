@@ -10,6 +10,7 @@ from PIL import Image
 from model.captioning.captioner import Captioner
 from model.captioning.clip import CaptionedClip, caption_clip
 from model.captioning.scoring import score_tokens
+from model.config import ConsensusConfig
 from model.text.prefill import run_to_end
 from tests.app.clips import still
 from tests.tiny import rebuild, tiny_captioner, tiny_consensus
@@ -24,7 +25,7 @@ def bare() -> Captioner:
 
 @pytest.fixture(scope="module")
 def agreeing(bare: Captioner) -> Captioner:
-    reranker = tiny_consensus(bare)
+    reranker = tiny_consensus(bare, ConsensusConfig(rarity=0.1))
     config = replace(
         bare.config,
         decoding=bare.config.decoding.merge(consensus=True),
@@ -93,8 +94,11 @@ def test_the_best_mean_over_the_frames_wins(bare: Captioner, weights: list[int] 
 
 def test_agreement_counts_as_it_does_for_a_picture(agreeing: Captioner) -> None:
     clip = described(agreeing, frames(agreeing), num_captions=3, beam_size=3)
+    rank = agreeing.reranker
     scores = [
-        agreeing.reranker.score(one.agreement, one.mean_logprob)
+        rank.score(
+            one.agreement, one.mean_logprob, rank.rarity(agreeing.vocabulary.encode(one.text))
+        )
         for one in clip.captions
         if one.finished
     ]

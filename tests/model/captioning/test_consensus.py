@@ -125,6 +125,27 @@ def test_captions_are_ordered_by_agreement_and_likelihood():
         }
 
 
+def test_of_two_that_agree_as_well_the_one_that_says_more_comes_first():
+    common, rare = hypothesis("a dog runs", -1.0), hypothesis("a ball in the water", -1.0)
+    plain, specific = (make(ConsensusConfig(likelihood=0.0, rarity=rarity)) for rarity in (0, 50))
+    assert plain.rarity(common.tokens) < plain.rarity(rare.tokens)
+    assert plain.rank(FEATURES[:1], [[rare, common]])[0][0].hypothesis is common
+    assert specific.rank(FEATURES[:1], [[common, rare]])[0][0].hypothesis is rare
+
+
+def test_rarity_is_the_mean_of_the_three_rarest_words():
+    consensus = make(ConsensusConfig())
+    rarity = dict(
+        zip(consensus.words.tokens.tolist(), consensus.words.rarity.tolist(), strict=True)
+    )
+    tokens = tiny_vocabulary().encode("a red dog runs on grass and a red ball")
+    rarest = sorted({token: rarity[token] for token in tokens}.values())[-3:]
+    assert consensus.rarity(tokens) == pytest.approx(sum(rarest) / 3)
+    (dog,) = tiny_vocabulary().encode("dog")
+    assert consensus.rarity([dog, dog, Vocabulary.end_id]) == pytest.approx(rarity[dog] / 3)
+    assert consensus.rarity([Vocabulary.end_id]) == 0
+
+
 def test_equals_keep_their_order():
     twins = [hypothesis("a red cat", -3.0), hypothesis("a red cat", -3.0)]
     (ranked,) = make(ConsensusConfig()).rank(FEATURES[:1], [twins])
@@ -156,7 +177,7 @@ def draw_reranker(rng: np.random.Generator) -> ConsensusReranker:
         shares=rng.uniform(0, 1, count).astype(np.float32),
         rarity=rng.uniform(0.1, 5, count).astype(np.float32),
     )
-    return ConsensusReranker(words, ConsensusConfig(likelihood=0.1), WORDS + 4)
+    return ConsensusReranker(words, ConsensusConfig(likelihood=0.1, rarity=0.05), WORDS + 4)
 
 
 def as_arrays(found: list[list[Hypothesis]], results: int) -> TracedArrays:
