@@ -58,7 +58,7 @@ class ConsensusReranker:
         columns[words.tokens] = np.arange(len(words.tokens))
         rarity = np.zeros(vocabulary_size, np.float32)  # a token without one counts for nothing
         rarity[words.tokens] = words.rarity
-        self._rarity = rarity
+        self._rarity: list[float] = rarity.tolist()
         # An expected word's TF-IDF is its share times its rarity; both are linear in the features.
         weights = words.weights * (words.scales * words.rarity)  # (channels, words)
         self._arrays = weights, words.shares * words.rarity, rarity, columns
@@ -162,8 +162,8 @@ class ConsensusReranker:
 
     def rarity(self, tokens: Sequence[int]) -> float:
         """Return how rare the rarest words of a caption are, in nats: 0 or more."""
-        rarest = np.sort(self._rarity[list(set(tokens))])[-_RAREST:]
-        return float(rarest.sum()) / _RAREST
+        rarest = sorted([self._rarity[token] for token in set(tokens)])[-_RAREST:]
+        return sum(rarest) / _RAREST
 
     def score(self, agreement: Any, mean_logprob: Any, rarity: Any) -> Any:
         """Return what captions are ranked by, of numbers or of arrays."""
