@@ -79,7 +79,8 @@ class CapturedSearch:
             if key not in self._searches:
                 self._searches[key] = CapturedGraphs(find(num_steps), self._capture)
                 if len(self._searches) > _MAX_SEARCHES:
-                    self._searches.popitem(last=False)  # the least recently used
+                    _, oldest = self._searches.popitem(last=False)  # the least recently used
+                    oldest.cancel()
             self._searches.move_to_end(key)
             return [array.cpu() for array in self._searches[key](grid)]
 

@@ -7,11 +7,11 @@ while calls of the same shape are computed as they come. For one thread at a tim
 """
 
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread, main_thread
 from weakref import WeakSet
 
 import torch
@@ -83,7 +83,8 @@ class CapturedGraphs:
             captured.add_done_callback(_warn_of_failure)
             self._graphs[key] = _CapturedGraph(buffers, captured)
             if len(self._graphs) > _MAX_GRAPHS:
-                self._graphs.popitem(last=False)  # the least recently used
+                _, oldest = self._graphs.popitem(last=False)  # the least recently used
+                oldest.captured.cancel()
         self._graphs.move_to_end(key)
         graph = self._graphs[key]
         if not graph.captured.done() or graph.captured.exception():
@@ -92,6 +93,11 @@ class CapturedGraphs:
         replay, outputs = graph.captured.result()
         replay()
         return tuple(output[:batch].clone() for output in outputs)
+
+    def cancel(self) -> None:
+        """Drop the captures that have not begun: nobody calls this function any more."""
+        for graph in self._graphs.values():
+            graph.captured.cancel()
 
 
 class CudaGraphCapture:
@@ -105,23 +111,51 @@ class CudaGraphCapture:
 
     def __init__(self, *, background: bool = False) -> None:
         self._graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
-        self._executor = ThreadPoolExecutor(1, "capture") if background else None
+        self._background = background
+        self._lock = Lock()
+        self._waiting: deque[tuple[Future[Replay], Function, tuple[Tensor, ...]]] = deque()
+        self._thread: Thread | None = None  # while something waits
 
     def __call__(self, function: Function, inputs: tuple[Tensor, ...]) -> Future[Replay]:
         """Capture a call on its inputs' device, see `Capture`."""
-        if self._executor is not None:
-            return self._executor.submit(self._capture, function, inputs)
-        done: Future[Replay] = Future()
-        done.set_result(self._capture(function, inputs))
-        return done
+        captured: Future[Replay] = Future()
+        if not self._background:
+            captured.set_result(self._record(function, inputs))
+            return captured
+        with self._lock:
+            self._waiting.append((captured, function, inputs))
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="capture")
+                self._thread.start()
+        return captured
 
     def wait(self) -> None:
         """Wait until everything is captured that is to be."""
-        if self._executor is not None:
-            self._executor.submit(lambda: None).result()
+        if thread := self._thread:
+            thread.join()
+
+    def _work(self) -> None:
+        """Capture what waits, one call after the other, unless the process ends meanwhile."""
+        while True:
+            with self._lock:
+                if not self._waiting or not main_thread().is_alive():
+                    self._thread = None
+                    return
+                captured, function, inputs = self._waiting.popleft()
+            if not captured.set_running_or_notify_cancel():
+                continue
+            try:
+                captured.set_result(self._record(function, inputs))
+            except Exception as error:
+                shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+                message = f"{shapes}: {error}"
+            else:
+                continue
+            # Not the error itself, whose traceback keeps the tensors of the failed call in memory.
+            captured.set_exception(RuntimeError(message))
 
     @torch.inference_mode()
-    def _capture(self, function: Function, inputs: tuple[Tensor, ...]) -> Replay:
+    def _record(self, function: Function, inputs: tuple[Tensor, ...]) -> Replay:
         with _one_at_a_time, torch.cuda.device(inputs[0].device):
             warm_up = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             warm_up.wait_stream(torch.cuda.current_stream())
@@ -141,5 +175,5 @@ class CudaGraphCapture:
 
 
 def _warn_of_failure(captured: Future[Replay]) -> None:
-    if error := captured.exception():
-        _log.warning("a shape stays slow, for it cannot be captured as a CUDA graph: %s", error)
+    if not captured.cancelled() and (error := captured.exception()):
+        _log.warning("cannot capture this shape as a CUDA graph, so it stays slow: %s", error)

@@ -20,7 +20,7 @@ class CudaGraphTextRunner(TorchTextRunner):
 
     Args:
         network, device: as for `TorchTextRunner`.
-        capture: how a call is captured; None captures CUDA graphs.
+        capture: how a call is captured; None captures CUDA graphs, in the background.
     """
 
     def __init__(
@@ -32,7 +32,8 @@ class CudaGraphTextRunner(TorchTextRunner):
             logits, state = network.step(tokens, _swap(state))
             return logits.float().log_softmax(-1), *_swap(state)
 
-        self._step = CapturedGraphs(step, CudaGraphCapture() if capture is None else capture)
+        capture = CudaGraphCapture(background=True) if capture is None else capture
+        self._step = CapturedGraphs(step, capture)
 
     @torch.inference_mode()
     def step(

@@ -1,5 +1,8 @@
 """A captured function returns what the function returns, batch by batch, from few graphs."""
 
+import subprocess
+import sys
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -113,11 +116,65 @@ def test_what_cannot_be_captured_is_computed_as_it_comes(caplog: pytest.LogCaptu
     captured(*inputs(3))
     capture.pending[0][0].set_exception(RuntimeError("out of memory"))
     assert caplog.messages == [
-        "a shape stays slow, for it cannot be captured as a CUDA graph: out of memory"
+        "cannot capture this shape as a CUDA graph, so it stays slow: out of memory"
     ]
     given = inputs(3)
     assert torch.equal(captured(*given)[0], double(*given)[0])
     assert len(capture.pending) == 1
+
+
+def test_what_is_dropped_is_not_captured_any_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(cuda_graphs, "_MAX_GRAPHS", 2)
+    capture = LaterCapture()
+    captured = CapturedGraphs(double, capture)
+    for width in (1, 2, 3):
+        captured(*inputs(2, width))
+    assert [future.cancelled() for future, _ in capture.pending] == [True, False, False]
+    captured.cancel()
+    assert all(future.cancelled() for future, _ in capture.pending)
+    assert not caplog.messages
+
+
+def test_a_failed_capture_names_its_shapes_and_keeps_nothing_of_its_call():
+    class Failing(CudaGraphCapture):
+        def _record(self, function, inputs):
+            return function(*inputs)
+
+    kept: list[weakref.ref[Tensor]] = []
+
+    def fail(rows: Tensor, others: Tensor) -> tuple[Tensor, ...]:
+        result = rows * others
+        kept.append(weakref.ref(result))
+        raise RuntimeError("out of memory")
+
+    capture = Failing(background=True)
+    captured = capture(fail, inputs(2))
+    capture.wait()
+    error = captured.exception()
+    assert str(error) == "(2, 3), (2, 3): out of memory"
+    assert kept[0]() is None
+
+
+def test_a_process_that_ends_does_not_wait_for_what_is_queued():
+    program = """
+import time, torch
+from model.runtime.cuda_graphs import CudaGraphCapture
+class Slow(CudaGraphCapture):
+    def _record(self, function, inputs):
+        print("captured", flush=True)
+        time.sleep(0.5)
+capture = Slow(background=True)
+for _ in range(200):
+    capture(None, (torch.zeros(1),))
+time.sleep(0.2)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.count("captured") <= 2
+    assert not ended.stderr
 
 
 @needs_a_gpu
