@@ -66,23 +66,33 @@ def read_golden(bundle: Bundle[CaptionerConfig]) -> tuple[GoldenPicture, ...]:
 
 
 def check_golden(
-    golden: Sequence[GoldenPicture], caption: Callable[[GoldenPicture], Caption], *, exact: bool
+    golden: Sequence[GoldenPicture],
+    caption: Callable[[GoldenPicture], Caption],
+    score: Callable[[GoldenPicture], Caption],
+    *,
+    exact: bool,
 ) -> None:
     """Caption golden pictures, one by one, and compare.
 
     Args:
         golden: of the bundle.
-        caption: finds the best caption by the bundle's default decoding; where arithmetic is not
-            exact, and rounding puts another one first, it scores the expected one.
+        caption: finds the best caption by the bundle's default decoding.
+        score: scores the expected caption.
         exact: whether arithmetic is a CPU's, in single precision. Then log-probabilities may
-            differ by 0.01 nats, else (half precision, a GPU) by 0.5.
+            differ by 0.01 nats, else (half precision, a GPU) by 0.5, and rounding may put another
+            caption first for at most half of the pictures, rounded up, whose expected captions are
+            then scored.
 
     Raises:
         BundleError: a text differs, or a log-probability by more than it may.
     """
     tolerance = _TOLERANCE if exact else _ROUGH_TOLERANCE
+    others = 0 if exact else (len(golden) + 1) // 2
     for one in golden:
         expected, found = one.expected, caption(one)
+        if found.text != expected.text and others:
+            found = score(one)
+            others -= 1
         # Written so that NaN fails too.
         if found.text != expected.text or not abs(found.logprob - expected.logprob) <= tolerance:
             raise BundleError(

@@ -82,6 +82,9 @@ class Runner(CaptionDecoder, Protocol):
     def synchronize(self) -> None:
         """Wait until the device has finished all work submitted to it."""
 
+    def finish_captures(self) -> None:
+        """Wait until every shape that was seen is captured, or cannot be."""
+
 
 class TextRunner(Protocol):
     """A language model in evaluation; for one thread at a time.

@@ -111,6 +111,9 @@ class OpenVinoRunner:
     def synchronize(self) -> None:
         """Return at once: calls to OpenVINO are synchronous, see `Runner.synchronize`."""
 
+    def finish_captures(self) -> None:
+        """Return at once: nothing is captured here, see `Runner.finish_captures`."""
+
 
 class OpenVinoTextRunner:
     """Runs a language model's graphs; see `TextRunner`.

@@ -94,6 +94,9 @@ class TorchRunner:
         elif self.device != "cpu":
             torch.accelerator.synchronize(self.device)
 
+    def finish_captures(self) -> None:
+        """Return at once: nothing is captured here, see `Runner.finish_captures`."""
+
 
 class _FullPrecision:
     """Lets float32 convolutions on an NVIDIA GPU be that, and not TF32.

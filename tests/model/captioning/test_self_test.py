@@ -62,7 +62,7 @@ def test_a_logprob_may_differ_by_the_tolerance(exact):
 
     def check(text: str, logprob: float) -> None:
         found = Caption(text, logprob, logprob, finished=True, tokens=())
-        check_golden(golden, lambda _: found, exact=exact)
+        check_golden(golden, lambda _: found, lambda _: found, exact=exact)
 
     tolerance = 0.01 if exact else 0.5
     check("a dog", -3.0 + 0.99 * tolerance)
@@ -89,6 +89,33 @@ def test_rounding_may_put_another_caption_first_where_arithmetic_is_not_exact(bu
     captioner._golden = (replace(golden, expected=expected),)
     with pytest.raises(BundleError, match="the self-test fails"):
         captioner.self_test()
+
+
+def test_rounding_cannot_put_most_captions_out_of_order():
+    expected = Caption("a dog", -3.0, -1.0, finished=True, tokens=())
+    golden = [GoldenPicture(Image.new("RGB", (2, 2)), GoldenConfig(GOLDEN, "a dog", -3.0))] * 5
+
+    def check(others: int, *, exact: bool) -> None:
+        captions = iter([replace(expected, text="a cat")] * others + [expected] * (5 - others))
+        check_golden(golden, lambda _: next(captions), lambda _: expected, exact=exact)
+
+    check(3, exact=False)
+    for others, exact in ((4, False), (1, True)):
+        with pytest.raises(BundleError, match="here is 'a cat'"):
+            check(others, exact=exact)
+
+
+def test_what_is_captured_is_tested(bundle, monkeypatch):
+    captioner, calls = load(bundle), []
+    runner = type(captioner.runner)
+    encode = runner.encode
+    monkeypatch.setattr(runner, "captured_sizes", (1, 2))
+    monkeypatch.setattr(runner, "finish_captures", lambda _: calls.append("captured"))
+    monkeypatch.setattr(
+        runner, "encode", lambda self, pixels: calls.append("encode") or encode(self, pixels)
+    )
+    captioner.self_test()
+    assert calls == ["encode", "captured", "encode"]
 
 
 def test_a_golden_picture_that_is_damaged_or_missing_is_named(bundle):
