@@ -170,8 +170,9 @@ def load_models(settings: Settings) -> ModelRegistry:
             if not (settings.self_test and captioner.self_test()):
                 captioner.caption([white])
             for size in captioner.runner.captured_sizes:  # in the background
-                if size <= settings.batch_size:
-                    captioner.caption([white] * size)
+                captioner.caption([white] * min(size, settings.batch_size))
+                if size >= settings.batch_size:
+                    break
         parameters, folder = count_parameters(bundle), bundle.folder
     limit = settings.language_models_megabytes * 10**6
     cache = ModelCache(language_models, device, limit, threads, settings.runtime)

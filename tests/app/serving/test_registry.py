@@ -60,7 +60,7 @@ def test_every_size_of_a_batch_that_is_captured_is_seen_at_startup(weights: Path
         patch.setattr(TorchRunner, "encode", noting_encode)
         patch.setattr(TorchRunner, "captured_sizes", (1, 2, 4, 8))
         load(weights, batch_size=5)
-    assert sizes == [1, 1, 2, 4]
+    assert sizes == [1, 1, 2, 4, 5]
 
 
 def test_language_models_are_loaded_on_demand(weights: Path) -> None:
