@@ -190,9 +190,18 @@ class _CaptionWorker:
 
 
 def _load(weights: Path, device: str, *, threads: int) -> Captioner:
-    from model.captioning.captioner import Captioner  # noqa: PLC0415 - only workers need it
+    # Only workers need these.
+    from model.captioning.captioner import Captioner  # noqa: PLC0415
+    from model.runtime.device import choose_device, choose_precision  # noqa: PLC0415
 
-    return Captioner.load(weights, device, runtime=read_settings().runtime, threads=threads)
+    settings, device = read_settings(), choose_device(device)
+    return Captioner.load(
+        weights,
+        device,
+        runtime=settings.runtime,
+        threads=threads,
+        precision=choose_precision(settings.precision, device),
+    )
 
 
 def _row(

@@ -23,3 +23,9 @@ def test_precision_follows_the_device_unless_it_is_given(device: str, precision:
     assert choose_precision("auto", device) == precision
     assert choose_precision("bfloat16", device) == "bfloat16"
     assert choose_precision("float32", device) == "float32"
+
+
+def test_half_precision_is_not_chosen_on_an_amd_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert choose_precision("auto", "cuda") == "float32"
+    assert choose_precision("float16", "cuda") == "float16"
