@@ -1,6 +1,6 @@
 """Caption the frames of a clip, and find the caption that fits all of them.
 
-    score = mean over the frames of (agreement + likelihood x mean_logprob) + rarity x its rarity
+    score = mean over the frames of (agreement + likelihood x mean_logprob) + rarity x R
 
 The captions of the frames are the candidates for the whole. Each is scored on every frame as a
 caption of a picture is, by the consensus of `model.captioning.consensus`, and the best mean wins:

@@ -1,21 +1,21 @@
 """Rerank the captions of a beam by how well they agree with what people would say of the picture.
 
-    score = agreement + likelihood x mean_logprob + rarity x rarity of the rarest words
+    score = agreement + likelihood x mean_logprob + rarity x R
 
 The likeliest caption of a picture unlike those that the captioner was trained on is often a bold
 guess; one whose words people use of pictures like it is more often right (Devlin et al. 2015,
-"Exploring Nearest Neighbor Approaches for Image Captioning"; Mao et al. 2015, section 8). Which
-words those are says a regression from the picture's features (`expected_words.py`).
+"Exploring Nearest Neighbor Approaches for Image Captioning"; Mao et al. 2015, section 8). A
+regression from the picture's features says which words those are (`expected_words.py`).
 
 `agreement` is the cosine between the TF-IDF vector of a caption's words and that of the expected
 ones (CIDEr of single words, Vedantam et al. 2015, equation 2), except that repeating a word gains
 nothing (CIDEr-D clips for that reason, section 6), and that words of which the regression knows
 nothing are left out.
 
-Of captions that agree as well and are as likely, the one that says more comes first: a caption's
-rarity is the mean of log(pictures / pictures whose captions have the word) over its three rarest
-words, such as the nouns that tell its picture from others. Left to the other two, the order prefers
-words that fit most pictures.
+R is how rare a caption's three rarest words are, so that of captions that agree as well and are as
+likely, the one that says more comes first: the mean of log(pictures / pictures whose captions have
+the word), where a caption of fewer words counts as if the others were in every caption. Left to the
+other two, the order prefers words that fit most pictures.
 
 The order of captions changes, never their log-probabilities.
 """
@@ -38,7 +38,7 @@ __all__ = ["ConsensusReranker", "read_reranker"]
 
 _TINY = 1e-12
 
-# So many of a caption's words count for its rarity.
+# This many of a caption's words count for its rarity.
 _RAREST = 3
 
 
@@ -161,7 +161,7 @@ class ConsensusReranker:
         return TracedArrays(*(part[rows, order] for part in traced))
 
     def rarity(self, tokens: Sequence[int]) -> float:
-        """Return how rare the rarest words of a caption are, in nats: 0 or more."""
+        """Return how rare a caption's three rarest words are, R above, in nats: 0 or more."""
         rarest = sorted([self._rarity[token] for token in set(tokens)])[-_RAREST:]
         return sum(rarest) / _RAREST
 
@@ -181,7 +181,8 @@ class ConsensusReranker:
         xp, where = array_namespace(features), device(features)
         key = xp, where
         if key not in self._placed:
-            self._placed[key] = tuple(xp.asarray(each, device=where) for each in self._arrays)
+            placed = tuple(xp.asarray(each, device=where) for each in self._arrays)
+            self._placed.setdefault(key, placed)  # another thread may have been faster
         return self._placed[key]
 
 

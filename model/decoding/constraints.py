@@ -138,7 +138,7 @@ class NoOpenEnding:
         xp, where = array_namespace(tokens), device(tokens)
         key = xp, where
         if key not in self._placed:  # where they stay: graphs refer to them
-            self._placed[key] = xp.asarray(self._is_open, device=where)
+            self._placed.setdefault(key, xp.asarray(self._is_open, device=where))
         is_open = self._placed[key][tokens[..., -1]]  # (batch, beam)
         others = xp.sum(xp.astype(scores > _NEVER, xp.int32), axis=-1) > 1  # (batch, beam)
         never = xp.full((), _NEVER, dtype=scores.dtype, device=where)
@@ -193,7 +193,8 @@ class NoRepeatNoun:
         """Return the three kinds of tokens on a device, where they stay: graphs refer to them."""
         key = (xp, where)
         if key not in self._placed:
-            self._placed[key] = tuple(xp.asarray(kind, device=where) for kind in self._kinds)
+            placed = tuple(xp.asarray(kind, device=where) for kind in self._kinds)
+            self._placed.setdefault(key, placed)  # another thread may have been faster
         return self._placed[key]
 
 
