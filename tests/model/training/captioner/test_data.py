@@ -1,12 +1,15 @@
 """A recipe's sets become batches, each process reads its own share, and views agree."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from model.data.augmentation import is_mirrored, mirror_caption
+from model.bundle.read import load_bundle
+from model.config import CaptionerConfig
+from model.data.augmentation import CropConfig, augment, is_mirrored, mirror_caption
 from model.data.batches import Item
 from model.data.karpathy import CaptionDataset
 from model.data.lookalikes import write_lookalikes
@@ -15,6 +18,7 @@ from model.reporting.progress import make_console
 from model.training.captioner.data import Batches, TrainingData
 from model.training.recipe import CaptionerRecipe, read_recipe
 from tests.model.training.recipes import REWARDED, write_recipe
+from tests.tiny import save_tiny_captioner
 
 
 @pytest.fixture
@@ -49,6 +53,38 @@ def test_rare_words_are_not_learned(tmp_path, data):
     )
     assert "a" in rare.vocabulary
     assert 5 < len(rare.vocabulary) < len(words_of(rare, "train"))
+
+
+def test_a_kept_vocabulary_is_that_of_the_bundle(tmp_path, data):
+    folder = save_tiny_captioner(tmp_path / "bundle")
+    kept = {"initial_weights": str(folder), "keep_vocabulary": True}
+    recipe = read_recipe(write_recipe(tmp_path, data, kept), CaptionerRecipe)
+    bundle = load_bundle(folder, CaptionerConfig)
+    assert TrainingData(recipe).vocabulary.tokens == bundle.vocabulary.tokens
+
+
+def test_a_vocabulary_cannot_be_kept_of_what_is_no_bundle(tmp_path, data):
+    kept = {"initial_weights": str(tmp_path / "nothing"), "keep_vocabulary": True}
+    recipe = read_recipe(write_recipe(tmp_path, data, kept), CaptionerRecipe)
+    with pytest.raises(
+        ValueError, match=r"initial_weights must name its folder.*none in .*nothing"
+    ):
+        TrainingData(recipe)
+
+
+def test_crops_are_as_the_recipe_says(tmp_path, data):
+    crops = CropConfig(smallest_side=0.3, colour=0.9, erased=0.9)
+    recipe = read_recipe(
+        write_recipe(tmp_path, data, {"views": 3, "crops": asdict(crops)}), CaptionerRecipe
+    )
+    training = TrainingData(recipe)
+    (entry,) = training.train[0][2:3]
+    seed = f"{entry.filename}/{recipe.seed}/0"
+    picture = training.sets[0].picture(entry)
+    for of, expected in ((recipe.crops, True), (CropConfig(), False)):
+        pixels = training.preprocessing([augment(picture, 2, seed, of)])
+        found, _ = training.load([Item(0, 2, 2, (0,))], 0)
+        assert np.array_equal(found.numpy(), pixels) == expected
 
 
 def test_the_plan_mixes_the_sets_by_weight(training):
