@@ -77,7 +77,10 @@ class FeatureCache:
         self._encoder, self._preprocessing = encoder, preprocessing
         self._device, self._dtype = device or torch.device("cpu"), dtype
         self._crops = crops
-        digest = _digest(dataset, entries, encoder, preprocessing, f"{dtype} {crops}")
+        settings = str(dtype)
+        if views > 2 and crops != USUAL_CROPS:  # others depend on no crops, or on the usual ones
+            settings += f" {crops}"
+        digest = _digest(dataset, entries, encoder, preprocessing, settings)
         self._parts = [
             _Part(
                 folder / digest / f"view{view}-{start:06d}.npy",

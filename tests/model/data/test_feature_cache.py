@@ -7,7 +7,7 @@ import torch
 
 from model.config import EncoderConfig, PreprocessingConfig
 from model.data import feature_cache as features
-from model.data.augmentation import augment
+from model.data.augmentation import CropConfig, augment
 from model.data.feature_cache import FeatureCache, check_space
 from model.data.karpathy import CaptionDataset
 from model.networks.encoder import Encoder
@@ -124,8 +124,9 @@ def test_a_part_is_never_seen_half_written(tmp_path, dataset, monkeypatch):
         {"preprocessing": Preprocessing(PreprocessingConfig(size=32))},
         {"preprocessing": Preprocessing(PreprocessingConfig(size=64, resize="crop"))},
         {"dtype": torch.bfloat16},
+        {"views": 3, "crops": CropConfig(smallest_side=0.5)},
     ],
-    ids=["weights", "size", "crop", "dtype"],
+    ids=["weights", "size", "resize", "dtype", "crops"],
 )
 def test_everything_that_changes_the_features_changes_the_folder(tmp_path, dataset, change):
     make_cache(tmp_path, dataset)
@@ -133,6 +134,14 @@ def test_everything_that_changes_the_features_changes_the_folder(tmp_path, datas
     make_cache(tmp_path, dataset, **change)
     assert len(before) == 1
     assert len(set((tmp_path / "cache").iterdir())) == 2
+
+
+def test_crops_that_are_not_used_change_nothing(tmp_path, dataset):
+    make_cache(tmp_path, dataset)
+    before = parts(tmp_path)
+    make_cache(tmp_path, dataset, crops=CropConfig(smallest_side=0.5))
+    make_cache(tmp_path, dataset, crops=CropConfig())
+    assert parts(tmp_path) == before
 
 
 def test_a_cache_of_pictures_that_were_read_differently_is_not_used(tmp_path, dataset, monkeypatch):
