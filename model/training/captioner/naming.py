@@ -44,9 +44,6 @@ _RAREST = -9.0
 # What the libraries call a CNN's last layer.
 _CLASSIFIERS = ("classifier", "classifier.1", "fc", "head", "head.fc")
 
-# By how many nats a new word is less likely than the word that it copies, unless its class is seen.
-_UNTRAINED = 1.0
-
 
 @dataclass(frozen=True)
 class ClassWord:
@@ -194,7 +191,7 @@ def name_classes(
     rarer = (usual[new] - usual[like]).clamp(max=0)
     state |= {
         "decoder.embedding.weight": torch.cat([vectors, vectors[like]]),
-        "decoder.output_bias": torch.cat([bias, bias[like] + rarer - _UNTRAINED]),
+        "decoder.output_bias": torch.cat([bias, bias[like] + rarer]),
         "decoder.class_names.classifier.weight": classifier[0],
         "decoder.class_names.classifier.bias": classifier[1],
         "decoder.class_names.rates": count_rates(chances, captions, words),

@@ -84,7 +84,7 @@ def test_the_report_has_every_set_and_beam_size(finalized, tmp_path):
         assert sum(bin_["count"] for bin_ in one["reliability"]["equal_mass"]) == 60
     assert set(report["calibration"]["cider"]) == {"toys/val"}
     assert report["training_pictures"] == 9
-    assert report["consensus"] == {"likelihood": 0.25, "candidates": 4}
+    assert report["consensus"] == {"likelihood": 0.4, "rarity": 0.04, "candidates": 4}
     table = files["calibration.md"].read_text()
     assert table.count("| toys/val |") == 2
     few = "With fewer than 1,000 it may do more harm than good"
