@@ -145,8 +145,9 @@ class Settings(BaseSettings):
         "reading its answer.",
     )
     queue_size: int = Field(
-        # One running batch and half a waiting one, so that no admitted request waits for two.
-        24,
+        # One running batch and a quarter of a waiting one: with more, the slowest wait longer and no
+        # more are answered (docs/benchmarks.md).
+        20,
         ge=1,
         le=100_000,
         description="Most requests in flight; more are refused with 429.",
