@@ -145,8 +145,8 @@ class Settings(BaseSettings):
         "reading its answer.",
     )
     queue_size: int = Field(
-        # One running batch and a quarter of a waiting one: with more, the slowest wait longer and no
-        # more are answered (docs/benchmarks.md).
+        # One running batch and a quarter of a waiting one: with more, the slowest wait longer, and
+        # no more are answered (docs/benchmarks.md).
         20,
         ge=1,
         le=100_000,
