@@ -190,17 +190,15 @@ class _CaptionWorker:
 
 
 def _load(weights: Path, device: str, *, threads: int) -> Captioner:
-    # Only workers need these.
-    from model.captioning.captioner import Captioner  # noqa: PLC0415
-    from model.runtime.device import choose_device, choose_precision  # noqa: PLC0415
+    from model.captioning.captioner import Captioner  # noqa: PLC0415 - only workers need it
 
-    settings, device = read_settings(), choose_device(device)
+    settings = read_settings()
     return Captioner.load(
         weights,
         device,
         runtime=settings.runtime,
         threads=threads,
-        precision=choose_precision(settings.precision, device),
+        precision=settings.precision,
     )
 
 

@@ -21,17 +21,15 @@ def load_captioner(settings: Settings) -> Captioner:
     """Load the captioner that the settings name; exit with a message if it cannot be."""
     from app.serving.huge_pages import huge_pages  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
-    from model.runtime.device import choose_device, choose_precision  # noqa: PLC0415
 
     show_log("model.runtime.export")  # exporting takes a while, the first time
     with exit_on(ValueError), huge_pages():
-        device = choose_device(settings.device)
         captioner = Captioner.load(
             captioner_folder(settings.weights),
-            device,
+            settings.device,
             runtime=settings.runtime,
             threads=settings.threads or usable_cores(),
-            precision=choose_precision(settings.precision, device),
+            precision=settings.precision,
         )
     note_if_unfinished(captioner.config)
     return captioner

@@ -86,17 +86,12 @@ def score(
     from app.errors import PictureError  # noqa: PLC0415
     from app.pictures.decode import decode_picture  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
-    from model.runtime.device import choose_device, choose_precision  # noqa: PLC0415
 
     with exit_on(ValueError, OSError, PictureError):
         data = read_file(image, max_file_bytes(settings.max_pixels))
         picture = decode_picture(data, settings.max_pixels)
-        chosen = choose_device(settings.device)
         captioner = Captioner.load(
-            folder,
-            chosen,
-            runtime=settings.runtime,
-            precision=choose_precision(settings.precision, chosen),
+            folder, settings.device, runtime=settings.runtime, precision=settings.precision
         )
     _print_score(captioner.score(picture.image, text).tokens, {}, output_format)
 

@@ -143,7 +143,7 @@ def load_models(settings: Settings) -> ModelRegistry:
 
     from model.bundle.read import count_parameters  # noqa: PLC0415
     from model.captioning.captioner import Captioner  # noqa: PLC0415
-    from model.runtime.device import choose_device, choose_precision  # noqa: PLC0415
+    from model.runtime.device import choose_device  # noqa: PLC0415
     from model.runtime.export import ExportError, cache_folder, export  # noqa: PLC0415
     from model.runtime.select import takes_openvino  # noqa: PLC0415
 
@@ -164,7 +164,7 @@ def load_models(settings: Settings) -> ModelRegistry:
                 device,
                 runtime=settings.runtime,
                 threads=threads,
-                precision=choose_precision(settings.precision, device),
+                precision=settings.precision,
             )
             white = Image.new("RGB", (640, 480), "white")
             if not (settings.self_test and captioner.self_test()):

@@ -15,8 +15,8 @@ from model.config import CaptionerConfig, DecodingConfig
 from model.networks.image_context import ImageContext
 from model.preprocessing import Preprocessing
 from model.runtime.base import Runner
-from model.runtime.device import choose_device
-from model.runtime.options import Precision, Runtime
+from model.runtime.device import choose_device, choose_precision
+from model.runtime.options import PrecisionChoice, Runtime
 from model.runtime.select import load_runner
 from model.vocabulary import Vocabulary
 
@@ -91,10 +91,12 @@ class CaptionerBase:
         *,
         runtime: Runtime = "auto",
         threads: int | None = None,
-        precision: Precision = "float32",
+        precision: PrecisionChoice = "float32",
     ) -> Self:
         """Load the weights of a bundle that `load_bundle` has read; see `load`."""
-        runner = load_runner(bundle, choose_device(device), runtime, threads, precision)
+        device = choose_device(device)
+        chosen = choose_precision(precision, device)
+        runner = load_runner(bundle, device, runtime, threads, chosen)
         return cls(
             runner,
             bundle.config,

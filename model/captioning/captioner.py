@@ -30,7 +30,7 @@ from model.config import CaptionerConfig, DecodingConfig
 from model.decoding.hypothesis import Hypothesis, RankedHypothesis
 from model.decoding.search_trace import SearchRecorder, SearchTrace
 from model.preprocessing import Pixels
-from model.runtime.options import Precision, Runtime
+from model.runtime.options import PrecisionChoice, Runtime
 
 __all__ = ["Captioner"]
 
@@ -46,7 +46,7 @@ class Captioner(GridCaptioner):
         *,
         runtime: Runtime = "auto",
         threads: int | None = None,
-        precision: Precision = "float32",
+        precision: PrecisionChoice = "float32",
         self_test: bool = False,
     ) -> Self:
         """Load a bundle.
@@ -58,7 +58,8 @@ class Captioner(GridCaptioner):
                 fastest; `torch` makes the network available, to be trained or looked at.
             threads: on a CPU; None leaves it to the runtime.
             precision: of most arithmetic; less than single precision is faster on some machines,
-                and changes log-probabilities in the second digit.
+                and changes log-probabilities in the second digit. `auto` takes the device's usual
+                one, see `choose_precision`.
             self_test: whether to caption its golden pictures, see `self_test`.
 
         Raises:
